@@ -1,0 +1,1 @@
+"""Images, weights and configs from where they are -> blobs."""

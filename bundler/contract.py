@@ -1,0 +1,68 @@
+"""All that a target implements. A third party's adapter needs this module, `bundler.model`, `bundler.edges`
+and `bundler.errors`, and passes `targets.conformance`.
+
+No adapter loops until something is true, sleeps, retries, prompts or prints: the core does, once, for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
+from bundler.model.oci import Descriptor
+from bundler.model.plan import Plan, Step
+from bundler.model.release import Release
+
+CONTRACT_VERSION = 1
+
+
+class BlobSource(Protocol):
+    """Blobs of a verified bundle; size and digest are checked again at every read (TrustError)."""
+
+    def read(self, blob: Descriptor) -> bytes:
+        """The whole of a small blob (at most 4 MiB)."""
+
+    def stream(self, blob: Descriptor) -> Iterator[bytes]:
+        """The blob in pieces. The last piece is only handed out once the digest is known to be right."""
+
+
+class Target(Protocol):
+    """A place to deploy to. Every method may raise TargetError; no third-party exception leaves it."""
+
+    name: str
+
+    def render(self, release: Release) -> Mapping[str, str]:
+        """Pure: the files a person would read or keep, by file name. No secret is in them."""
+
+    def plan(self, release: Release | None, observed: Observed) -> Plan:
+        """Pure: steps from `observed` to `release`; None means that nothing should be there.
+
+        Steps of a removal that destroy data volumes, secrets or records have `loses_data`: without
+        consent the core leaves them out. A release that is there already gives no steps.
+        """
+
+    def observe(self, app: str) -> Observed:
+        """One snapshot of everything of `app`, and the host's facts."""
+
+    def secrets(self, app: str) -> Mapping[str, StoredSecret]:
+        """The secrets kept on the target for `app`; empty where there are none."""
+
+    def apply(
+        self,
+        step: Step,
+        blobs: BlobSource | None,
+        secrets: Mapping[str, StoredSecret],
+        progress: Callable[[int], None],
+    ) -> None:
+        """Do one step; the only method with an effect. Safe to repeat after an interruption.
+
+        `blobs` is None for removals. `progress` is called with numbers of bytes sent. A job's `run`
+        step starts it and returns; the core waits for it through `observe`.
+        """
+
+    def logs(self, app: str, service: str | None, *, follow: bool, since: str | None, tail: int | None) -> Iterator[LogLine]:
+        """Lines of a service or job (all of them where None), oldest first."""
+
+    def apps(self) -> tuple[AppSummary, ...]:
+        """The apps of this adapter on the target, by name."""

@@ -1,0 +1,1 @@
+"""The doors to the world: processes, the Docker engine, HTTP, files, ports. Nothing else opens one."""

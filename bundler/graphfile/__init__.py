@@ -1,0 +1,1 @@
+"""YAML -> data with positions -> a checked Graph."""

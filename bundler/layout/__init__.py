@@ -1,0 +1,1 @@
+"""The bytes of a bundle: one canonical tar that is an OCI layout."""

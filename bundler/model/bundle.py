@@ -1,0 +1,105 @@
+"""What a bundle holds, as read from its metadata."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bundler.model.graph import Graph
+from bundler.model.oci import Descriptor, Digest, Platform
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformImage:
+    """One platform's image: its manifest, config and layers, all in the bundle."""
+
+    platform: Platform
+    manifest: Descriptor
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleImage:
+    """`name` is the image's key in the graph's pins; `reference` the bundle-scoped full name
+    `bundle.local/BUNDLE/NAME:VERSION-<12 hex>`; `source` what the graph said; `digest` of the index or
+    manifest, byte-identical to upstream's where it came from a registry."""
+
+    name: str
+    reference: str
+    source: str
+    descriptor: Descriptor
+    platforms: tuple[PlatformImage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A file of a model: its bytes are `size_bytes` long from `offset_bytes` of the tar blob `layer`."""
+
+    path: str
+    size_bytes: int
+    digest: Digest
+    layer: Digest
+    offset_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BundleModel:
+    """The same tar blobs under two manifests: ModelPack (`pack`) and a mountable image (`image`)."""
+
+    name: str
+    reference: str
+    license: str | None
+    pack: Descriptor
+    image: Descriptor
+    platforms: tuple[PlatformImage, ...]
+    files: tuple[ModelFile, ...]
+
+    @property
+    def layers(self) -> tuple[Descriptor, ...]:
+        return self.platforms[0].layers
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """A packed config file; `path` is relative to the mount point, "" for a single file."""
+
+    path: str
+    blob: Descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class BundleConfig:
+    name: str
+    files: tuple[ConfigFile, ...]
+    template: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A closed bundle: every digest it names is in it. `images_of` maps a workload to its image's name."""
+
+    root: Descriptor
+    graph: Graph
+    graph_document: bytes
+    images: tuple[BundleImage, ...]
+    images_of: tuple[tuple[str, str], ...]
+    models: tuple[BundleModel, ...]
+    configs: tuple[BundleConfig, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A key that signed ROOT; `fingerprint` is the hexadecimal sha256 of its SPKI DER."""
+
+    fingerprint: str
+    name: str | None
+    trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedBundle:
+    """A bundle whose every byte was checked under a policy. Made only by `trust.verify`."""
+
+    bundle: Bundle
+    signers: tuple[Signer, ...]
+    unsigned_allowed: bool

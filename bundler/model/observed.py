@@ -1,0 +1,130 @@
+"""What a target shows of one app at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bundler.model.oci import Digest, Platform
+
+
+class State(StrEnum):
+    """Of an instance. `RUNNING` has no health check to pass; `STARTING` has one and has not passed it."""
+
+    CREATED = "created"
+    STARTING = "starting"
+    RUNNING = "running"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    RESTARTING = "restarting"
+    COMPLETED = "completed"  # ended with exit status 0
+    FAILED = "failed"  # ended otherwise
+    STOPPED = "stopped"  # a service that ended and is not coming back by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A container or pod of ours. `resource` is "service/api" or "job/ingest"; `spec` the digest its
+    label carries; `detail` the last health or exit message."""
+
+    resource: str
+    id: str
+    name: str
+    index: int
+    spec: str
+    state: State
+    detail: str = ""
+    exit_code: int | None = None
+    started_at: str = ""
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """Anything else of ours: "network", "volume/data", "files/api", "image/embedder", "secrets",
+    "record/3". `spec` is its label's digest or identity, `name` the target's own name for it;
+    `foreign` is set where the name is taken by something that is not ours."""
+
+    resource: str
+    name: str
+    spec: str
+    foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDoor:
+    name: str
+    bind: str
+    host_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A release as recorded on the target; `document` is `Release.record`."""
+
+    revision: int
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Facts about the target. `features` is a closed vocabulary per adapter ("image-mount", "nvidia");
+    `taken_ports` are host ports of the front-door range that something else listens on."""
+
+    platform: Platform
+    engine: str
+    version: str
+    features: frozenset[str] = frozenset()
+    taken_ports: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    app: str
+    host: Host
+    instances: tuple[Instance, ...] = ()
+    things: tuple[Thing, ...] = ()
+    doors: tuple[OpenDoor, ...] = ()
+    records: tuple[Record, ...] = ()  # oldest first
+
+    @property
+    def record(self) -> Record | None:
+        return self.records[-1] if self.records else None
+
+    def of(self, resource: str) -> tuple[Instance, ...]:
+        return tuple(instance for instance in self.instances if instance.resource == resource)
+
+    def thing(self, resource: str) -> Thing | None:
+        return next((thing for thing in self.things if thing.resource == resource), None)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSecret:
+    """A secret as the target keeps it."""
+
+    revision: str
+    value: bytes
+
+    def __repr__(self) -> str:
+        return f"StoredSecret(revision={self.revision!r}, value=…)"
+
+
+@dataclass(frozen=True, slots=True)
+class AppSummary:
+    """One line of `bundle list`."""
+
+    app: str
+    bundle: str
+    version: str
+    root: Digest | None
+    instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """`time` is RFC 3339 UTC as the engine gives it."""
+
+    time: str
+    service: str
+    instance: int
+    text: str

@@ -1,0 +1,170 @@
+"""A release: one bundle, one app name, one site's answers. All that a target may know.
+
+Every placeholder is resolved here except secrets, whose bytes only `Target.apply` ever sees: a `Text`
+is literal text with `SecretPart`s between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bundler.model.bundle import BundleImage, BundleModel
+from bundler.model.graph import Condition, Healthcheck, Mount, Resources, Tmpfs, Volume
+from bundler.model.oci import Descriptor, Digest
+
+
+@dataclass(frozen=True, slots=True)
+class SecretPart:
+    """The bytes of a secret, percent-encoded (RFC 3986, everything but unreserved) where `encoded`."""
+
+    name: str
+    encoded: bool = False
+
+
+Text = tuple[str | SecretPart, ...]
+
+
+def has_secret(text: Text) -> bool:
+    """Whether a secret's bytes are part of the text."""
+    return any(isinstance(part, SecretPart) for part in text)
+
+
+@dataclass(frozen=True, slots=True)
+class FileMount:
+    """One file at an absolute `path` of the container: a blob of the bundle, or a text.
+
+    A text with a secret in it, and a file that is a secret, have `secret` set: owner-readable only.
+    """
+
+    path: str
+    content: Descriptor | Text
+    secret: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseDoor:
+    """A front door: `port` of the endpoint, published on the site's `bind` address and `host_port`."""
+
+    name: str
+    node: str
+    port: int
+    scheme: str  # "http", "https" or "tcp"
+    bind: str
+    host_port: int
+    host: str | None = None  # the name people use, where the site gives one
+    tls: str | None = None
+
+    @property
+    def url(self) -> str:
+        if self.host is not None and self.scheme in ("http", "https"):
+            return f"{'https' if self.tls else self.scheme}://{self.host}"
+        shown = "127.0.0.1" if self.bind in ("0.0.0.0", "") else "[::1]" if self.bind == "::" else self.bind
+        shown = f"[{shown}]" if ":" in shown and not shown.startswith("[") else shown
+        return f"{self.scheme}://{shown}:{self.host_port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """An edge of the start order: `node` must fulfil `condition` first."""
+
+    node: str
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseWorkload:
+    """A service or job, ready to be put on any target.
+
+    `image` names an entry of `Release.images`. `user` is numeric ("10001:10001") or None for the
+    image's own. `resource` is "service/NAME" or "job/NAME", the name used in plans and observations.
+    """
+
+    name: str
+    image: str
+    entrypoint: tuple[Text, ...] | None
+    command: tuple[Text, ...] | None
+    working_dir: str | None
+    environment: tuple[tuple[str, Text], ...]
+    files: tuple[FileMount, ...]
+    volumes: tuple[Mount, ...]
+    models: tuple[Mount, ...]
+    tmpfs: tuple[Tmpfs, ...]
+    user: str | None
+    read_only: bool
+    resources: Resources
+    init: bool
+    cap_add: tuple[str, ...]
+    stop_signal: str | None
+    stop_grace_period_s: float
+    needs: tuple[Need, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseService(ReleaseWorkload):
+    ports: tuple[tuple[str, int], ...]  # (endpoint, port)
+    healthcheck: Healthcheck | None
+    liveness: Healthcheck | None
+    min_instances: int
+    max_instances: int
+    scale_cpu: int | None
+    doors: tuple[ReleaseDoor, ...]
+
+    @property
+    def resource(self) -> str:
+        return f"service/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseJob(ReleaseWorkload):
+    """`due`: this deploy (or `bundle run`) is to run it. `digest` identifies what would run."""
+
+    run: str
+    due: bool
+    min_workers: int
+    max_workers: int
+    retries: int
+    timeout_s: float | None
+
+    @property
+    def resource(self) -> str:
+        return f"job/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSecret:
+    """`revision` is random, made anew whenever the bytes change; `stored`: the target has these bytes."""
+
+    name: str
+    revision: str
+    stored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """`record` is the JSON text to keep on the target (no secret in it); `waves` the start order;
+    `recorded`: the target's newest record says the same already."""
+
+    app: str
+    bundle: str
+    version: str
+    root: Digest
+    images: tuple[BundleImage, ...]
+    models: tuple[BundleModel, ...]
+    services: tuple[ReleaseService, ...]
+    jobs: tuple[ReleaseJob, ...]
+    volumes: tuple[Volume, ...]
+    secrets: tuple[ReleaseSecret, ...]
+    doors: tuple[ReleaseDoor, ...]
+    waves: tuple[tuple[str, ...], ...]
+    record: str
+    recorded: bool
+
+    def image(self, name: str) -> BundleImage:
+        return next(image for image in self.images if image.name == name)
+
+    def model(self, name: str) -> BundleModel:
+        return next(model for model in self.models if model.name == name)
+
+    @property
+    def workloads(self) -> tuple[ReleaseService | ReleaseJob, ...]:
+        return (*self.services, *self.jobs)

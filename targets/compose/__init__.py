@@ -1,0 +1,1 @@
+"""One compose document, run by docker compose."""

@@ -1,0 +1,1 @@
+"""Plain Docker Engine, container by container."""

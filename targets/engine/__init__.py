@@ -1,0 +1,1 @@
+"""What the docker and compose targets share: images, volumes, files, records, observation on a Docker Engine."""
