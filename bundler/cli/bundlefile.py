@@ -1,0 +1,58 @@
+"""Opening a bundle under a policy, for every verb that takes a FILE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.cli import places
+from bundler.cli.progress import Phases
+from bundler.errors import UsageError
+
+if TYPE_CHECKING:
+    from bundler.layout.archive import ArchiveReader
+    from bundler.model.bundle import VerifiedBundle
+    from bundler.trust.policy import Policy
+
+
+def policy(key: Path | None, *, allow_unsigned: bool) -> Policy:
+    """Trust the given key and no other, or every trusted key of this machine."""
+    from bundler.trust.keys import KeyStore, read_public
+    from bundler.trust.policy import Policy
+
+    if key is None:
+        return Policy(KeyStore(places.keys_dir()).trusted(), allow_unsigned=allow_unsigned)
+    try:
+        pem = key.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{key} cannot be read: {error.strerror}", hint="--key takes a public key file (PEM)") from error
+    return Policy((read_public(pem, key.name),), allow_unsigned=allow_unsigned)
+
+
+@contextmanager
+def verified(file: Path, key: Path | None, *, allow_unsigned: bool) -> Iterator[tuple[VerifiedBundle, ArchiveReader]]:
+    """The bundle with every byte checked, and its blobs from the same open file. Raises TrustError."""
+    from bundler.layout.archive import ArchiveReader
+    from bundler.trust.verify import verify
+
+    with opened(file) as reader:
+        phases = Phases()
+        phases.phase(f"verify {file.name}", reader.size_bytes)
+        try:
+            checked = verify(reader, policy(key, allow_unsigned=allow_unsigned), phases.advance)
+        finally:
+            phases.close()
+        yield checked, reader
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[ArchiveReader]:
+    """The bundle's file. Raises UsageError where there is none."""
+    from bundler.layout.archive import ArchiveReader
+
+    if not file.exists():
+        raise UsageError(f"there is no file {file}", hint="bundle build makes one")
+    with ArchiveReader(file) as reader:
+        yield reader

@@ -1,0 +1,81 @@
+"""What plan, deploy, up, run and remove have in common: consent, progress, the report afterwards."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from bundler import deploy
+from bundler.cli import output
+from bundler.cli.bundlefile import verified
+from bundler.cli.options import app_name, open_target
+from bundler.cli.progress import Steps
+from bundler.cli.report import app_json, app_lines, plan_lines
+from bundler.cli.site import read_secrets, read_site
+from bundler.edges.clock import SystemClock
+from bundler.errors import UsageError
+from bundler.model.observed import Observed
+from bundler.model.plan import Action
+
+
+@contextmanager
+def prepared(
+    file: Path,
+    *,
+    target: str | None,
+    sites: Sequence[Path],
+    assignments: Sequence[str],
+    app: str | None,
+    key: Path | None,
+    allow_unsigned: bool,
+) -> Iterator[tuple[deploy.Prepared, float | None]]:
+    """The verified bundle, the site and the target brought together; the site's timeout in seconds."""
+    with verified(file, key, allow_unsigned=allow_unsigned) as (checked, reader):
+        if checked.unsigned_allowed:
+            output.note("warning: nobody trusted signed this bundle; accepted because of --insecure-allow-unsigned")
+        graph = checked.bundle.graph
+        site = read_site(sites, assignments, graph)
+        options = {name: value for name, value in (("context", site.context), ("namespace", site.namespace)) if value}
+        place = open_target(target or site.target, options)
+        yield deploy.prepare(place, checked, reader, site, read_secrets(site), app_name(app, graph.name)), site.timeout_s
+
+
+def consent(prepared: deploy.Prepared, *, yes: bool) -> None:
+    """Show the plan and ask on a terminal; off one, losing data needs --yes. Raises click.Abort on a no."""
+    plan = prepared.plan
+    if not plan.steps:
+        return
+    for line in plan_lines(plan, prepared.app, prepared.target.name):
+        output.note(line)
+    if yes:
+        return
+    harmless = all(step.action is not Action.REMOVE and not step.loses_data for step in plan.steps)
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        if not harmless or any(step.action is Action.REPLACE for step in plan.steps):
+            click.confirm("Go on?", abort=True, err=True)
+    elif any(step.loses_data for step in plan.steps):
+        raise UsageError("this loses data and nobody can be asked here", hint="read the plan above and add --yes")
+
+
+def carry_out(prepared: deploy.Prepared, timeout_s: float | None) -> Observed:
+    """Do it, with progress on stderr."""
+    steps = Steps()
+    try:
+        return deploy.carry_out(prepared, steps, SystemClock(), timeout_s)
+    finally:
+        steps.close()
+
+
+def report(observed: Observed, target: str, *, changes: int, as_json: bool) -> None:
+    """What runs now and where its front doors are."""
+    if as_json:
+        output.answer_json({**app_json(observed, target), "changes": changes})
+        return
+    if not changes:
+        output.answer("no changes")
+    for line in app_lines(observed, target):
+        output.answer(line)

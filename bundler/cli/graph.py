@@ -1,0 +1,37 @@
+"""Finding and reading a graph file for the verbs that take a directory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bundler.errors import UsageError
+from bundler.model.graph import Graph
+
+FILE_NAME = "bundle.yaml"
+
+
+def graph_file(directory: Path) -> Path:
+    """The graph file itself, or `bundle.yaml` in the directory. Raises UsageError where there is none."""
+    path = directory / FILE_NAME if directory.is_dir() else directory
+    if not path.is_file():
+        raise UsageError(f"there is no graph at {path}", hint=f"a graph is a file {FILE_NAME}; name its directory")
+    return path
+
+
+def load_graph(directory: Path) -> Graph:
+    """The checked graph. Raises GraphError with all its problems."""
+    from bundler.graphfile import check, source
+
+    path = graph_file(directory)
+    return check.check(source.parse(read_text(path), os.path.relpath(path)))
+
+
+def read_text(path: Path) -> str:
+    """A text file of the user's. Raises UsageError where it cannot be read as UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error

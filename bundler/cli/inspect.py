@@ -1,0 +1,102 @@
+"""bundle inspect: what is in a bundle?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bundler.cli import output
+from bundler.cli.bundlefile import opened, policy
+from bundler.cli.options import file_argument, json_option, key_option
+from bundler.model.bundle import Bundle, BundleImage, Signer
+from bundler.model.graph import Service
+
+
+@click.command("inspect", short_help="Show what a bundle holds, reading only its metadata.")
+@file_argument
+@key_option
+@json_option
+def command(file: Path, *, key: Path | None, as_json: bool) -> int:
+    """Show graph, images, models, sizes, platforms and signers of the bundle FILE.
+
+    Form and signatures are checked, the blobs are not read: bundle verify does that.
+    """
+    from bundler.trust.verify import read_signed
+
+    with opened(file) as reader:
+        signed = read_signed(reader, policy(key, allow_unsigned=True))
+        if as_json:
+            output.answer_json(_json(signed.bundle, signed.signers, file, reader.size_bytes))
+            return 0
+        for line in _lines(signed.bundle, signed.signers, reader.size_bytes):
+            output.answer(line)
+    return 0
+
+
+def _lines(bundle: Bundle, signers: tuple[Signer, ...], size_bytes: int) -> list[str]:
+    graph = bundle.graph
+    lines = [f"{graph.name} {graph.version}  {output.size(size_bytes)}", f"root {bundle.root.digest}", ""]
+    images = dict(bundle.images_of)
+    for title, nodes in (("services", graph.services), ("jobs", graph.jobs)):
+        rows = []
+        for node in nodes:
+            ports = ", ".join(f"{e.name} {e.port}" for e in node.expose) if isinstance(node, Service) else node.run
+            edges = ", ".join(f"{c.node}.{c.endpoint}" if c.endpoint else c.node for c in node.connect)
+            rows.append((node.name, f"image {images[node.name]}", ports, f"→ {edges}" if edges else ""))
+        lines += [f"{title}:", *output.table(rows)] if rows else []
+    if bundle.images:
+        lines += ["images:", *output.table([
+            (image.name, output.size(_image_bytes(image)), ", ".join(str(p.platform) for p in image.platforms),
+             image.descriptor.digest.short, image.source) for image in bundle.images
+        ])]
+    if bundle.models:
+        lines += ["models:", *output.table([
+            (model.name, output.size(sum(file.size_bytes for file in model.files)), f"{len(model.files)} files",
+             model.license or "no license stated") for model in bundle.models
+        ])]
+    if bundle.configs:
+        lines += ["configs:", *output.table([
+            (config.name, output.size(sum(file.blob.size_bytes for file in config.files)), f"{len(config.files)} files",
+             "template" if config.template else "") for config in bundle.configs
+        ])]
+    for title, names in (("volumes", [v.name for v in graph.volumes]), ("secrets", [s.name for s in graph.secrets]),
+                         ("externals", [f"{e.name} ({e.type})" for e in graph.externals]),
+                         ("values", [v.name if v.default is None else f"{v.name}={v.default}" for v in graph.values]),
+                         ("front doors", [f"{d.name} → {d.node}.{d.endpoint}" for d in graph.doors])):
+        lines += [f"{title}: {', '.join(names)}"] if names else []
+    told = [f"{one.name or 'unknown key'} {one.fingerprint[:16]}{'' if one.trusted else ' (not trusted here)'}" for one in signers]
+    return [*lines, "signed by: " + (", ".join(told) or "nobody")]
+
+
+def _image_bytes(image: BundleImage) -> int:
+    return sum({layer.digest: layer.size_bytes for one in image.platforms for layer in one.layers}.values())
+
+
+def _json(bundle: Bundle, signers: tuple[Signer, ...], file: Path, size_bytes: int) -> dict[str, object]:
+    import json
+
+    return {
+        "file": str(file),
+        "size_bytes": size_bytes,
+        "name": bundle.graph.name,
+        "version": bundle.graph.version,
+        "root": str(bundle.root.digest),
+        "graph": json.loads(bundle.graph_document)["graph"],
+        "images": [
+            {"name": image.name, "reference": image.reference, "source": image.source, "digest": str(image.descriptor.digest),
+             "size_bytes": _image_bytes(image), "platforms": [str(one.platform) for one in image.platforms]}
+            for image in bundle.images
+        ],
+        "models": [
+            {"name": model.name, "license": model.license, "digest": str(model.pack.digest),
+             "files": [{"path": one.path, "size_bytes": one.size_bytes, "sha256": one.digest.hex} for one in model.files]}
+            for model in bundle.models
+        ],
+        "configs": [
+            {"name": config.name, "template": config.template,
+             "files": [{"path": one.path, "size_bytes": one.blob.size_bytes, "sha256": one.blob.digest.hex} for one in config.files]}
+            for config in bundle.configs
+        ],
+        "signers": [{"fingerprint": one.fingerprint, "name": one.name, "trusted": one.trusted} for one in signers],
+    }

@@ -1,0 +1,124 @@
+"""The `bundle` command: finds the verb, runs it, turns every error into one message and one exit status."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from bundler import __version__
+from bundler.cli import output
+from bundler.errors import BundleError, GraphError
+
+# verb -> (module, group of the help page); a verb's module is imported only when it is used
+VERBS: dict[str, tuple[str, str]] = {
+    "check": ("check", "Build"),
+    "build": ("build", "Build"),
+    "up": ("up", "Build"),
+    "verify": ("verify", "Bundles"),
+    "inspect": ("inspect", "Bundles"),
+    "keys": ("keys", "Bundles"),
+    "plan": ("plan", "Deploy"),
+    "deploy": ("deploy", "Deploy"),
+    "render": ("render", "Deploy"),
+    "list": ("list", "Apps"),
+    "status": ("status", "Apps"),
+    "logs": ("logs", "Apps"),
+    "run": ("run", "Apps"),
+    "open": ("open", "Apps"),
+    "remove": ("remove", "Apps"),
+}
+
+EXIT_CODES = (
+    "0 done, 1 a defect of bundle, 2 usage, 3 graph invalid, 4 source or registry, 5 trust, "
+    "6 target refused, 7 stopped part-way (run it again), 8 not healthy, 130 interrupted"
+)
+
+
+class Verbs(click.Group):
+    """A group whose commands are loaded when they are asked for, listed by what they are for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"bundler.cli.{VERBS[cmd_name][0]}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = output.nearest(args[0], VERBS)
+            if near and args[0] not in VERBS:
+                error.message += f" Did you mean {near!r}?"
+            raise
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for group in dict.fromkeys(group for _, group in VERBS.values()):
+            rows = []
+            for verb in (name for name, (_, of) in VERBS.items() if of == group):
+                command = self.get_command(ctx, verb)
+                rows.append((verb, command.get_short_help_str(90) if command else ""))
+            with formatter.section(group):
+                formatter.write_dl(rows)
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]}, epilog=f"Exit status: {EXIT_CODES}.")
+@click.version_option(__version__, prog_name="bundle")
+@click.option("--debug", is_flag=True, help="Show the stack trace of an error.")
+def bundle(*, debug: bool) -> None:
+    """Describe a system as one graph, pack it into one signed bundle, deploy it unchanged.
+
+    The answer is on standard output, everything else on standard error.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; its exit status. Never raises."""
+    debug = "--debug" in arguments[:1] or bool(os.environ.get("BUNDLE_DEBUG"))
+    try:
+        result = bundle.main(arguments, prog_name="bundle", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Abort:
+        output.error("interrupted; nothing half-written is left, and the same command goes on from here")
+        return 130
+    except KeyboardInterrupt:
+        output.error("interrupted; nothing half-written is left, and the same command goes on from here")
+        return 130
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        output.error(error.format_message(), f"{context.command_path} --help" if context else None)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except GraphError as error:
+        for problem in error.problems:
+            output.problem(problem)
+        output.error(error.what)
+        return error.exit_code
+    except BundleError as error:
+        if debug:
+            raise
+        output.error(error.what, error.hint)
+        return error.exit_code
+    except Exception as error:
+        if debug:
+            raise
+        output.error(
+            f"a defect of bundle {__version__}: {type(error).__name__}: {error}",
+            f"please report it with the output of: bundle --debug {' '.join(arguments)}",
+        )
+        return 1

@@ -1,0 +1,97 @@
+"""Options that several verbs share, and how they become what the use cases take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from bundler.cli import output, places
+from bundler.contract import Target
+from bundler.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+app_option = click.option("--app", metavar="NAME", help="The app's name there; the bundle's name unless given.")
+timeout_option = click.option(
+    "--timeout",
+    metavar="DURATION",
+    help="When to give up waiting for health (90s, 15m); 10 minutes, or longer where start periods need it.",
+)
+unsigned_option = click.option(
+    "--insecure-allow-unsigned",
+    is_flag=True,
+    help="For this run: accept a bundle that is unsigned or signed by an unknown key. Digests, canonical form and "
+    "an invalid signature still refuse.",
+)
+key_option = click.option(
+    "--key", type=click.Path(path_type=Path), metavar="PUB", help="A public key (PEM) to trust for this run, and no other."
+)
+file_argument = click.argument("file", type=click.Path(path_type=Path))
+
+
+def target_option(function: F) -> F:
+    """`--target` with the installed targets in its help."""
+    return click.option("--target", "-t", metavar="TARGET", help="docker or compose (or what the site file says).")(function)
+
+
+def site_options(function: F) -> F:
+    """`--site` and `--set`."""
+    function = click.option(
+        "--set", "assignments", multiple=True, metavar="PATH=VALUE", help="One answer: values.x=y, publish.ui.port=9000."
+    )(function)
+    return click.option(
+        "--site", "sites", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+        help="The site's answers; several are merged in order.",
+    )(function)
+
+
+def open_target(name: str | None, options: Mapping[str, str] | None = None) -> Target:
+    """The target of that name. Raises UsageError where none was named or it is unknown."""
+    from bundler import discovery
+
+    if name is None:
+        raise UsageError("no target named", hint=f"--target {' or --target '.join(discovery.names())}")
+    if name not in discovery.names():
+        near = output.nearest(name, discovery.names())
+        raise UsageError(
+            f"unknown target {name!r}" + (f"; did you mean {near!r}?" if near else ""),
+            hint=f"installed targets: {', '.join(discovery.names())}",
+        )
+    return discovery.load(name, options or {})
+
+
+def duration_s(text: str | None) -> float | None:
+    """Seconds of `90s`, `15m`, `1h30m`, or a plain number of seconds."""
+    if text is None:
+        return None
+    from bundler.graphfile.quantities import parse_duration
+
+    try:
+        seconds = float(text) if text.replace(".", "", 1).isdigit() else parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--timeout {text}: not a duration", hint="90s, 15m, 1h30m") from error
+    if seconds <= 0:
+        raise UsageError(f"--timeout {text}: must be more than nothing")
+    return seconds
+
+
+def app_name(given: str | None, default: str) -> str:
+    """A DNS label. Raises UsageError for anything else."""
+    import re
+
+    name = given if given is not None else default
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?", name):
+        raise UsageError(
+            f"{name!r} cannot name an app",
+            hint="lower-case letters, digits and '-' inside, at most 40 characters (--app NAME)",
+        )
+    return name
+
+
+def cache_dir() -> Path:
+    return places.cache_dir()

@@ -1,0 +1,95 @@
+"""What people and scripts read: the answer on stdout, everything else on stderr, control characters escaped."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+import click
+
+from bundler.errors import Problem
+
+_KEEP = {"\n", "\t"}
+
+
+def clean(text: str) -> str:
+    """The text with every character that could drive a terminal written as an escape."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if char in _KEEP or _shown(char) else _escape(char) for char in text)
+
+
+def _shown(char: str) -> bool:
+    return unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def answer(text: str = "") -> None:
+    """A line of the answer."""
+    click.echo(clean(text))
+
+
+def answer_json(data: object) -> None:
+    """The answer for a program."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=True))
+
+
+def note(text: str) -> None:
+    """A line that is not part of the answer."""
+    click.echo(clean(text), err=True)
+
+
+def error(what: str, hint: str | None = None) -> None:
+    """An error: what happened, and what to do below it."""
+    _styled("error", "red", what)
+    for line in (hint or "").splitlines():
+        note(f"  {line}")
+
+
+def problem(one: Problem) -> None:
+    """A problem in a file: where it is, what it is, how to mend it."""
+    where = click.style(str(one.where), bold=True) if _colour() else str(one.where)
+    click.echo(f"{where}: {clean(one.message)}", err=True)
+    for line in (one.hint or "").splitlines():
+        note(f"    {line}")
+
+
+def _styled(word: str, colour: str, text: str) -> None:
+    shown = click.style(word, fg=colour, bold=True) if _colour() else word
+    click.echo(f"{shown}: {clean(text)}", err=True)
+
+
+def _colour() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+
+
+def table(rows: Iterable[Sequence[str]], indent: str = "  ") -> list[str]:
+    """Rows as lines with aligned columns."""
+    shown = [[clean(cell) for cell in row] for row in rows]
+    if not shown:
+        return []
+    widths = [max(len(row[i]) if i < len(row) else 0 for row in shown) for i in range(max(map(len, shown)))]
+    return [(indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))).rstrip() for row in shown]
+
+
+def size(count_bytes: float) -> str:
+    """A size for people: powers of 1,024, three digits."""
+    value = float(count_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1024 or unit == "TiB":
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.3g} {unit}"
+        value /= 1024
+    raise AssertionError("unreachable")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that looks most like a mistyped one."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)

@@ -1,0 +1,25 @@
+"""Where things are on this machine; with `cli.site`, the only readers of the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def data_dir() -> Path:
+    """Keys and trust: $XDG_DATA_HOME/graphbundle."""
+    return _xdg("XDG_DATA_HOME", ".local/share")
+
+
+def keys_dir() -> Path:
+    return data_dir() / "keys"
+
+
+def cache_dir() -> Path:
+    """What can be made again: $XDG_CACHE_HOME/graphbundle."""
+    return _xdg("XDG_CACHE_HOME", ".cache")
+
+
+def _xdg(variable: str, default: str) -> Path:
+    base = os.environ.get(variable, "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / default) / "graphbundle"

@@ -1,0 +1,48 @@
+"""bundle plan: what would a deploy do?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bundler.cli import output
+from bundler.cli.deploying import prepared
+from bundler.cli.options import (
+    app_option,
+    file_argument,
+    json_option,
+    key_option,
+    site_options,
+    target_option,
+    unsigned_option,
+)
+from bundler.cli.report import plan_json, plan_lines
+from bundler.errors import TargetError
+
+
+@click.command("plan", short_help="Show what a deploy would do.")
+@file_argument
+@target_option
+@site_options
+@app_option
+@key_option
+@unsigned_option
+@json_option
+def command(
+    file: Path, *, target: str | None, sites: tuple[Path, ...], assignments: tuple[str, ...], app: str | None,
+    key: Path | None, insecure_allow_unsigned: bool, as_json: bool,
+) -> int:
+    """Show what deploying the bundle FILE on TARGET would do, and change nothing.
+
+    Exit status 6 when the target refuses something that the graph needs.
+    """
+    with prepared(
+        file, target=target, sites=sites, assignments=assignments, app=app, key=key, allow_unsigned=insecure_allow_unsigned
+    ) as (ready, _):
+        if as_json:
+            output.answer_json(plan_json(ready.plan, ready.app, ready.target.name))
+        else:
+            for line in plan_lines(ready.plan, ready.app, ready.target.name):
+                output.answer(line)
+        return TargetError.exit_code if ready.plan.refused else 0

@@ -1,0 +1,60 @@
+"""bundle render: the files a person would read or keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bundler import release as releasing
+from bundler.cli import output
+from bundler.cli.bundlefile import verified
+from bundler.cli.options import (
+    app_name,
+    app_option,
+    file_argument,
+    key_option,
+    open_target,
+    site_options,
+    target_option,
+    unsigned_option,
+)
+from bundler.cli.site import read_secrets, read_site
+from bundler.edges.files import write_atomically
+from bundler.model.observed import Host, Observed
+from bundler.model.oci import Platform
+
+
+@click.command("render", short_help="Print the files a deploy stands for (compose document, script).")
+@file_argument
+@target_option
+@site_options
+@app_option
+@key_option
+@unsigned_option
+@click.option("--platform", default="linux/amd64", show_default=True, help="The target's platform.")
+@click.option("--output", "-o", "directory", type=click.Path(path_type=Path), metavar="DIR", help="Write the files there.")
+def command(
+    file: Path, *, target: str | None, sites: tuple[Path, ...], assignments: tuple[str, ...], app: str | None,
+    key: Path | None, insecure_allow_unsigned: bool, platform: str, directory: Path | None,
+) -> int:
+    """Print what a deploy of the bundle FILE on TARGET stands for, without looking at the target. No secret is in it."""
+    with verified(file, key, allow_unsigned=insecure_allow_unsigned) as (checked, reader):
+        graph = checked.bundle.graph
+        site = read_site(sites, assignments, graph)
+        place = open_target(target or site.target)
+        name = app_name(app, graph.name)
+        nowhere = Observed(name, Host(Platform.parse(platform), "none", ""))
+        inputs = releasing.Inputs(name, checked, reader, site, nowhere, read_secrets(site), {})
+        files = place.render(releasing.release(inputs).release)
+    if directory is None:
+        for number, (path, text) in enumerate(files.items()):
+            if len(files) > 1:
+                output.answer(f"{'' if number == 0 else chr(10)}# --- {path}")
+            click.echo(text, nl=not text.endswith("\n"))
+        return 0
+    directory.mkdir(parents=True, exist_ok=True)
+    for path, text in files.items():
+        write_atomically(directory / path, text.encode())
+        output.note(f"wrote {directory / path}")
+    return 0

@@ -1,0 +1,112 @@
+"""How an app, a plan and a step look to people and programs."""
+
+from __future__ import annotations
+
+from bundler.cli import output
+from bundler.errors import BundleError
+from bundler.model.observed import Instance, Observed, State
+from bundler.model.plan import Action, Plan
+from bundler.model.release import Release, ReleaseDoor
+from bundler.release import read_record
+
+_WELL = frozenset({State.RUNNING, State.HEALTHY, State.COMPLETED})
+_SIGN = {Action.REMOVE: "-", Action.CREATE: "+", Action.LOAD: "+", Action.REPLACE: "~", Action.START: "~",
+         Action.STORE: "+", Action.RUN: ">"}
+
+
+def recorded(observed: Observed) -> Release | None:
+    """The recorded release, or None where there is none that this version can read."""
+    try:
+        return read_record(observed.record).release if observed.record else None
+    except BundleError:
+        return None
+
+
+def doors(observed: Observed) -> tuple[ReleaseDoor, ...]:
+    """The recorded front doors."""
+    release = recorded(observed)
+    return release.doors if release else ()
+
+
+def is_well(observed: Observed) -> bool:
+    """Whether every service of the record is there, and everything there is healthy, running or completed."""
+    release = recorded(observed)
+    there = {one.resource for one in observed.instances}
+    wanted = {service.resource for service in release.services} if release else set()
+    return wanted <= there and all(one.state in _WELL for one in observed.instances)
+
+
+def app_lines(observed: Observed, target: str) -> list[str]:
+    """The app for people: what runs, front doors, where the logs are."""
+    release = recorded(observed)
+    title = f"{release.bundle} {release.version}" if release else "an unfinished deploy"
+    revision = f" (revision {observed.record.revision})" if observed.record else ""
+    lines = [f"{observed.app} on {target}: {title}{revision}"]
+    rows = [(one.resource, _state(one), one.detail.splitlines()[0] if one.detail and one.state not in _WELL else "")
+            for one in sorted(observed.instances, key=lambda one: (one.resource, one.index))]
+    there = {one.resource for one in observed.instances}
+    if release:
+        rows += [(service.resource, "not there", "") for service in release.services if service.resource not in there]
+    lines += output.table(rows) or ["  nothing runs; data is kept"]
+    if release and release.doors and observed.instances:
+        lines += ["front doors:", *output.table([(door.name, door.url) for door in release.doors])]
+    if observed.instances:
+        example = next((one.resource.partition("/")[2] for one in observed.instances if one.resource.startswith("service/")), "")
+        lines.append(f"logs: bundle logs {observed.app}{' ' + example if example else ''} --target {target}")
+    return lines
+
+
+def _state(one: Instance) -> str:
+    restarts = f", restarted {one.restarts} times" if one.restarts else ""
+    failed = f" with exit status {one.exit_code}" if one.state is State.FAILED else ""
+    return f"{one.state}{failed}{restarts}"
+
+
+def app_json(observed: Observed, target: str) -> dict[str, object]:
+    release = recorded(observed)
+    return {
+        "app": observed.app,
+        "target": target,
+        "bundle": release.bundle if release else None,
+        "version": release.version if release else None,
+        "root": str(release.root) if release else None,
+        "revision": observed.record.revision if observed.record else None,
+        "well": is_well(observed),
+        "instances": [
+            {"resource": one.resource, "name": one.name, "index": one.index, "state": str(one.state), "detail": one.detail,
+             "exit_code": one.exit_code, "started_at": one.started_at, "restarts": one.restarts}
+            for one in observed.instances
+        ],
+        "doors": {door.name: door.url for door in doors(observed)},
+    }
+
+
+def plan_lines(plan: Plan, app: str, target: str) -> list[str]:
+    """The plan for people; the same plan always gives the same text."""
+    lines = [f"{app} on {target}: " + ("no changes" if not plan.steps else f"{len(plan.steps)} steps")]
+    rows = []
+    for step in plan.steps:
+        moved = output.size(step.moves_bytes) if step.moves_bytes else ""
+        danger = "LOSES DATA" if step.loses_data else ""
+        rows.append((f"{_SIGN[step.action]} {step.action}", step.resource, step.cause, moved, danger))
+    lines += output.table(rows)
+    lines += [f"  {note}" for note in plan.notes]
+    return lines
+
+
+def plan_json(plan: Plan, app: str, target: str) -> dict[str, object]:
+    return {
+        "app": app,
+        "target": target,
+        "changes": len(plan.steps),
+        "steps": [
+            {"id": step.id, "resource": step.resource, "action": str(step.action), "cause": step.cause, "after": list(step.after),
+             "waits": [{"resource": one.resource, "state": one.state} for one in step.waits],
+             "loses_data": step.loses_data, "moves_bytes": step.moves_bytes}
+            for step in plan.steps
+        ],
+        "notes": [
+            {"resource": note.resource, "feature": note.feature, "verdict": str(note.verdict), "reason": note.reason}
+            for note in plan.notes
+        ],
+    }

@@ -1,0 +1,33 @@
+"""bundle run: run a job now."""
+
+from __future__ import annotations
+
+import click
+
+from bundler import deploy
+from bundler.cli import output
+from bundler.cli.deploying import carry_out
+from bundler.cli.options import duration_s, open_target, target_option, timeout_option
+
+
+@click.command("run", short_help="Run a job of a deployed app now.")
+@click.argument("app")
+@click.argument("job")
+@target_option
+@timeout_option
+@click.option("--detach", "-d", is_flag=True, help="Do not wait for it to end.")
+def command(app: str, job: str, *, target: str | None, timeout: str | None, detach: bool) -> int:
+    """Run JOB of APP now and wait until it has ended; its log is the answer. Exit status 8 when it fails."""
+    place = open_target(target)
+    ready = deploy.prepare_job(place, app, job)
+    if detach:
+        from dataclasses import replace
+
+        ready = replace(ready, plan=replace(ready.plan, ready=()))
+    carry_out(ready, duration_s(timeout))
+    if detach:
+        output.note(f"started; bundle logs {app} {job} --target {place.name} --follow")
+        return 0
+    for line in place.logs(app, job, follow=False, since=None, tail=None):
+        output.answer(line.text)
+    return 0

@@ -1,0 +1,47 @@
+"""The site's answers from files, `--set` and the places that secrets come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bundler.cli.graph import read_text
+from bundler.errors import UsageError
+from bundler.model.graph import Graph
+from bundler.model.site import Site
+
+SECRET_LIMIT_BYTES = 512 << 10
+
+
+def read_site(files: Sequence[Path], assignments: Sequence[str], graph: Graph) -> Site:
+    """The answers of all files, merged in order, then of `--set`. Raises GraphError and UsageError."""
+    from bundler.graphfile import site, source
+
+    merged = site.parse_site([source.parse(read_text(path), str(path)) for path in files], graph)
+    return site.with_values(merged, graph, assignments)
+
+
+def read_secrets(site: Site) -> Mapping[str, bytes]:
+    """The bytes of the secrets that the site gives by file or environment variable."""
+    given: dict[str, bytes] = {}
+    for name, source in site.secrets.items():
+        if source.file is not None:
+            path = Path(source.file).expanduser()
+            try:
+                given[name] = _within_limit(path.read_bytes(), name)
+            except OSError as error:
+                raise UsageError(f"secret {name}: {path} cannot be read: {error.strerror}") from error
+        elif source.env is not None:
+            if source.env not in os.environ:
+                raise UsageError(f"secret {name}: the environment variable {source.env} is not set")
+            given[name] = _within_limit(os.environb[os.fsencode(source.env)], name)
+    return given
+
+
+def _within_limit(value: bytes, name: str) -> bytes:
+    if not value:
+        raise UsageError(f"secret {name} is empty")
+    if len(value) > SECRET_LIMIT_BYTES:
+        raise UsageError(f"secret {name} is larger than {SECRET_LIMIT_BYTES >> 10} KiB")
+    return value

@@ -1,0 +1,132 @@
+"""The verbs of an app's life, written once for every target: plan, deploy, run, status, remove.
+
+Reads    a VerifiedBundle, a Site, what a target shows
+Writes   effects on the target, through `run.Runner`
+Next     `cli` shows the outcome
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from bundler import release as releasing
+from bundler.contract import BlobSource, Target
+from bundler.edges.clock import Clock
+from bundler.errors import TargetError, UsageError
+from bundler.model.bundle import VerifiedBundle
+from bundler.model.observed import Observed, State, StoredSecret
+from bundler.model.plan import Plan, Step
+from bundler.model.release import Release, ReleaseJob
+from bundler.model.site import Site
+from bundler.run import Reporter, Runner
+
+DEFAULT_TIMEOUT_S = 600.0
+_SETTLE_S = 120.0  # on top of the start periods along the waves
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan and what carrying it out needs."""
+
+    target: Target
+    app: str
+    release: Release | None
+    plan: Plan
+    observed: Observed
+    secrets: Mapping[str, StoredSecret]
+    blobs: BlobSource | None
+
+
+def prepare(
+    target: Target,
+    verified: VerifiedBundle,
+    blobs: BlobSource,
+    site: Site,
+    given: Mapping[str, bytes],
+    app: str,
+) -> Prepared:
+    """What a deploy would do. Nothing is changed. Raises TargetError when the target refuses a feature."""
+    observed = target.observe(app)
+    stored = target.secrets(app)
+    released = releasing.release(releasing.Inputs(app, verified, blobs, site, observed, given, stored))
+    plan = target.plan(released.release, observed)
+    return Prepared(target, app, released.release, plan, observed, released.secrets, blobs)
+
+
+def prepare_job(target: Target, app: str, job: str) -> Prepared:
+    """What `bundle run APP JOB` would do: the recorded release's job, again, and nothing else."""
+    observed = target.observe(app)
+    release = recorded_release(observed)
+    if job not in {one.name for one in release.jobs}:
+        known = ", ".join(one.name for one in release.jobs) or "none"
+        raise UsageError(f"{app} has no job {job!r}", hint=f"its jobs: {known}")
+    jobs = tuple(replace(one, due=one.name == job) for one in release.jobs)
+    release = replace(release, jobs=jobs, record=observed.record.document if observed.record else "", recorded=True)
+    resource = f"job/{job}"
+    running = [one for one in observed.of(resource) if one.state in (State.RUNNING, State.STARTING, State.HEALTHY)]
+    if running:
+        raise TargetError(f"{job} is running already", hint=f"bundle logs {app} {job} --target {target.name} --follow")
+    without = replace(observed, instances=tuple(one for one in observed.instances if one.resource != resource))
+    planned = target.plan(release, without)
+    steps = tuple(replace(step, after=(), waits=()) for step in planned.steps if step.resource == resource)
+    ready = tuple(one for one in planned.ready if one.resource == resource)
+    return Prepared(target, app, release, Plan(steps, planned.notes, ready), observed, target.secrets(app), None)
+
+
+def prepare_removal(target: Target, app: str, *, volumes: bool) -> Prepared:
+    """What `bundle remove` would do. Without `volumes` the steps that lose data are left out."""
+    observed = target.observe(app)
+    planned = target.plan(None, observed)
+    steps = tuple(step for step in planned.steps if volumes or not step.loses_data)
+    left = {step.id for step in steps}
+    steps = tuple(replace(step, after=tuple(one for one in step.after if one in left)) for step in steps)
+    return Prepared(target, app, None, Plan(steps, planned.notes), observed, {}, None)
+
+
+def kept(prepared: Prepared) -> tuple[str, ...]:
+    """What a removal leaves on purpose: data volumes, secrets, records."""
+    removed = {step.resource for step in prepared.plan.steps}
+    planned: tuple[Step, ...] = prepared.target.plan(None, prepared.observed).steps
+    return tuple(step.resource for step in planned if step.loses_data and step.resource not in removed)
+
+
+def carry_out(prepared: Prepared, reporter: Reporter, clock: Clock, timeout_s: float | None) -> Observed:
+    """Do what was prepared; what the target shows afterwards. Raises as `Runner.run`, and TargetError
+    before the first step where the target refuses a feature."""
+    refuse(prepared)
+    limit = timeout_s or (default_timeout_s(prepared.release) if prepared.release else DEFAULT_TIMEOUT_S)
+    runner = Runner(prepared.target, prepared.app, prepared.blobs, prepared.secrets, reporter, clock, limit)
+    runner.run(prepared.plan)
+    return prepared.target.observe(prepared.app)
+
+
+def refuse(prepared: Prepared) -> None:
+    """Raise TargetError naming everything the target refuses."""
+    if prepared.plan.refused:
+        told = "\n".join(f"  {note.resource} {note.feature}: {note.reason}" for note in prepared.plan.refused)
+        raise TargetError(f"target {prepared.target.name} refuses this release; nothing was changed\n{told}")
+
+
+def default_timeout_s(release: Release) -> float:
+    """10 minutes, or as long as the start periods along the waves and the jobs' own timeouts may take."""
+    services = {service.name: service for service in release.services}
+    jobs: dict[str, ReleaseJob] = {job.name: job for job in release.jobs}
+    total = 0.0
+    for wave in release.waves or (tuple(services),):
+        longest = 0.0
+        for name in wave:
+            check = services[name].healthcheck if name in services else None
+            if check is not None:
+                longest = max(longest, check.start_period_s + check.interval_s * check.retries)
+            elif name in jobs:
+                longest = max(longest, jobs[name].timeout_s or 0.0)
+        total += longest
+    return max(DEFAULT_TIMEOUT_S, total + _SETTLE_S)
+
+
+def recorded_release(observed: Observed) -> Release:
+    """The release that the target's newest record describes. Raises UsageError where there is none."""
+    if observed.record is None:
+        raise UsageError(f"no app {observed.app!r} is recorded here", hint="bundle list --target … names the apps there")
+    return releasing.read_record(observed.record).release

@@ -1,0 +1,199 @@
+"""The one place that puts files in place: a reader finds the old bytes or the new ones, never half of either.
+
+Temporary file in the same directory, fsync, rename, fsync of the directory. A temporary file is locked while
+its writer lives; what a killed writer left is swept by the next one for the same path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bundler.errors import BundleError, SourceError, StoppedError, UsageError
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def failure(error: OSError, path: Path, doing: str) -> BundleError:
+    """The error to raise for a failed write: no room is StoppedError, anything else UsageError."""
+    reason = error.strerror or str(error)
+    if error.errno in _NO_ROOM:
+        return StoppedError(f"{path}: {doing} failed: {reason}", hint="free some space and run the same command again")
+    return UsageError(f"{path}: {doing} failed: {reason}")
+
+
+def open_regular(path: Path) -> int:
+    """A descriptor to read a regular file, or one a symbolic link leads to; never waits on a FIFO (SourceError)."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be opened: {error.strerror or error}") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise SourceError(f"{path}: not a regular file")
+    return fd
+
+
+def sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def private_directory(directory: Path) -> Path:
+    """Make `directory` (0700) where it is missing; refuse one that others could write to or own."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise failure(error, directory, "making the directory") from error
+    check_private(directory)
+    return directory
+
+
+def check_private(path: Path) -> None:
+    """A UsageError where somebody else owns `path` or could write to it."""
+    found = path.stat()
+    if found.st_mode & _OTHERS_WRITE:
+        raise UsageError(
+            f"{path}: others can write to it (mode {stat.S_IMODE(found.st_mode):04o})",
+            hint=f"see that nobody changed what is in it, then: chmod go-w {path}",
+        )
+    if found.st_uid not in (os.geteuid(), 0):
+        raise UsageError(f"{path}: belongs to user {found.st_uid}, not to you")
+
+
+def write_atomic(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Replace or make `path` with `data`; mode 0600 where `private`, else what the umask leaves."""
+    with AtomicFile(path, private=private) as file:
+        file.write(data)
+        file.commit()
+
+
+def create_private(path: Path, data: bytes) -> None:
+    """Make `path` with mode 0600; FileExistsError where it is there already. Nobody finds half of it."""
+    with AtomicFile(path, private=True) as file:
+        file.write(data)
+        file.commit(replace=False)
+
+
+class AtomicFile:
+    """A file being written beside its place. `fd` may be written, read and positioned freely.
+
+    Leaving the block without `commit` removes it. What stands at `path` must be a regular file or nothing; a
+    symbolic link is followed, so that the file it leads to is replaced.
+    """
+
+    def __init__(self, path: Path, *, private: bool = False) -> None:
+        self.path = Path(os.path.realpath(path))
+        self._private = private
+        self._temporary: Path | None = None
+        self.fd = -1
+
+    def __enter__(self) -> Self:
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(self.path.stat().st_mode):
+                raise UsageError(f"{self.path}: is there and not a regular file")
+        _sweep(self.path)
+        # `._NAME.` is long for a long NAME; names are cut so that they stay below 255 bytes.
+        temporary = self.path.with_name(f"{_prefix(self.path)}{secrets.token_hex(8)}.part")
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            self.fd = os.open(temporary, flags, 0o600)
+        except OSError as error:
+            raise failure(error, self.path, "making a file there") from error
+        self._temporary = temporary
+        fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return self
+
+    def write(self, data: bytes | memoryview) -> None:
+        """All of `data`, at the file's position."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self.fd, rest) :]
+        except OSError as error:
+            raise failure(error, self.path, "writing") from error
+
+    def write_at(self, data: bytes, offset_bytes: int) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                written = os.pwrite(self.fd, rest, offset_bytes)
+                rest, offset_bytes = rest[written:], offset_bytes + written
+        except OSError as error:
+            raise failure(error, self.path, "writing") from error
+
+    def commit(self, *, replace: bool = True) -> None:
+        """Make it last, and put it in place."""
+        if self._temporary is None:
+            raise ValueError("nothing to put in place")
+        try:
+            if not self._private:
+                os.fchmod(self.fd, 0o666 & ~_umask())
+            os.fsync(self.fd)
+            if replace:
+                self._temporary.replace(self.path)
+            else:
+                os.link(self._temporary, self.path)
+                self._temporary.unlink()
+            self._temporary = None
+            sync_directory(self.path.parent)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise failure(error, self.path, "putting it in place") from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+            self._temporary = None
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def _prefix(path: Path) -> str:
+    return f".{os.fsdecode(os.fsencode(path.name)[:200])}."
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed writers of `path` left: temporary files that nobody holds locked."""
+    prefix = _prefix(path)
+    try:
+        names = os.listdir(path.parent)
+    except OSError as error:
+        raise failure(error, path, "reading the directory") from error
+    for name in names:
+        if not (name.startswith(prefix) and name.endswith(".part") and len(name) == len(prefix) + 16 + 5):
+            continue
+        with contextlib.suppress(OSError):
+            fd = os.open(path.with_name(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                if stat.S_ISREG(os.fstat(fd).st_mode):
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.with_name(name).unlink()
+            finally:
+                os.close(fd)
+
+
+def _umask() -> int:
+    """The process's umask, read without changing it where Linux shows it (os.umask is not thread-safe)."""
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        for line in status:
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

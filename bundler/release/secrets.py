@@ -1,0 +1,63 @@
+"""Secrets: what the site gives, what the target keeps, what is made now. Bytes never leave this mapping."""
+
+from __future__ import annotations
+
+import secrets as random
+import string
+from collections.abc import Mapping
+
+from bundler.errors import UsageError
+from bundler.graphfile import types
+from bundler.model.graph import Graph
+from bundler.model.observed import StoredSecret
+from bundler.model.release import ReleaseSecret
+from bundler.model.site import Site
+
+_ALPHABET = string.ascii_letters + string.digits
+
+
+def settle_secrets(
+    graph: Graph, site: Site, given: Mapping[str, bytes], stored: Mapping[str, StoredSecret]
+) -> tuple[tuple[ReleaseSecret, ...], dict[str, StoredSecret]]:
+    """Every secret of the graph and its externals, with its bytes.
+
+    A secret keeps its revision while its bytes are the same. Raises UsageError naming all that the site
+    must give and did not.
+    """
+    made = {secret.name: secret.generate for secret in graph.secrets}
+    made |= {name: None for name in _external_secrets(graph, site, given)}
+    kept: dict[str, StoredSecret] = {}
+    missing: list[str] = []
+    for name, length in sorted(made.items()):
+        before = stored.get(name)
+        if name in given:
+            same = before is not None and before.value == given[name]
+            kept[name] = before if before is not None and same else StoredSecret(_revision(), given[name])
+        elif before is not None:
+            kept[name] = before
+        elif length is not None:
+            value = "".join(random.choice(_ALPHABET) for _ in range(length))
+            kept[name] = StoredSecret(_revision(), value.encode())
+        else:
+            missing.append(name)
+    if missing:
+        raise UsageError(
+            f"the site must give {'these secrets' if len(missing) > 1 else 'a secret'}: {', '.join(missing)}",
+            hint=f"in a site file (--site FILE):\n  secrets:\n    {missing[0]}: {{file: ./{missing[0]}.txt}}",
+        )
+    told = tuple(ReleaseSecret(name, secret.revision, stored=stored.get(name) == secret) for name, secret in kept.items())
+    return told, kept
+
+
+def _external_secrets(graph: Graph, site: Site, given: Mapping[str, bytes]) -> set[str]:
+    """`EXTERNAL.FIELD` for each credential a site gives for an external, and for each it still must."""
+    names = {name for name in given if "." in name}
+    for external in graph.externals:
+        told = site.externals.get(external.name, {})
+        missing = [field for field in types.required_fields(external.type) if field not in told]
+        names |= {f"{external.name}.{field}" for field in missing}
+    return names
+
+
+def _revision() -> str:
+    return random.token_hex(8)

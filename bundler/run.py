@@ -1,0 +1,169 @@
+"""Runs a plan: independent steps side by side, each when what it waits for is ready.
+
+Reads    a Plan and, through `Target.observe`, what is ready
+Writes   effects, only through `Target.apply`
+Next     `Target.observe` -> status
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bundler.contract import BlobSource, Target
+from bundler.edges.clock import Clock
+from bundler.errors import BundleError, StoppedError, UnhealthyError
+from bundler.model.observed import Observed, State, StoredSecret
+from bundler.model.plan import Plan, Ready, Step
+
+POLL_S = 0.25
+AT_ONCE = 4
+LOG_LINES = 15
+
+_FULFILS: Mapping[str, frozenset[State]] = {
+    "running": frozenset({State.RUNNING, State.STARTING, State.HEALTHY, State.UNHEALTHY}),
+    "healthy": frozenset({State.HEALTHY, State.RUNNING}),
+    "completed": frozenset({State.COMPLETED}),
+}
+
+
+class Reporter(Protocol):
+    """Told what happens; draws it or not."""
+
+    def started(self, step: Step) -> None: ...
+
+    def moved(self, step: Step, size_bytes: int) -> None: ...
+
+    def finished(self, step: Step) -> None: ...
+
+    def waiting(self, resources: tuple[str, ...]) -> None: ...
+
+
+@dataclass
+class _Progress:
+    done: set[str] = field(default_factory=set)
+    running: dict[Future[None], Step] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """One run of one plan. `timeout_s` bounds the whole of it."""
+
+    target: Target
+    app: str
+    blobs: BlobSource | None
+    secrets: Mapping[str, StoredSecret]
+    reporter: Reporter
+    clock: Clock
+    timeout_s: float
+
+    def run(self, plan: Plan) -> None:
+        """Do every step, then wait until `plan.ready` holds.
+
+        Raises what `apply` raised if nothing was done before it, StoppedError if something was,
+        UnhealthyError when a job failed or the time ran out before everything was ready.
+        """
+        deadline = self.clock.now() + self.timeout_s
+        progress = _Progress()
+        left = list(plan.steps)
+        observed: Observed | None = None
+        pool = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="step")
+        try:
+            while left or progress.running:
+                if any(step.waits for step in left if set(step.after) <= progress.done):
+                    observed = self.target.observe(self.app)
+                for step in [one for one in left if self._may_start(one, progress.done, observed)]:
+                    left.remove(step)
+                    self.reporter.started(step)
+                    progress.running[pool.submit(self._apply, step)] = step
+                self._collect(progress, left)
+                if left and not progress.running:
+                    self._wait_for(left, progress.done, observed, deadline)
+            self._until_ready(plan.ready, deadline)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _apply(self, step: Step) -> None:
+        self.target.apply(step, self.blobs, self.secrets, lambda size: self.reporter.moved(step, size))
+
+    def _may_start(self, step: Step, done: set[str], observed: Observed | None) -> bool:
+        if not set(step.after) <= done:
+            return False
+        return all(observed is not None and is_ready(observed, ready) for ready in step.waits)
+
+    def _collect(self, progress: _Progress, left: list[Step]) -> None:
+        """Take in the steps that have ended; wait a moment for one where some are running."""
+        if not progress.running:
+            return
+        ended, _ = wait(progress.running, timeout=POLL_S, return_when=FIRST_COMPLETED)
+        for future in ended:
+            step = progress.running.pop(future)
+            try:
+                future.result()
+            except BundleError as error:
+                if not progress.done:
+                    raise
+                raise StoppedError(
+                    f"stopped at {step.id!r}: {error.what}",
+                    hint=(f"{error.hint}\n" if error.hint else "")
+                    + f"{len(progress.done)} steps are done; run the same command again to go on from here",
+                ) from error
+            progress.done.add(step.id)
+            self.reporter.finished(step)
+
+    def _wait_for(self, left: list[Step], done: set[str], observed: Observed | None, deadline: float) -> None:
+        """Nothing runs and everything left waits: fail on what cannot become ready, else sleep a moment."""
+        missing = [ready for step in left if set(step.after) <= done for ready in step.waits]
+        if not missing:
+            stuck = ", ".join(step.id for step in left)
+            raise StoppedError(f"the plan cannot go on: {stuck} come after steps that are not in it")
+        self._check(missing, observed, deadline)
+
+    def _until_ready(self, ready: tuple[Ready, ...], deadline: float) -> None:
+        while True:
+            observed = self.target.observe(self.app) if ready else None
+            missing = [one for one in ready if observed is None or not is_ready(observed, one)]
+            if not missing:
+                return
+            self._check(missing, observed, deadline)
+
+    def _check(self, missing: list[Ready], observed: Observed | None, deadline: float) -> None:
+        names = tuple(dict.fromkeys(ready.resource for ready in missing if observed and not is_ready(observed, ready)))
+        for ready in missing:
+            failed = [one for one in (observed.of(ready.resource) if observed else ()) if one.state is State.FAILED]
+            if failed and ready.state == "completed":
+                raise self._unhealthy(f"{ready.resource} failed: {failed[0].detail}", (ready.resource,))
+        if self.clock.now() >= deadline:
+            states = "; ".join(_describe(observed, name) for name in names) if observed else ", ".join(names)
+            raise self._unhealthy(f"not ready within {self.timeout_s:g} s: {states}", names)
+        self.reporter.waiting(names)
+        self.clock.sleep(POLL_S)
+
+    def _unhealthy(self, what: str, resources: tuple[str, ...]) -> UnhealthyError:
+        parts: list[str] = []
+        for resource in resources[:3]:
+            name = resource.partition("/")[2]
+            try:
+                lines = list(self.target.logs(self.app, name, follow=False, since=None, tail=LOG_LINES))
+            except BundleError as error:
+                parts.append(f"no logs of {name}: {error.what}")
+                continue
+            parts += [f"last lines of {name}:", *(f"  {line.text}" for line in lines)] if lines else [f"{name} logged nothing"]
+        parts.append("mend the cause and run the same command again; what is healthy stays as it is")
+        return UnhealthyError(what, hint="\n".join(parts))
+
+
+def is_ready(observed: Observed, ready: Ready) -> bool:
+    """Whether every instance of the resource is in at least the wanted state."""
+    instances = observed.of(ready.resource)
+    return bool(instances) and all(instance.state in _FULFILS[ready.state] for instance in instances)
+
+
+def _describe(observed: Observed, resource: str) -> str:
+    instances = observed.of(resource)
+    if not instances:
+        return f"{resource} is not there"
+    worst = instances[0]
+    return f"{resource} is {worst.state}" + (f" ({worst.detail})" if worst.detail else "")
