@@ -128,5 +128,7 @@ def default_timeout_s(release: Release) -> float:
 def recorded_release(observed: Observed) -> Release:
     """The release that the target's newest record describes. Raises UsageError where there is none."""
     if observed.record is None:
-        raise UsageError(f"no app {observed.app!r} is recorded here", hint="bundle list --target … names the apps there")
+        raise UsageError(
+            f"no app {observed.app!r} is recorded here", hint="bundle list --target … names the apps there"
+        )
     return releasing.read_record(observed.record).release

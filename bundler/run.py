@@ -150,7 +150,11 @@ class Runner:
             except BundleError as error:
                 parts.append(f"no logs of {name}: {error.what}")
                 continue
-            parts += [f"last lines of {name}:", *(f"  {line.text}" for line in lines)] if lines else [f"{name} logged nothing"]
+            parts += (
+                [f"last lines of {name}:", *(f"  {line.text}" for line in lines)]
+                if lines
+                else [f"{name} logged nothing"]
+            )
         parts.append("mend the cause and run the same command again; what is healthy stays as it is")
         return UnhealthyError(what, hint="\n".join(parts))
 

@@ -27,14 +27,15 @@ def policy(key: Path | None, *, allow_unsigned: bool) -> Policy:
     try:
         pem = key.read_bytes()
     except OSError as error:
-        raise UsageError(f"{key} cannot be read: {error.strerror}", hint="--key takes a public key file (PEM)") from error
+        raise UsageError(
+            f"{key} cannot be read: {error.strerror}", hint="--key takes a public key file (PEM)"
+        ) from error
     return Policy((read_public(pem, key.name),), allow_unsigned=allow_unsigned)
 
 
 @contextmanager
 def verified(file: Path, key: Path | None, *, allow_unsigned: bool) -> Iterator[tuple[VerifiedBundle, ArchiveReader]]:
     """The bundle with every byte checked, and its blobs from the same open file. Raises TrustError."""
-    from bundler.layout.archive import ArchiveReader
     from bundler.trust.verify import verify
 
     with opened(file) as reader:

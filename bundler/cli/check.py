@@ -36,15 +36,28 @@ def command(directory: Path, *, as_json: bool) -> int:
         "doors": len(graph.doors),
     }
     if as_json:
-        output.answer_json({"valid": True, "name": graph.name, "version": graph.version, "nodes": counts,
-                            "waves": [list(wave) for wave in graph.waves]})
+        output.answer_json(
+            {
+                "valid": True,
+                "name": graph.name,
+                "version": graph.version,
+                "nodes": counts,
+                "waves": [list(wave) for wave in graph.waves],
+            }
+        )
         return 0
-    output.answer(f"{graph.name} {graph.version} is valid: " + ", ".join(f"{n} {word}" for word, n in counts.items() if n))
+    output.answer(
+        f"{graph.name} {graph.version} is valid: " + ", ".join(f"{n} {word}" for word, n in counts.items() if n)
+    )
     output.answer("starts in this order: " + " → ".join(", ".join(wave) for wave in graph.waves))
     return 0
 
 
 def _json(problem: Problem) -> dict[str, object]:
     where = problem.where
-    place = {"file": where.file, "line": where.line, "column": where.column} if isinstance(where, Position) else {"path": where}
+    place = (
+        {"file": where.file, "line": where.line, "column": where.column}
+        if isinstance(where, Position)
+        else {"path": where}
+    )
     return {**place, "message": problem.message, "hint": problem.hint}

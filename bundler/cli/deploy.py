@@ -33,8 +33,17 @@ from bundler.cli.options import (
 @yes_option
 @json_option
 def command(
-    file: Path, *, target: str | None, sites: tuple[Path, ...], assignments: tuple[str, ...], app: str | None,
-    key: Path | None, insecure_allow_unsigned: bool, timeout: str | None, yes: bool, as_json: bool,
+    file: Path,
+    *,
+    target: str | None,
+    sites: tuple[Path, ...],
+    assignments: tuple[str, ...],
+    app: str | None,
+    key: Path | None,
+    insecure_allow_unsigned: bool,
+    timeout: str | None,
+    yes: bool,
+    as_json: bool,
 ) -> int:
     """Verify the bundle FILE, plan, and put it on TARGET; then wait until everything is healthy.
 
@@ -42,7 +51,13 @@ def command(
     """
     limit_s = duration_s(timeout)
     with prepared(
-        file, target=target, sites=sites, assignments=assignments, app=app, key=key, allow_unsigned=insecure_allow_unsigned
+        file,
+        target=target,
+        sites=sites,
+        assignments=assignments,
+        app=app,
+        key=key,
+        allow_unsigned=insecure_allow_unsigned,
     ) as (ready, site_timeout_s):
         deploying_core.refuse(ready)
         consent(ready, yes=yes)

@@ -41,7 +41,10 @@ def prepared(
         site = read_site(sites, assignments, graph)
         options = {name: value for name, value in (("context", site.context), ("namespace", site.namespace)) if value}
         place = open_target(target or site.target, options)
-        yield deploy.prepare(place, checked, reader, site, read_secrets(site), app_name(app, graph.name)), site.timeout_s
+        yield (
+            deploy.prepare(place, checked, reader, site, read_secrets(site), app_name(app, graph.name)),
+            site.timeout_s,
+        )
 
 
 def consent(prepared: deploy.Prepared, *, yes: bool) -> None:

@@ -46,26 +46,63 @@ def _lines(bundle: Bundle, signers: tuple[Signer, ...], size_bytes: int) -> list
             rows.append((node.name, f"image {images[node.name]}", ports, f"→ {edges}" if edges else ""))
         lines += [f"{title}:", *output.table(rows)] if rows else []
     if bundle.images:
-        lines += ["images:", *output.table([
-            (image.name, output.size(_image_bytes(image)), ", ".join(str(p.platform) for p in image.platforms),
-             image.descriptor.digest.short, image.source) for image in bundle.images
-        ])]
+        lines += [
+            "images:",
+            *output.table(
+                [
+                    (
+                        image.name,
+                        output.size(_image_bytes(image)),
+                        ", ".join(str(p.platform) for p in image.platforms),
+                        image.descriptor.digest.short,
+                        image.source,
+                    )
+                    for image in bundle.images
+                ]
+            ),
+        ]
     if bundle.models:
-        lines += ["models:", *output.table([
-            (model.name, output.size(sum(file.size_bytes for file in model.files)), f"{len(model.files)} files",
-             model.license or "no license stated") for model in bundle.models
-        ])]
+        lines += [
+            "models:",
+            *output.table(
+                [
+                    (
+                        model.name,
+                        output.size(sum(file.size_bytes for file in model.files)),
+                        f"{len(model.files)} files",
+                        model.license or "no license stated",
+                    )
+                    for model in bundle.models
+                ]
+            ),
+        ]
     if bundle.configs:
-        lines += ["configs:", *output.table([
-            (config.name, output.size(sum(file.blob.size_bytes for file in config.files)), f"{len(config.files)} files",
-             "template" if config.template else "") for config in bundle.configs
-        ])]
-    for title, names in (("volumes", [v.name for v in graph.volumes]), ("secrets", [s.name for s in graph.secrets]),
-                         ("externals", [f"{e.name} ({e.type})" for e in graph.externals]),
-                         ("values", [v.name if v.default is None else f"{v.name}={v.default}" for v in graph.values]),
-                         ("front doors", [f"{d.name} → {d.node}.{d.endpoint}" for d in graph.doors])):
+        lines += [
+            "configs:",
+            *output.table(
+                [
+                    (
+                        config.name,
+                        output.size(sum(file.blob.size_bytes for file in config.files)),
+                        f"{len(config.files)} files",
+                        "template" if config.template else "",
+                    )
+                    for config in bundle.configs
+                ]
+            ),
+        ]
+    for title, names in (
+        ("volumes", [v.name for v in graph.volumes]),
+        ("secrets", [s.name for s in graph.secrets]),
+        ("externals", [f"{e.name} ({e.type})" for e in graph.externals]),
+        ("values", [v.name if v.default is None else f"{v.name}={v.default}" for v in graph.values]),
+        ("front doors", [f"{d.name} → {d.node}.{d.endpoint}" for d in graph.doors]),
+    ):
         lines += [f"{title}: {', '.join(names)}"] if names else []
-    told = [f"{one.name or 'unknown key'} {one.fingerprint[:16]}{'' if one.trusted else ' (not trusted here)'}" for one in signers]
+    told = [
+        f"{one.name or 'unknown key'} {one.fingerprint[:16]}{'' if one.trusted else ' (not trusted here)'}"
+        for one in signers
+    ]
     return [*lines, "signed by: " + (", ".join(told) or "nobody")]
 
 
@@ -84,18 +121,36 @@ def _json(bundle: Bundle, signers: tuple[Signer, ...], file: Path, size_bytes: i
         "root": str(bundle.root.digest),
         "graph": json.loads(bundle.graph_document)["graph"],
         "images": [
-            {"name": image.name, "reference": image.reference, "source": image.source, "digest": str(image.descriptor.digest),
-             "size_bytes": _image_bytes(image), "platforms": [str(one.platform) for one in image.platforms]}
+            {
+                "name": image.name,
+                "reference": image.reference,
+                "source": image.source,
+                "digest": str(image.descriptor.digest),
+                "size_bytes": _image_bytes(image),
+                "platforms": [str(one.platform) for one in image.platforms],
+            }
             for image in bundle.images
         ],
         "models": [
-            {"name": model.name, "license": model.license, "digest": str(model.pack.digest),
-             "files": [{"path": one.path, "size_bytes": one.size_bytes, "sha256": one.digest.hex} for one in model.files]}
+            {
+                "name": model.name,
+                "license": model.license,
+                "digest": str(model.pack.digest),
+                "files": [
+                    {"path": one.path, "size_bytes": one.size_bytes, "sha256": one.digest.hex} for one in model.files
+                ],
+            }
             for model in bundle.models
         ],
         "configs": [
-            {"name": config.name, "template": config.template,
-             "files": [{"path": one.path, "size_bytes": one.blob.size_bytes, "sha256": one.blob.digest.hex} for one in config.files]}
+            {
+                "name": config.name,
+                "template": config.template,
+                "files": [
+                    {"path": one.path, "size_bytes": one.blob.size_bytes, "sha256": one.blob.digest.hex}
+                    for one in config.files
+                ],
+            }
             for config in bundle.configs
         ],
         "signers": [{"fingerprint": one.fingerprint, "name": one.name, "trusted": one.trusted} for one in signers],

@@ -40,15 +40,26 @@ def list_keys(*, as_json: bool) -> int:
     private = set(store.private_names())
     names = sorted(private | {name for name in trusted if name})
     if as_json:
-        output.answer_json([
-            {"name": name, "fingerprint": trusted.get(name), "signs": name in private, "trusted": name in trusted} for name in names
-        ])
+        output.answer_json(
+            [
+                {"name": name, "fingerprint": trusted.get(name), "signs": name in private, "trusted": name in trusted}
+                for name in names
+            ]
+        )
         return 0
     if not names:
         output.note("no keys; the first build makes one, bundle keys trust FILE adds somebody's")
     for line in output.table(
-        [(name, (trusted.get(name) or "")[:16], "signs" if name in private else "", "trusted" if name in trusted else "")
-         for name in names], indent=""
+        [
+            (
+                name,
+                (trusted.get(name) or "")[:16],
+                "signs" if name in private else "",
+                "trusted" if name in trusted else "",
+            )
+            for name in names
+        ],
+        indent="",
     ):
         output.answer(line)
     return 0
@@ -89,7 +100,9 @@ def remove(name: str, *, yes: bool) -> int:
 
     store = KeyStore(places.keys_dir())
     if name in store.private_names() and not yes:
-        click.confirm(f"{name} can sign; without its private half nobody can sign as it again. Remove it?", abort=True, err=True)
+        click.confirm(
+            f"{name} can sign; without its private half nobody can sign as it again. Remove it?", abort=True, err=True
+        )
     store.remove(name)
     output.note(f"removed {name}")
     return 0

@@ -15,16 +15,26 @@ def command(*, target: str | None, as_json: bool) -> int:
     """Name the apps on TARGET, also those of which only data is kept."""
     apps = open_target(target).apps()
     if as_json:
-        output.answer_json([
-            {"app": one.app, "bundle": one.bundle, "version": one.version, "root": str(one.root) if one.root else None,
-             "instances": one.instances} for one in apps
-        ])
+        output.answer_json(
+            [
+                {
+                    "app": one.app,
+                    "bundle": one.bundle,
+                    "version": one.version,
+                    "root": str(one.root) if one.root else None,
+                    "instances": one.instances,
+                }
+                for one in apps
+            ]
+        )
         return 0
     if not apps:
         output.note(f"no apps on {target}")
         return 0
     rows = [("APP", "BUNDLE", "VERSION", "INSTANCES")]
-    rows += [(one.app, one.bundle, one.version, str(one.instances) if one.instances else "none, data kept") for one in apps]
+    rows += [
+        (one.app, one.bundle, one.version, str(one.instances) if one.instances else "none, data kept") for one in apps
+    ]
     for line in output.table(rows, indent=""):
         output.answer(line)
     return 0

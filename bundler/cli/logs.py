@@ -18,7 +18,14 @@ from bundler.errors import UsageError
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines of each instance.")
 @click.option("--timestamps", is_flag=True, help="Show each line's time.")
 def command(
-    app: str, service: str | None, *, target: str | None, follow: bool, since: str | None, tail: int | None, timestamps: bool
+    app: str,
+    service: str | None,
+    *,
+    target: str | None,
+    follow: bool,
+    since: str | None,
+    tail: int | None,
+    timestamps: bool,
 ) -> int:
     """Show the logs of APP, or of one SERVICE or job of it, oldest first."""
     place = open_target(target)

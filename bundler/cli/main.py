@@ -11,7 +11,7 @@ import click
 
 from bundler import __version__
 from bundler.cli import output
-from bundler.errors import BundleError, GraphError
+from bundler.errors import BundleError
 
 # verb -> (module, group of the help page); a verb's module is imported only when it is used
 VERBS: dict[str, tuple[str, str]] = {
@@ -69,7 +69,9 @@ class Verbs(click.Group):
                 formatter.write_dl(rows)
 
 
-@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]}, epilog=f"Exit status: {EXIT_CODES}.")
+@click.command(
+    cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]}, epilog=f"Exit status: {EXIT_CODES}."
+)
 @click.version_option(__version__, prog_name="bundle")
 @click.option("--debug", is_flag=True, help="Show the stack trace of an error.")
 def bundle(*, debug: bool) -> None:
@@ -104,14 +106,11 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except GraphError as error:
-        for problem in error.problems:
-            output.problem(problem)
-        output.error(error.what)
-        return error.exit_code
     except BundleError as error:
         if debug:
             raise
+        for problem in getattr(error, "problems", ()):
+            output.problem(problem)
         output.error(error.what, error.hint)
         return error.exit_code
     except Exception as error:

@@ -29,23 +29,36 @@ unsigned_option = click.option(
     "an invalid signature still refuse.",
 )
 key_option = click.option(
-    "--key", type=click.Path(path_type=Path), metavar="PUB", help="A public key (PEM) to trust for this run, and no other."
+    "--key",
+    type=click.Path(path_type=Path),
+    metavar="PUB",
+    help="A public key (PEM) to trust for this run, and no other.",
 )
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
 
 def target_option(function: F) -> F:
     """`--target` with the installed targets in its help."""
-    return click.option("--target", "-t", metavar="TARGET", help="docker or compose (or what the site file says).")(function)
+    return click.option("--target", "-t", metavar="TARGET", help="docker or compose (or what the site file says).")(
+        function
+    )
 
 
 def site_options(function: F) -> F:
     """`--site` and `--set`."""
     function = click.option(
-        "--set", "assignments", multiple=True, metavar="PATH=VALUE", help="One answer: values.x=y, publish.ui.port=9000."
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="PATH=VALUE",
+        help="One answer: values.x=y, publish.ui.port=9000.",
     )(function)
     return click.option(
-        "--site", "sites", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+        "--site",
+        "sites",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="FILE",
         help="The site's answers; several are merged in order.",
     )(function)
 

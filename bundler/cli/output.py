@@ -77,7 +77,10 @@ def table(rows: Iterable[Sequence[str]], indent: str = "  ") -> list[str]:
     if not shown:
         return []
     widths = [max(len(row[i]) if i < len(row) else 0 for row in shown) for i in range(max(map(len, shown)))]
-    return [(indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))).rstrip() for row in shown]
+    return [
+        (indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))).rstrip()
+        for row in shown
+    ]
 
 
 def size(count_bytes: float) -> str:

@@ -21,5 +21,5 @@ def cache_dir() -> Path:
 
 
 def _xdg(variable: str, default: str) -> Path:
-    base = os.environ.get(variable, "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / default) / "graphbundle"
+    base = Path(os.environ.get(variable, ""))
+    return (base if base.is_absolute() else Path.home() / default) / "graphbundle"

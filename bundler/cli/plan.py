@@ -30,15 +30,28 @@ from bundler.errors import TargetError
 @unsigned_option
 @json_option
 def command(
-    file: Path, *, target: str | None, sites: tuple[Path, ...], assignments: tuple[str, ...], app: str | None,
-    key: Path | None, insecure_allow_unsigned: bool, as_json: bool,
+    file: Path,
+    *,
+    target: str | None,
+    sites: tuple[Path, ...],
+    assignments: tuple[str, ...],
+    app: str | None,
+    key: Path | None,
+    insecure_allow_unsigned: bool,
+    as_json: bool,
 ) -> int:
     """Show what deploying the bundle FILE on TARGET would do, and change nothing.
 
     Exit status 6 when the target refuses something that the graph needs.
     """
     with prepared(
-        file, target=target, sites=sites, assignments=assignments, app=app, key=key, allow_unsigned=insecure_allow_unsigned
+        file,
+        target=target,
+        sites=sites,
+        assignments=assignments,
+        app=app,
+        key=key,
+        allow_unsigned=insecure_allow_unsigned,
     ) as (ready, _):
         if as_json:
             output.answer_json(plan_json(ready.plan, ready.app, ready.target.name))

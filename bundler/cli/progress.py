@@ -112,7 +112,9 @@ class Steps:
     def finished(self, step: Step) -> None:
         seconds = time.monotonic() - self._since[step.id]
         moved = self._moved.get(step.id)
-        self._line.keep(f"{_DOING[step.action]} {step.resource}" + (f": {output.size(moved)} in {seconds:.1f} s" if moved else ""))
+        self._line.keep(
+            f"{_DOING[step.action]} {step.resource}" + (f": {output.size(moved)} in {seconds:.1f} s" if moved else "")
+        )
 
     def waiting(self, resources: tuple[str, ...]) -> None:
         self._line.draw("waiting for " + ", ".join(resources))

@@ -33,12 +33,22 @@ from bundler.model.oci import Platform
 @key_option
 @unsigned_option
 @click.option("--platform", default="linux/amd64", show_default=True, help="The target's platform.")
-@click.option("--output", "-o", "directory", type=click.Path(path_type=Path), metavar="DIR", help="Write the files there.")
+@click.option(
+    "--output", "-o", "directory", type=click.Path(path_type=Path), metavar="DIR", help="Write the files there."
+)
 def command(
-    file: Path, *, target: str | None, sites: tuple[Path, ...], assignments: tuple[str, ...], app: str | None,
-    key: Path | None, insecure_allow_unsigned: bool, platform: str, directory: Path | None,
+    file: Path,
+    *,
+    target: str | None,
+    sites: tuple[Path, ...],
+    assignments: tuple[str, ...],
+    app: str | None,
+    key: Path | None,
+    insecure_allow_unsigned: bool,
+    platform: str,
+    directory: Path | None,
 ) -> int:
-    """Print what a deploy of the bundle FILE on TARGET stands for, without looking at the target. No secret is in it."""
+    """Print what a deploy of FILE on TARGET stands for, without looking at the target. No secret is in it."""
     with verified(file, key, allow_unsigned=insecure_allow_unsigned) as (checked, reader):
         graph = checked.bundle.graph
         site = read_site(sites, assignments, graph)

@@ -10,8 +10,15 @@ from bundler.model.release import Release, ReleaseDoor
 from bundler.release import read_record
 
 _WELL = frozenset({State.RUNNING, State.HEALTHY, State.COMPLETED})
-_SIGN = {Action.REMOVE: "-", Action.CREATE: "+", Action.LOAD: "+", Action.REPLACE: "~", Action.START: "~",
-         Action.STORE: "+", Action.RUN: ">"}
+_SIGN = {
+    Action.REMOVE: "-",
+    Action.CREATE: "+",
+    Action.LOAD: "+",
+    Action.REPLACE: "~",
+    Action.START: "~",
+    Action.STORE: "+",
+    Action.RUN: ">",
+}
 
 
 def recorded(observed: Observed) -> Release | None:
@@ -42,8 +49,10 @@ def app_lines(observed: Observed, target: str) -> list[str]:
     title = f"{release.bundle} {release.version}" if release else "an unfinished deploy"
     revision = f" (revision {observed.record.revision})" if observed.record else ""
     lines = [f"{observed.app} on {target}: {title}{revision}"]
-    rows = [(one.resource, _state(one), one.detail.splitlines()[0] if one.detail and one.state not in _WELL else "")
-            for one in sorted(observed.instances, key=lambda one: (one.resource, one.index))]
+    rows = [
+        (one.resource, _state(one), one.detail.splitlines()[0] if one.detail and one.state not in _WELL else "")
+        for one in sorted(observed.instances, key=lambda one: (one.resource, one.index))
+    ]
     there = {one.resource for one in observed.instances}
     if release:
         rows += [(service.resource, "not there", "") for service in release.services if service.resource not in there]
@@ -51,7 +60,9 @@ def app_lines(observed: Observed, target: str) -> list[str]:
     if release and release.doors and observed.instances:
         lines += ["front doors:", *output.table([(door.name, door.url) for door in release.doors])]
     if observed.instances:
-        example = next((one.resource.partition("/")[2] for one in observed.instances if one.resource.startswith("service/")), "")
+        example = next(
+            (one.resource.partition("/")[2] for one in observed.instances if one.resource.startswith("service/")), ""
+        )
         lines.append(f"logs: bundle logs {observed.app}{' ' + example if example else ''} --target {target}")
     return lines
 
@@ -73,8 +84,16 @@ def app_json(observed: Observed, target: str) -> dict[str, object]:
         "revision": observed.record.revision if observed.record else None,
         "well": is_well(observed),
         "instances": [
-            {"resource": one.resource, "name": one.name, "index": one.index, "state": str(one.state), "detail": one.detail,
-             "exit_code": one.exit_code, "started_at": one.started_at, "restarts": one.restarts}
+            {
+                "resource": one.resource,
+                "name": one.name,
+                "index": one.index,
+                "state": str(one.state),
+                "detail": one.detail,
+                "exit_code": one.exit_code,
+                "started_at": one.started_at,
+                "restarts": one.restarts,
+            }
             for one in observed.instances
         ],
         "doors": {door.name: door.url for door in doors(observed)},
@@ -100,9 +119,16 @@ def plan_json(plan: Plan, app: str, target: str) -> dict[str, object]:
         "target": target,
         "changes": len(plan.steps),
         "steps": [
-            {"id": step.id, "resource": step.resource, "action": str(step.action), "cause": step.cause, "after": list(step.after),
-             "waits": [{"resource": one.resource, "state": one.state} for one in step.waits],
-             "loses_data": step.loses_data, "moves_bytes": step.moves_bytes}
+            {
+                "id": step.id,
+                "resource": step.resource,
+                "action": str(step.action),
+                "cause": step.cause,
+                "after": list(step.after),
+                "waits": [{"resource": one.resource, "state": one.state} for one in step.waits],
+                "loses_data": step.loses_data,
+                "moves_bytes": step.moves_bytes,
+            }
             for step in plan.steps
         ],
         "notes": [

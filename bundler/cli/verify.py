@@ -21,11 +21,21 @@ def command(file: Path, *, key: Path | None, insecure_allow_unsigned: bool, as_j
     with verified(file, key, allow_unsigned=insecure_allow_unsigned) as (checked, reader):
         bundle = checked.bundle
         if as_json:
-            output.answer_json({
-                "verified": True, "file": str(file), "size_bytes": reader.size_bytes, "root": str(bundle.root.digest),
-                "name": bundle.graph.name, "version": bundle.graph.version, "unsigned_allowed": checked.unsigned_allowed,
-                "signers": [{"fingerprint": one.fingerprint, "name": one.name, "trusted": one.trusted} for one in checked.signers],
-            })
+            output.answer_json(
+                {
+                    "verified": True,
+                    "file": str(file),
+                    "size_bytes": reader.size_bytes,
+                    "root": str(bundle.root.digest),
+                    "name": bundle.graph.name,
+                    "version": bundle.graph.version,
+                    "unsigned_allowed": checked.unsigned_allowed,
+                    "signers": [
+                        {"fingerprint": one.fingerprint, "name": one.name, "trusted": one.trusted}
+                        for one in checked.signers
+                    ],
+                }
+            )
             return 0
         output.answer(f"{file}: every byte of {bundle.graph.name} {bundle.graph.version} is as signed")
         output.answer(f"  root    {bundle.root.digest}")

@@ -76,13 +76,15 @@ class BundleConfig:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A closed bundle: every digest it names is in it. `images_of` maps a workload to its image's name."""
+    """A closed bundle: every digest it names is in it. `images_of` maps a workload to its image's name,
+    `users` to the numeric "uid:gid" that it runs as."""
 
     root: Descriptor
     graph: Graph
     graph_document: bytes
     images: tuple[BundleImage, ...]
     images_of: tuple[tuple[str, str], ...]
+    users: tuple[tuple[str, str], ...]
     models: tuple[BundleModel, ...]
     configs: tuple[BundleConfig, ...]
 

@@ -25,7 +25,8 @@ class State(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Instance:
     """A container or pod of ours. `resource` is "service/api" or "job/ingest"; `spec` the digest its
-    label carries; `detail` the last health or exit message."""
+    label carries, `parts` the same in pieces (JSON), where the target keeps them; `detail` the last
+    health or exit message."""
 
     resource: str
     id: str
@@ -37,25 +38,31 @@ class Instance:
     exit_code: int | None = None
     started_at: str = ""
     restarts: int = 0
+    parts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Thing:
     """Anything else of ours: "network", "volume/data", "files/api", "image/embedder", "secrets",
     "record/3". `spec` is its label's digest or identity, `name` the target's own name for it;
-    `foreign` is set where the name is taken by something that is not ours."""
+    `foreign` is set where the name is taken by something that is not ours; `shared` where something
+    that is not this app's uses it too."""
 
     resource: str
     name: str
     spec: str
     foreign: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OpenDoor:
+    """A front door of ours that is taken; `node` is the service behind it."""
+
     name: str
     bind: str
     host_port: int
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)

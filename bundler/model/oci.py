@@ -26,7 +26,6 @@ GRAPH = "application/vnd.graphbundle.graph.v1+json"  # its config: graph and pin
 CONFIG_FILE = "application/vnd.graphbundle.config.file.v1"  # its layers: one config file each
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -82,6 +81,6 @@ class Descriptor:
     media_type: str
     digest: Digest
     size_bytes: int
-    annotations: Mapping[str, str] = field(default=_NOTHING, compare=False)
+    annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False)
     platform: Platform | None = None
     artifact_type: str | None = None

@@ -58,7 +58,7 @@ class ReleaseDoor:
     def url(self) -> str:
         if self.host is not None and self.scheme in ("http", "https"):
             return f"{'https' if self.tls else self.scheme}://{self.host}"
-        shown = "127.0.0.1" if self.bind in ("0.0.0.0", "") else "[::1]" if self.bind == "::" else self.bind
+        shown = "127.0.0.1" if self.bind in ("0.0.0.0", "") else "[::1]" if self.bind == "::" else self.bind  # noqa: S104 shown, not bound
         shown = f"[{shown}]" if ":" in shown and not shown.startswith("[") else shown
         return f"{self.scheme}://{shown}:{self.host_port}"
 
@@ -116,7 +116,8 @@ class ReleaseService(ReleaseWorkload):
 
 @dataclass(frozen=True, slots=True)
 class ReleaseJob(ReleaseWorkload):
-    """`due`: this deploy (or `bundle run`) is to run it. `digest` identifies what would run."""
+    """`due`: this deploy (or `bundle run`) is to run it; an instance of the same spec that has completed
+    counts as run. Nothing waits for a job that is not due."""
 
     run: str
     due: bool

@@ -131,10 +131,10 @@ def _due(job: ReleaseJob, ledger: Mapping[str, str], revisions: Mapping[str, str
 
 def _digest(job: ReleaseJob, revisions: Mapping[str, str]) -> str:
     """What the job would run: all of its definition and its secrets' revisions, not whether it is due."""
-    used = sorted({name for name in _secret_names(job)})
-    told = {
-        field.name: getattr(job, field.name) for field in fields(job) if field.name not in ("due", "needs")
-    } | {"revisions": {name: revisions.get(name, "") for name in used}}
+    used = sorted(set(_secret_names(job)))
+    told = {field.name: getattr(job, field.name) for field in fields(job) if field.name not in ("due", "needs")} | {
+        "revisions": {name: revisions.get(name, "") for name in used}
+    }
     return hashlib.sha256(msgspec.json.encode(told, enc_hook=dict, order="sorted")).hexdigest()
 
 
@@ -266,4 +266,3 @@ def _needs(graph: Graph, node: Workload) -> tuple[Need, ...]:
         known = needs.get(dependency.node, dependency.condition)
         needs[dependency.node] = max(known, dependency.condition, key=_STRICTER.__getitem__)
     return tuple(Need(name, condition) for name, condition in sorted(needs.items()))
-

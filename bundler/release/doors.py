@@ -16,7 +16,9 @@ LOOPBACK = "127.0.0.1"
 _WEB = ("http", "https")
 
 
-def choose_doors(graph: Graph, site: Site, observed: Observed, recorded: Iterable[ReleaseDoor]) -> tuple[ReleaseDoor, ...]:
+def choose_doors(
+    graph: Graph, site: Site, observed: Observed, recorded: Iterable[ReleaseDoor]
+) -> tuple[ReleaseDoor, ...]:
     """A door's port is the site's, else the recorded one, else the one it has now, else the first free
     from 8080 up. Raises UsageError when two doors ask for one port, or none is free."""
     earlier = {door.name: door.host_port for door in observed.doors} | {door.name: door.host_port for door in recorded}

@@ -25,7 +25,7 @@ def settle_secrets(
     must give and did not.
     """
     made = {secret.name: secret.generate for secret in graph.secrets}
-    made |= {name: None for name in _external_secrets(graph, site, given)}
+    made |= dict.fromkeys(_external_secrets(graph, site, given))
     kept: dict[str, StoredSecret] = {}
     missing: list[str] = []
     for name, length in sorted(made.items()):
@@ -45,7 +45,9 @@ def settle_secrets(
             f"the site must give {'these secrets' if len(missing) > 1 else 'a secret'}: {', '.join(missing)}",
             hint=f"in a site file (--site FILE):\n  secrets:\n    {missing[0]}: {{file: ./{missing[0]}.txt}}",
         )
-    told = tuple(ReleaseSecret(name, secret.revision, stored=stored.get(name) == secret) for name, secret in kept.items())
+    told = tuple(
+        ReleaseSecret(name, secret.revision, stored=stored.get(name) == secret) for name, secret in kept.items()
+    )
     return told, kept
 
 
