@@ -61,7 +61,9 @@ class Target(Protocol):
         step starts it and returns; the core waits for it through `observe`.
         """
 
-    def logs(self, app: str, service: str | None, *, follow: bool, since: str | None, tail: int | None) -> Iterator[LogLine]:
+    def logs(
+        self, app: str, service: str | None, *, follow: bool, since: str | None, tail: int | None
+    ) -> Iterator[LogLine]:
         """Lines of a service or job (all of them where None), oldest first."""
 
     def apps(self) -> tuple[AppSummary, ...]:

@@ -79,7 +79,8 @@ class Runner:
                     self.reporter.started(step)
                     progress.running[pool.submit(self._apply, step)] = step
                 self._collect(progress, left)
-                if left and not progress.running:
+                idle = not progress.running and not any(self._may_start(one, progress.done, observed) for one in left)
+                if left and idle:
                     self._wait_for(left, progress.done, observed, deadline)
             self._until_ready(plan.ready, deadline)
         finally:

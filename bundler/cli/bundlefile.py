@@ -34,7 +34,7 @@ def policy(key: Path | None, *, allow_unsigned: bool) -> Policy:
 
 
 @contextmanager
-def verified(file: Path, key: Path | None, *, allow_unsigned: bool) -> Iterator[tuple[VerifiedBundle, ArchiveReader]]:
+def verified(file: Path, trusted: Policy) -> Iterator[tuple[VerifiedBundle, ArchiveReader]]:
     """The bundle with every byte checked, and its blobs from the same open file. Raises TrustError."""
     from bundler.trust.verify import verify
 
@@ -42,7 +42,7 @@ def verified(file: Path, key: Path | None, *, allow_unsigned: bool) -> Iterator[
         phases = Phases()
         phases.phase(f"verify {file.name}", reader.size_bytes)
         try:
-            checked = verify(reader, policy(key, allow_unsigned=allow_unsigned), phases.advance)
+            checked = verify(reader, trusted, phases.advance)
         finally:
             phases.close()
         yield checked, reader

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bundler import deploy as deploying_core
+from bundler.cli.bundlefile import policy
 from bundler.cli.deploying import carry_out, consent, prepared, report
 from bundler.cli.options import (
     app_option,
@@ -56,8 +57,7 @@ def command(
         sites=sites,
         assignments=assignments,
         app=app,
-        key=key,
-        allow_unsigned=insecure_allow_unsigned,
+        trusted=policy(key, allow_unsigned=insecure_allow_unsigned),
     ) as (ready, site_timeout_s):
         deploying_core.refuse(ready)
         consent(ready, yes=yes)

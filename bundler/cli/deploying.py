@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,6 +22,9 @@ from bundler.errors import UsageError
 from bundler.model.observed import Observed
 from bundler.model.plan import Action
 
+if TYPE_CHECKING:
+    from bundler.trust.policy import Policy
+
 
 @contextmanager
 def prepared(
@@ -30,17 +34,18 @@ def prepared(
     sites: Sequence[Path],
     assignments: Sequence[str],
     app: str | None,
-    key: Path | None,
-    allow_unsigned: bool,
+    trusted: Policy,
+    otherwise: str | None = None,
 ) -> Iterator[tuple[deploy.Prepared, float | None]]:
-    """The verified bundle, the site and the target brought together; the site's timeout in seconds."""
-    with verified(file, key, allow_unsigned=allow_unsigned) as (checked, reader):
+    """The verified bundle, the site and the target brought together; the site's timeout in seconds.
+    `otherwise` is the target where neither the command line nor the site names one."""
+    with verified(file, trusted) as (checked, reader):
         if checked.unsigned_allowed:
             output.note("warning: nobody trusted signed this bundle; accepted because of --insecure-allow-unsigned")
         graph = checked.bundle.graph
         site = read_site(sites, assignments, graph)
         options = {name: value for name, value in (("context", site.context), ("namespace", site.namespace)) if value}
-        place = open_target(target or site.target, options)
+        place = open_target(target or site.target or otherwise, options)
         yield (
             deploy.prepare(place, checked, reader, site, read_secrets(site), app_name(app, graph.name)),
             site.timeout_s,

@@ -56,7 +56,7 @@ class Verbs(click.Group):
         except click.UsageError as error:
             near = output.nearest(args[0], VERBS)
             if near and args[0] not in VERBS:
-                error.message += f" Did you mean {near!r}?"
+                raise click.UsageError(f"{error.message} Did you mean {near!r}?", ctx) from error
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

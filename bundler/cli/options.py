@@ -82,10 +82,10 @@ def duration_s(text: str | None) -> float | None:
     """Seconds of `90s`, `15m`, `1h30m`, or a plain number of seconds."""
     if text is None:
         return None
-    from bundler.graphfile.quantities import parse_duration
+    from bundler.graphfile import forms
 
     try:
-        seconds = float(text) if text.replace(".", "", 1).isdigit() else parse_duration(text)
+        seconds = float(text) if text.replace(".", "", 1).isdigit() else forms.duration_s(text)
     except ValueError as error:
         raise UsageError(f"--timeout {text}: not a duration", hint="90s, 15m, 1h30m") from error
     if seconds <= 0:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bundler.cli import output
+from bundler.cli.bundlefile import policy
 from bundler.cli.deploying import prepared
 from bundler.cli.options import (
     app_option,
@@ -50,8 +51,7 @@ def command(
         sites=sites,
         assignments=assignments,
         app=app,
-        key=key,
-        allow_unsigned=insecure_allow_unsigned,
+        trusted=policy(key, allow_unsigned=insecure_allow_unsigned),
     ) as (ready, _):
         if as_json:
             output.answer_json(plan_json(ready.plan, ready.app, ready.target.name))

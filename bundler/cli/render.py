@@ -8,7 +8,7 @@ import click
 
 from bundler import release as releasing
 from bundler.cli import output
-from bundler.cli.bundlefile import verified
+from bundler.cli.bundlefile import policy, verified
 from bundler.cli.options import (
     app_name,
     app_option,
@@ -20,7 +20,7 @@ from bundler.cli.options import (
     unsigned_option,
 )
 from bundler.cli.site import read_secrets, read_site
-from bundler.edges.files import write_atomically
+from bundler.edges.files import write_atomic
 from bundler.model.observed import Host, Observed
 from bundler.model.oci import Platform
 
@@ -49,7 +49,7 @@ def command(
     directory: Path | None,
 ) -> int:
     """Print what a deploy of FILE on TARGET stands for, without looking at the target. No secret is in it."""
-    with verified(file, key, allow_unsigned=insecure_allow_unsigned) as (checked, reader):
+    with verified(file, policy(key, allow_unsigned=insecure_allow_unsigned)) as (checked, reader):
         graph = checked.bundle.graph
         site = read_site(sites, assignments, graph)
         place = open_target(target or site.target)
@@ -65,6 +65,6 @@ def command(
         return 0
     directory.mkdir(parents=True, exist_ok=True)
     for path, text in files.items():
-        write_atomically(directory / path, text.encode())
+        write_atomic(directory / path, text.encode())
         output.note(f"wrote {directory / path}")
     return 0

@@ -16,9 +16,9 @@ SECRET_LIMIT_BYTES = 512 << 10
 
 def read_site(files: Sequence[Path], assignments: Sequence[str], graph: Graph) -> Site:
     """The answers of all files, merged in order, then of `--set`. Raises GraphError and UsageError."""
-    from bundler.graphfile import site, source
+    from bundler.graphfile import site
 
-    merged = site.parse_site([source.parse(read_text(path), str(path)) for path in files], graph)
+    merged = site.parse_site([site.read_site(read_text(path), str(path)) for path in files], graph)
     return site.with_values(merged, graph, assignments)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bundler.cli import output
-from bundler.cli.bundlefile import verified
+from bundler.cli.bundlefile import policy, verified
 from bundler.cli.options import file_argument, json_option, key_option, unsigned_option
 
 
@@ -18,7 +18,7 @@ from bundler.cli.options import file_argument, json_option, key_option, unsigned
 @json_option
 def command(file: Path, *, key: Path | None, insecure_allow_unsigned: bool, as_json: bool) -> int:
     """Check every byte of the bundle FILE and its signatures. Exit status 5 when anything is not as signed."""
-    with verified(file, key, allow_unsigned=insecure_allow_unsigned) as (checked, reader):
+    with verified(file, policy(key, allow_unsigned=insecure_allow_unsigned)) as (checked, reader):
         bundle = checked.bundle
         if as_json:
             output.answer_json(

@@ -25,9 +25,10 @@ def connect(*, timeout_s: float = 120.0) -> APIClient:
     """
     import docker
     from docker.errors import DockerException
+    from docker.utils import kwargs_from_env
 
     try:
-        client = docker.APIClient(**docker.utils.kwargs_from_env(), version="auto", timeout=int(timeout_s))
+        client = docker.APIClient(**kwargs_from_env(), version="auto", timeout=int(timeout_s))
     except DockerException as error:
         where = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
         raise TargetError(

@@ -30,15 +30,18 @@ def failure(error: OSError, path: Path, doing: str) -> BundleError:
     return UsageError(f"{path}: {doing} failed: {reason}")
 
 
-def open_regular(path: Path) -> int:
-    """A descriptor to read a regular file, or one a symbolic link leads to; never waits on a FIFO (SourceError)."""
+def open_regular(path: Path, *, as_error: type[BundleError] = SourceError) -> int:
+    """A descriptor to read a regular file, or one a symbolic link leads to; never waits on a FIFO.
+
+    SourceError where it cannot be opened, `as_error` where it is something else.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
         raise SourceError(f"{path}: cannot be opened: {error.strerror or error}") from error
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise SourceError(f"{path}: not a regular file")
+        raise as_error(f"{path}: not a regular file")
     return fd
 
 
@@ -60,16 +63,16 @@ def private_directory(directory: Path) -> Path:
     return directory
 
 
-def check_private(path: Path) -> None:
-    """A UsageError where somebody else owns `path` or could write to it."""
+def check_private(path: Path, *, as_error: type[BundleError] = UsageError) -> None:
+    """`as_error` where somebody else owns `path` or could write to it."""
     found = path.stat()
     if found.st_mode & _OTHERS_WRITE:
-        raise UsageError(
+        raise as_error(
             f"{path}: others can write to it (mode {stat.S_IMODE(found.st_mode):04o})",
             hint=f"see that nobody changed what is in it, then: chmod go-w {path}",
         )
     if found.st_uid not in (os.geteuid(), 0):
-        raise UsageError(f"{path}: belongs to user {found.st_uid}, not to you")
+        raise as_error(f"{path}: belongs to user {found.st_uid}, not to you")
 
 
 def write_atomic(path: Path, data: bytes, *, private: bool = False) -> None:
@@ -104,15 +107,21 @@ class AtomicFile:
             if not stat.S_ISREG(self.path.stat().st_mode):
                 raise UsageError(f"{self.path}: is there and not a regular file")
         _sweep(self.path)
-        # `._NAME.` is long for a long NAME; names are cut so that they stay below 255 bytes.
-        temporary = self.path.with_name(f"{_prefix(self.path)}{secrets.token_hex(8)}.part")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            self.fd = os.open(temporary, flags, 0o600)
-        except OSError as error:
-            raise failure(error, self.path, "making a file there") from error
-        self._temporary = temporary
-        fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while self._temporary is None:
+            temporary = self.path.with_name(f"{_prefix(self.path)}{secrets.token_hex(8)}.part")
+            try:
+                self.fd = os.open(temporary, flags, 0o600)
+                self._temporary = temporary
+                fcntl.flock(self.fd, fcntl.LOCK_EX)
+            except OSError as error:
+                self.__exit__(None, None, None)
+                raise failure(error, self.path, "making a file there") from error
+            except BaseException:
+                self.__exit__(None, None, None)
+                raise
+            if os.fstat(self.fd).st_nlink == 0:  # another writer swept it before it was locked
+                self.__exit__(None, None, None)
         return self
 
     def write(self, data: bytes | memoryview) -> None:
@@ -165,6 +174,7 @@ class AtomicFile:
 
 
 def _prefix(path: Path) -> str:
+    """Names of temporary files; cut, because a name has at most 255 bytes."""
     return f".{os.fsdecode(os.fsencode(path.name)[:200])}."
 
 
@@ -172,7 +182,7 @@ def _sweep(path: Path) -> None:
     """Remove what killed writers of `path` left: temporary files that nobody holds locked."""
     prefix = _prefix(path)
     try:
-        names = os.listdir(path.parent)
+        names = [entry.name for entry in path.parent.iterdir()]
     except OSError as error:
         raise failure(error, path, "reading the directory") from error
     for name in names:
@@ -190,8 +200,8 @@ def _sweep(path: Path) -> None:
 
 def _umask() -> int:
     """The process's umask, read without changing it where Linux shows it (os.umask is not thread-safe)."""
-    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as status:
-        for line in status:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
             if line.startswith("Umask:"):
                 return int(line.split()[1], 8)
     mask = os.umask(0o077)

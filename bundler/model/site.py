@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-_NO_VALUES: Mapping[str, str | int | float | bool] = MappingProxyType({})
-
-
 @dataclass(frozen=True, slots=True)
 class SecretSource:
     """Where the bytes of a secret are: exactly one of a file's path, the name of an environment variable,
@@ -45,7 +42,7 @@ class Site:
     target: str | None = None
     namespace: str | None = None
     context: str | None = None
-    values: Mapping[str, str | int | float | bool] = field(default=_NO_VALUES)
+    values: Mapping[str, str | int | float | bool] = field(default_factory=lambda: MappingProxyType({}))
     secrets: Mapping[str, SecretSource] = field(default_factory=lambda: MappingProxyType({}))
     doors: Mapping[str, SiteDoor] = field(default_factory=lambda: MappingProxyType({}))
     externals: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))

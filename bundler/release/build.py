@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -32,7 +32,7 @@ from bundler.release.doors import choose_doors
 from bundler.release.record import read_record, write_record
 from bundler.release.secrets import settle_secrets
 from bundler.release.texts import Scope, expand
-from bundler.release.values import settle_values
+from bundler.release.values import check_externals, settle_values
 
 TEMPLATE_LIMIT_BYTES = 4 << 20
 W = TypeVar("W", ReleaseService, ReleaseJob)
@@ -74,7 +74,8 @@ def release(inputs: Inputs) -> Released:
 
     values = settle_values(graph, inputs.site)
     doors = choose_doors(graph, inputs.site, inputs.observed, before.release.doors if before else ())
-    secrets, kept = settle_secrets(graph, inputs.site, inputs.given, inputs.stored)
+    secrets, kept = settle_secrets(graph, inputs.given, inputs.stored)
+    check_externals(graph, inputs.site, kept)
     scope = Scope(graph, inputs.site, values, {door.name: door for door in doors}, frozenset(kept))
 
     revisions = {secret.name: secret.revision for secret in secrets}
@@ -187,7 +188,7 @@ class _Workloads:
             timeout_s=job.timeout_s,
         )
 
-    def _common(self, node: Workload) -> dict[str, object]:
+    def _common(self, node: Workload) -> dict[str, Any]:
         if node.name not in self._images:
             raise TrustError(f"the bundle names no image for {node.name}")
         return {

@@ -7,17 +7,15 @@ import string
 from collections.abc import Mapping
 
 from bundler.errors import UsageError
-from bundler.graphfile import types
 from bundler.model.graph import Graph
 from bundler.model.observed import StoredSecret
 from bundler.model.release import ReleaseSecret
-from bundler.model.site import Site
 
 _ALPHABET = string.ascii_letters + string.digits
 
 
 def settle_secrets(
-    graph: Graph, site: Site, given: Mapping[str, bytes], stored: Mapping[str, StoredSecret]
+    graph: Graph, given: Mapping[str, bytes], stored: Mapping[str, StoredSecret]
 ) -> tuple[tuple[ReleaseSecret, ...], dict[str, StoredSecret]]:
     """Every secret of the graph and its externals, with its bytes.
 
@@ -25,7 +23,7 @@ def settle_secrets(
     must give and did not.
     """
     made = {secret.name: secret.generate for secret in graph.secrets}
-    made |= dict.fromkeys(_external_secrets(graph, site, given))
+    made |= dict.fromkeys(external_secrets(graph, given, stored))
     kept: dict[str, StoredSecret] = {}
     missing: list[str] = []
     for name, length in sorted(made.items()):
@@ -51,14 +49,10 @@ def settle_secrets(
     return told, kept
 
 
-def _external_secrets(graph: Graph, site: Site, given: Mapping[str, bytes]) -> set[str]:
-    """`EXTERNAL.FIELD` for each credential a site gives for an external, and for each it still must."""
-    names = {name for name in given if "." in name}
-    for external in graph.externals:
-        told = site.externals.get(external.name, {})
-        missing = [field for field in types.required_fields(external.type) if field not in told]
-        names |= {f"{external.name}.{field}" for field in missing}
-    return names
+def external_secrets(graph: Graph, *sources: Mapping[str, object]) -> set[str]:
+    """The names `EXTERNAL.FIELD` of credentials among the names of `sources`."""
+    externals = {external.name for external in graph.externals}
+    return {name for source in sources for name in source if name.partition(".")[0] in externals}
 
 
 def _revision() -> str:

@@ -29,18 +29,7 @@ def expand(parts: tuple[str | Ref, ...], scope: Scope, node: Workload) -> Text:
     out: list[str | SecretPart] = []
     for part in parts:
         out.extend((part,) if isinstance(part, str) else _value(part, scope, node))
-    return joined(out)
-
-
-def joined(parts: list[str | SecretPart]) -> Text:
-    """The same text with neighbouring literals in one piece and no empty piece."""
-    out: list[str | SecretPart] = []
-    for part in parts:
-        if isinstance(part, str) and out and isinstance(out[-1], str):
-            out[-1] += part
-        elif part != "":
-            out.append(part)
-    return tuple(out)
+    return types.joined(out)
 
 
 def _value(ref: Ref, scope: Scope, node: Workload) -> Text:
@@ -79,4 +68,4 @@ def connected(connection: Connection, scope: Scope) -> Mapping[str, Text]:
         for name, outputs in provider.outputs:
             if name == endpoint.name:
                 fields |= {field: expand(parse(text), scope, provider) for field, text in outputs}
-    return {"url": types.make_url(kind, fields), **fields}
+    return types.complete(kind, fields)

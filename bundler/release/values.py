@@ -1,23 +1,50 @@
-"""The site's values over the graph's defaults, as the texts that placeholders become."""
+"""The site's answers that are texts: values, and the addresses of externals."""
 
 from __future__ import annotations
 
-from bundler.errors import UsageError
+from collections.abc import Iterable
+
+from bundler.errors import Problem
+from bundler.graphfile import types
+from bundler.graphfile.site import SiteError, used_fields
 from bundler.model.graph import Graph
 from bundler.model.site import Site
 
 
 def settle_values(graph: Graph, site: Site) -> dict[str, str]:
-    """Every value as text. Raises UsageError naming all that have neither default nor answer."""
-    missing = [value.name for value in graph.values if value.default is None and value.name not in site.values]
-    if missing:
-        raise UsageError(
-            f"the site must give {'these values' if len(missing) > 1 else 'a value'}: {', '.join(missing)}",
-            hint=f"--set values.{missing[0]}=…, or in a site file:\n  values:\n    {missing[0]}: …",
-        )
-    return {value.name: as_text(site.values.get(value.name, value.default)) for value in graph.values}
+    """Every value as text. Raises SiteError with all that have neither default nor answer."""
+    problems = [
+        Problem(f"values.{value.name}", "needs a value; the graph has no default", f"--set values.{value.name}=…")
+        for value in graph.values
+        if value.default is None and value.name not in site.values
+    ]
+    if problems:
+        raise SiteError(problems)
+    return {value.name: _text(site.values.get(value.name, value.default)) for value in graph.values}
 
 
-def as_text(value: object) -> str:
+def check_externals(graph: Graph, site: Site, secrets: Iterable[str]) -> None:
+    """Raises SiteError with every field of an external that the graph reads and that is neither in the site
+    nor among `secrets` (names `EXTERNAL.FIELD`)."""
+    problems: list[Problem] = []
+    used = used_fields(graph)
+    for external in graph.externals:
+        prefix = f"{external.name}."
+        given = set(site.externals.get(external.name, {})) | {
+            name.removeprefix(prefix) for name in secrets if name.startswith(prefix)
+        }
+        for choice in types.needed_fields(external.type, used.get(external.name, frozenset())):
+            if choice & given:
+                continue
+            field = min(choice)
+            hint = f"site file: externals: {{{external.name}: {{{field}: …}}}}"
+            if choice & types.secret_fields(external.type):
+                hint = f"site file: secrets: {{{external.name}.{field}: {{file: …}}}}"
+            problems.append(Problem(f"externals.{external.name}", f"needs {' or '.join(sorted(choice))}", hint))
+    if problems:
+        raise SiteError(problems)
+
+
+def _text(value: object) -> str:
     """A value as a container sees it: booleans as in JSON, everything else as written."""
     return ("true" if value else "false") if isinstance(value, bool) else str(value)

@@ -1,0 +1,123 @@
+"""bundle build: pack a graph and everything it names into one signed file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bundler.cli import output, places
+from bundler.cli.graph import graph_file
+from bundler.cli.options import json_option
+from bundler.cli.progress import Phases
+from bundler.errors import UsageError
+
+if TYPE_CHECKING:
+    from bundler.pack import BuildResult
+    from bundler.trust.keys import PrivateKey
+
+
+@click.command("build", short_help="Pack a graph and everything it names into one signed file.")
+@click.argument("directory", type=click.Path(path_type=Path), default=Path())
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), metavar="FILE", help="NAME-VERSION.bundle.tar unless given."
+)
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="OS/ARCH",
+    help="linux/amd64, linux/arm64 …; several times for several. The engine's own unless given.",
+)
+@click.option("--key", type=click.Path(path_type=Path), metavar="FILE", help="The private key to sign with (PEM).")
+@click.option("--detached", is_flag=True, help="Write FILE.sig and FILE.sigstore.json too, for cosign and openssl.")
+@json_option
+def command(
+    directory: Path,
+    *,
+    output: Path | None,
+    platforms: tuple[str, ...],
+    key: Path | None,
+    detached: bool,
+    as_json: bool,
+) -> int:
+    """Pack the graph in DIRECTORY with its images, configs and weights into one bundle, signed with a key that
+    is made on the first build and kept on this machine. Nothing changed: nothing is done again."""
+    result = build(directory, to=output, platforms=platforms, key=signing_key(key), detached=detached)
+    _report(result, as_json=as_json)
+    return 0
+
+
+def build(
+    directory: Path,
+    *,
+    to: Path | None,
+    platforms: tuple[str, ...],
+    key: PrivateKey,
+    detached: bool,
+) -> BuildResult:
+    """Build with progress on stderr."""
+    from bundler import pack
+    from bundler.model.oci import Platform
+
+    try:
+        wanted = tuple(Platform.parse(text) for text in platforms)
+    except ValueError as error:
+        raise UsageError(str(error), hint="platforms are written os/architecture: --platform linux/arm64") from error
+    request = pack.BuildRequest(graph_file(directory), to, wanted, key, detached, places.cache_dir())
+    phases = Phases()
+    try:
+        return pack.build(request, phases)
+    finally:
+        phases.close()
+
+
+def signing_key(file: Path | None) -> PrivateKey:
+    """The key in a file, or this machine's own, made and trusted on first use."""
+    from bundler.cli.keys import passphrase
+    from bundler.trust.keys import KeyStore, read_private
+
+    if file is None:
+        store = KeyStore(places.keys_dir())
+        first = "default" not in store.private_names()
+        key = store.default(passphrase())
+        if first:
+            output.note(f"made a signing key, trusted on this machine: {places.keys_dir() / 'default.key'}")
+            output.note("whoever deploys elsewhere needs its public half: bundle keys export > key.pub")
+        return key
+    try:
+        pem = file.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be read: {error.strerror}", hint="--key takes a private key file (PEM)"
+        ) from error
+    return read_private(pem, file.stem, passphrase())
+
+
+def _report(result: BuildResult, *, as_json: bool) -> None:
+    if as_json:
+        output.answer_json(
+            {
+                "file": str(result.path),
+                "files": [str(path) for path in result.files],
+                "name": result.name,
+                "version": result.version,
+                "root": str(result.root),
+                "size_bytes": result.size_bytes,
+                "unchanged": result.unchanged,
+                "platforms": [str(platform) for platform in result.platforms],
+                "signers": list(result.signers),
+                "parts": [{"kind": one.kind, "name": one.name, "size_bytes": one.size_bytes} for one in result.parts],
+            }
+        )
+        return
+    word = "unchanged" if result.unchanged else "built"
+    platforms = ", ".join(str(platform) for platform in result.platforms)
+    output.answer(
+        f"{word} {result.path}: {result.name} {result.version}, {output.size(result.size_bytes)}, {platforms}"
+    )
+    if not result.unchanged:
+        for line in output.table([(one.kind, one.name, output.size(one.size_bytes)) for one in result.parts]):
+            output.answer(line)
+        output.answer(f"  root {result.root}, signed by {result.signers[0][:16]}")

@@ -1,0 +1,66 @@
+"""bundle up: build and deploy in one go, for the inner loop."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import click
+
+from bundler import deploy
+from bundler.cli import places
+from bundler.cli.build import build, signing_key
+from bundler.cli.deploying import carry_out, consent, prepared, report
+from bundler.cli.graph import graph_file
+from bundler.cli.options import (
+    app_option,
+    duration_s,
+    json_option,
+    site_options,
+    target_option,
+    timeout_option,
+    yes_option,
+)
+from bundler.trust.policy import Policy
+
+
+@click.command("up", short_help="Build a graph and deploy it in one go.")
+@click.argument("directory", type=click.Path(path_type=Path), default=Path())
+@target_option
+@site_options
+@app_option
+@timeout_option
+@yes_option
+@json_option
+def command(
+    directory: Path,
+    *,
+    target: str | None,
+    sites: tuple[Path, ...],
+    assignments: tuple[str, ...],
+    app: str | None,
+    timeout: str | None,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Build the graph in DIRECTORY into the cache and deploy it to TARGET (docker unless given)."""
+    limit_s = duration_s(timeout)
+    key = signing_key(None)
+    place = hashlib.sha256(str(graph_file(directory).resolve()).encode()).hexdigest()[:16]
+    file = places.cache_dir() / "up" / f"{place}.bundle.tar"
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    build(directory, to=file, platforms=(), key=key, detached=False)
+    with prepared(
+        file,
+        target=target,
+        otherwise="docker",
+        sites=sites,
+        assignments=assignments,
+        app=app,
+        trusted=Policy((key.public,)),
+    ) as (ready, site_timeout_s):
+        deploy.refuse(ready)
+        consent(ready, yes=yes)
+        observed = carry_out(ready, limit_s or site_timeout_s)
+        report(observed, ready.target.name, changes=len(ready.plan.steps), as_json=as_json)
+    return 0

@@ -1,0 +1,120 @@
+"""What `build: ./dir` depends on, as far as it can be known without BuildKit: the directory's files and the images
+that its Dockerfile starts from. Where that cannot be told for certain, BuildKit is asked; it knows in a second."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bundler.collect.paths import RACY_NS
+from bundler.edges.files import open_regular
+from bundler.errors import SourceError
+
+MAX_DOCKERFILE_BYTES = 1 << 20
+_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
+_FROM_FLAG = re.compile(r"--from=(\S+)")
+_MOUNT_FROM = re.compile(r"--mount=\S*\bfrom=([^,\s]+)")
+_REMOTE = re.compile(r"(?:https?|git|ssh)(?:://|@)", re.IGNORECASE)
+
+
+class UncertainError(Exception):
+    """Only BuildKit knows whether anything changed."""
+
+
+def tag(graph: str, workload: str, platform: str) -> str:
+    """The engine's name for what is built, out of everybody else's way."""
+    return f"bundle.local/build/{graph}/{workload}:{platform.replace('/', '-')}"
+
+
+def context_stamp(context: Path, what: str) -> str:
+    """Changes whenever a file of the directory does; "" where one changed so lately that it may do so unseen."""
+    digest = hashlib.sha256()
+    newest = 0
+    for path, found in sorted(_everything(context, what)):
+        mtime = 0 if stat.S_ISDIR(found.st_mode) else found.st_mtime_ns
+        size = 0 if stat.S_ISDIR(found.st_mode) else found.st_size
+        newest = max(newest, mtime)
+        digest.update(os.fsencode(path) + f"\0{found.st_mode}\0{size}\0{mtime}\0{found.st_ino}\n".encode())
+    return "" if newest > time.time_ns() - RACY_NS else digest.hexdigest()
+
+
+def base_images(context: Path) -> frozenset[str]:
+    """The images that a build of the directory reads. Raises UncertainError."""
+    try:
+        fd = open_regular(context / "Dockerfile")
+    except SourceError as error:
+        raise UncertainError from error
+    with open(fd, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - a descriptor, not a path
+        text = file.read(MAX_DOCKERFILE_BYTES)
+    if (context / "Dockerfile").is_symlink() or re.search(r"^#\s*escape\s*=", text, re.IGNORECASE | re.MULTILINE):
+        raise UncertainError
+    return frozenset(_bases(text))
+
+
+def _bases(text: str) -> Iterator[str]:
+    defaults: dict[str, str] = {}
+    stages: set[str] = set()
+    for number, (word, rest) in enumerate(_instructions(text)):
+        match word:
+            case "ARG" if not stages:
+                for name, _, value in (part.partition("=") for part in rest.split()):
+                    defaults[name] = _substituted(value.strip("\"'"), defaults)
+            case "FROM":
+                parts = [part for part in rest.split() if not part.startswith("--")]
+                if not parts:
+                    raise UncertainError
+                image = _substituted(parts[0], defaults)
+                if image.lower() not in {"scratch", *stages}:
+                    yield image
+                stages.add(parts[2].lower() if len(parts) == 3 else f"#{number}")
+            case "ADD" if _REMOTE.search(rest):
+                raise UncertainError
+            case "COPY" | "ADD" | "RUN":
+                for image in (*_FROM_FLAG.findall(rest), *_MOUNT_FROM.findall(rest)):
+                    if not image.isdigit() and image.lower() not in stages:
+                        yield _substituted(image, defaults)
+
+
+def _instructions(text: str) -> Iterator[tuple[str, str]]:
+    waiting = ""
+    for line in text.splitlines():
+        if line.lstrip().startswith("#"):
+            continue
+        waiting += line
+        if waiting.endswith("\\"):
+            waiting = waiting[:-1] + " "
+            continue
+        word, _, rest = waiting.strip().partition(" ")
+        waiting = ""
+        if word:
+            yield word.upper(), rest.strip()
+
+
+def _substituted(text: str, defaults: dict[str, str]) -> str:
+    def value(found: re.Match[str]) -> str:
+        name = found[1] or found[3]
+        given = defaults.get(name) or found[2]
+        if not given:
+            raise UncertainError
+        return given
+
+    return _VARIABLE.sub(value, text)
+
+
+def _everything(top: Path, what: str) -> Iterator[tuple[str, os.stat_result]]:
+    pending = [top]
+    while pending:
+        directory = pending.pop()
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    yield os.path.relpath(entry.path, top), entry.stat(follow_symlinks=False)
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(Path(entry.path))
+        except OSError as error:
+            raise SourceError(f"{what}: {directory} cannot be read: {error.strerror}") from error

@@ -1,0 +1,115 @@
+"""What the last build of a bundle was made from, kept in the user's cache: unchanged sources are not read again.
+
+A record is a hint that is always checked: against the files' path, size, time and inode, the engine's image ids, the
+bundle's own file. Losing it costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bundler import __version__
+from bundler.collect.paths import SourceFile
+
+FORMAT = 1
+MAX_RECORD_BYTES = 64 << 20
+
+
+@dataclass(slots=True)
+class Item:
+    """A source: of what kind, as the graph names it, and what it was ("" is never equal to anything)."""
+
+    kind: str
+    text: str
+    stamp: str
+
+
+@dataclass(slots=True)
+class ModelRecord:
+    """Layers (digest, size) and files (path, size, digest, layer, offset) of a model whose files had this stamp."""
+
+    stamp: str
+    layers: list[tuple[str, int]]
+    files: list[tuple[str, int, str, str, int]]
+
+
+@dataclass(slots=True)
+class BuildRecord:
+    """A built directory: its stamp, the image's id, and the ids of the images that it was built on."""
+
+    stamp: str
+    image: str
+    bases: dict[str, str]
+
+
+@dataclass(slots=True)
+class Record:
+    """`asked` is what the build was asked for, `result` what it made; see `pack`."""
+
+    asked: dict[str, Any] = field(default_factory=dict)
+    items: list[Item] = field(default_factory=list)
+    models: dict[str, ModelRecord] = field(default_factory=dict)
+    builds: dict[str, BuildRecord] = field(default_factory=dict)
+    configs: dict[str, str] = field(default_factory=dict)  # an engine's image id -> the config's digest
+    users: dict[str, str] = field(default_factory=dict)  # layers and user -> uid:gid
+    output: list[Any] = field(default_factory=list)  # path, size, mtime, inode of every file written
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+def stamp_of(files: Iterable[SourceFile]) -> str:
+    """Changes whenever one of the files does; "" where one changed so lately that it may do so unseen."""
+    found = list(files)
+    if any(file.racy for file in found):
+        return ""
+    return hashlib.sha256(json.dumps([file.stamp for file in found]).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def file_stamp(path: Path) -> list[Any]:
+    """Of a file that was written. Empty where it is not there."""
+    try:
+        now = path.stat()
+    except OSError:
+        return []
+    return [str(path), now.st_size, now.st_mtime_ns, now.st_ino]
+
+
+def place(directory: Path, *key: str) -> Path:
+    """Where the record of a build is."""
+    name = hashlib.sha256(json.dumps(key).encode("utf-8", "surrogateescape")).hexdigest()
+    return directory / "builds" / f"{name[:40]}.json"
+
+
+def load(path: Path) -> Record:
+    """An empty record where there is none that can be read."""
+    try:
+        if path.stat().st_size > MAX_RECORD_BYTES:
+            return Record()
+        data = json.loads(path.read_bytes())
+        if (data.pop("format"), data.pop("tool")) != (FORMAT, __version__):
+            return Record()
+        data["items"] = [Item(**item) for item in data["items"]]
+        data["models"] = {name: ModelRecord(**model) for name, model in data["models"].items()}
+        data["builds"] = {name: BuildRecord(**build) for name, build in data["builds"].items()}
+        return Record(**data)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return Record()
+
+
+def save(path: Path, record: Record) -> None:
+    """Atomic; a cache that cannot be written is no error."""
+    data = {"format": FORMAT, "tool": __version__, **asdict(record)}
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            temporary.write_bytes(json.dumps(data, sort_keys=True).encode("utf-8", "surrogateescape"))
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,55 @@
+"""Names of images, as Docker reads them: `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`.
+
+Grammar: distribution/reference (https://github.com/distribution/reference), without its deprecated forms.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bundler.model.oci import Digest
+
+DEFAULT_HOST = "docker.io"
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*\Z")
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?\Z")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A complete name: the default registry, its `library/` and the tag `latest` are filled in."""
+
+    host: str
+    path: str
+    tag: str | None
+    digest: Digest | None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Raises ValueError where the text names no image."""
+        rest, at, digest = text.partition("@")
+        slash = rest.rfind("/")
+        colon = rest.rfind(":")
+        tag = None
+        if colon > slash:
+            rest, tag = rest[:colon], rest[colon + 1 :]
+            if not _TAG.match(tag):
+                raise ValueError(f"not a tag: {tag[:140]!r}")
+        first, slashed, path = rest.partition("/")
+        if slashed and ("." in first or ":" in first or first == "localhost"):
+            host = DEFAULT_HOST if first == f"index.{DEFAULT_HOST}" else first
+        else:
+            host, path = DEFAULT_HOST, rest
+        if host == DEFAULT_HOST and "/" not in path:
+            path = f"library/{path}"
+        if not _HOST.match(host) or not _PATH.match(path) or len(path) > 255:
+            raise ValueError(f"not the name of an image: {text[:300]!r}")
+        return cls(host, path, tag or (None if at else "latest"), Digest(digest) if at else None)
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{self.host}/{self.path}{tag}{digest}"

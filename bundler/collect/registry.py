@@ -1,0 +1,128 @@
+"""Images of a registry, anonymously: index, manifest, config and layers byte-identical to upstream's.
+
+Distribution specification 1.1; token authentication as in https://distribution.github.io/distribution/spec/auth/token/.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
+
+from bundler.collect.manifests import MAX_DOCUMENT_BYTES
+from bundler.collect.reference import DEFAULT_HOST, Reference
+from bundler.edges.http import HttpClient, Response, is_loopback, require_allowed
+from bundler.errors import SourceError
+from bundler.model.oci import DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, Descriptor, Digest
+
+_ACCEPT = ", ".join((INDEX, MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST))
+_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+_DEFAULT_SERVER = f"registry-1.{DEFAULT_HOST}"
+MAX_TOKEN_BYTES = 1 << 20
+TOKEN_LIFE_S = 45.0  # a token is good for at least 60 s
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The document a reference names: its descriptor, over the bytes as received."""
+
+    descriptor: Descriptor
+    data: bytes
+
+
+class Repository:
+    """One repository of a registry. A `images.Blobs`: documents and layers by descriptor."""
+
+    def __init__(self, http: HttpClient, reference: Reference) -> None:
+        self._http = http
+        self._reference = reference
+        host = _DEFAULT_SERVER if reference.host == DEFAULT_HOST else reference.host
+        scheme = "http" if is_loopback(urlsplit(f"//{host}").hostname or "") else "https"
+        self._base = f"{scheme}://{host}/v2/{reference.path}"
+        self._authorization: dict[str, str] = {}
+        self._authorized_at = 0.0
+        self._challenge: Response | None = None
+
+    @property
+    def what(self) -> str:
+        return f"image {self._reference}"
+
+    def find(self) -> Found:
+        """The index or manifest behind the reference. A digest in the reference must be that of the bytes."""
+        reference = self._reference
+        name = reference.digest.text if reference.digest else (reference.tag or "latest")
+        answer = self._get(f"manifests/{name}", MAX_DOCUMENT_BYTES)
+        digest = Digest.of(answer.body)
+        if reference.digest is not None and digest != reference.digest:
+            raise SourceError(f"{self.what}: the registry sent {digest} instead")
+        media_type = answer.headers.get("content-type", "").split(";")[0].strip()
+        return Found(Descriptor(media_type, digest, len(answer.body)), answer.body)
+
+    def document(self, wanted: Descriptor) -> bytes:
+        """A manifest (asked for by its media type) or config, checked."""
+        manifest = wanted.media_type in (INDEX, MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST)
+        if wanted.size_bytes > MAX_DOCUMENT_BYTES:
+            raise SourceError(
+                f"{self.what}: a document of {wanted.size_bytes:,} bytes; the limit is {MAX_DOCUMENT_BYTES:,}"
+            )
+        data = self._get(f"{'manifests' if manifest else 'blobs'}/{wanted.digest}", wanted.size_bytes).body
+        if Digest.of(data) != wanted.digest:
+            raise SourceError(f"{self.what}: the registry's bytes for {wanted.digest} are others")
+        return data
+
+    def layer(self, wanted: Descriptor) -> Iterator[bytes]:
+        """A layer as it is; whoever stores it checks the digest."""
+        return self._http.download(
+            f"{self._base}/blobs/{wanted.digest}", headers=self._fresh_headers, size_bytes=wanted.size_bytes
+        )
+
+    def _fresh_headers(self) -> dict[str, str]:
+        """For a download, which cannot negotiate: tokens live a minute or more, weights may take longer."""
+        if self._challenge is not None and time.monotonic() - self._authorized_at > TOKEN_LIFE_S:
+            self._authorize(self._challenge)
+        return self._authorization
+
+    def _get(self, path: str, limit_bytes: int) -> Response:
+        url = f"{self._base}/{path}"
+        for attempt in (1, 2):
+            headers = {"Accept": _ACCEPT, **self._authorization}
+            answer = self._http.get(url, headers=headers, limit_bytes=max(limit_bytes, 1 << 16))
+            if answer.status == 401 and attempt == 1:
+                self._authorize(answer)
+                continue
+            break
+        if answer.status == 200:
+            return answer
+        if answer.status in (401, 403, 404):
+            raise SourceError(
+                f"{self.what}: not there, or not for everyone (the registry answers {answer.status})",
+                hint="check the name; private images: pull them into the local engine first",
+            )
+        raise SourceError(f"{self.what}: the registry answers {answer.status} for {path}")
+
+    def _authorize(self, refused: Response) -> None:
+        """A token for pulling, without credentials, from the place that the registry names."""
+        scheme, _, rest = refused.headers.get("www-authenticate", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return
+        parameters = dict(_PARAMETER.findall(rest))
+        realm = parameters.get("realm", "")
+        require_allowed(realm, self._base)
+        query = {"scope": f"repository:{self._reference.path}:pull"}
+        if "service" in parameters:
+            query["service"] = parameters["service"]
+        joined = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(query)}"
+        answer = self._http.get(joined, limit_bytes=MAX_TOKEN_BYTES)
+        if answer.status != 200:
+            return
+        try:
+            body = json.loads(answer.body)
+            token = body.get("token") or body.get("access_token")
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise SourceError(f"{self.what}: the registry's token server does not answer with a token") from error
+        if isinstance(token, str) and token.isascii() and token.isprintable():
+            self._authorization = {"Authorization": f"Bearer {token}"}
+            self._authorized_at, self._challenge = time.monotonic(), refused

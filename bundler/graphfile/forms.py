@@ -1,0 +1,248 @@
+"""The small written forms inside a graph: names, sizes, durations, mounts, paths, references, cron lines.
+
+Each has a pattern that also goes into the JSON Schema (so: only what Python's and ECMAScript's expressions agree
+on), a reader for what the pattern lets through, and a hint for what people write instead.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+
+LABEL = r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"  # a DNS label, RFC 1035: legal as a host name on every target
+SLOT = r"[A-Za-z][A-Za-z0-9_-]{0,62}"
+FIELD = r"[a-z][a-z0-9_]{0,62}"
+VARIABLE = r"[A-Za-z_][A-Za-z0-9_.-]{0,254}"
+VERSION = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"  # an OCI tag, with room for the 12 digits that image names add
+
+_PART = r"/(?!\.{1,2}(?:[/:]|$))[^/:$\x00-\x1f]+"
+CONTAINER_PATH = rf"(?:{_PART})+"
+DIRECTORY = rf"/|{CONTAINER_PATH}"
+MOUNT = rf"{LABEL}:{CONTAINER_PATH}(?::ro)?"
+SECRET_MOUNT = rf"{LABEL}(?::{CONTAINER_PATH}(?::ro)?)?"
+TARGET = rf"{LABEL}(?:\.{LABEL})?"
+ENDPOINT = rf"{LABEL}\.{LABEL}"
+
+# A path below the graph file's folder.
+RELATIVE_PATH = r"(?![/~])(?!(?:.*/)?\.\.(?:/|$))(?![A-Za-z]:)[^\\:$\x00-\x1f]+"
+_DOMAIN = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
+_REPOSITORY = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_NAME = rf"(?:{_DOMAIN}/)?{_REPOSITORY}(?:/{_REPOSITORY})*"
+_TAG = r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_DIGEST = r"@sha256:[0-9a-f]{64}"
+IMAGE = rf"{_NAME}(?:{_TAG})?(?:{_DIGEST})?"
+MODEL = rf"\.|\./{RELATIVE_PATH}|{_NAME}(?:{_TAG}(?:{_DIGEST})?|{_DIGEST})"
+
+SIZE = r"[1-9][0-9]{0,8}(?:KiB|MiB|GiB)"
+DURATION = r"(?=[0-9])(?:[0-9]{1,6}h)?(?:[0-9]{1,6}m)?(?:[0-9]{1,6}s)?(?:[0-9]{1,6}ms)?"
+SOME_DURATION = rf"(?=.*[1-9]){DURATION}"  # longer than nothing
+USER = r"[0-9]{1,10}(?::[0-9]{1,10})?|[a-z_][a-z0-9_.-]{0,31}"
+URL_PATH = r"/[!-~]*"
+SIGNAL = (
+    r"SIG(?:HUP|INT|QUIT|ABRT|KILL|USR1|USR2|TERM|WINCH|CONT|STOP|PWR|RTMIN(?:\+[0-9]{1,2})?|RTMAX(?:-[0-9]{1,2})?)"
+)
+CRON = r"[0-9*][0-9A-Za-z*,/-]*(?: +[0-9A-Za-z*,/-]+){4}"
+RUN = rf"manual|install|upgrade|{CRON}"
+WORKERS = r"[1-9][0-9]{0,4}|\$\{values\.[A-Za-z0-9_-]+\}"
+
+_UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_MEANT_UNITS = {"k": "KiB", "m": "MiB", "g": "GiB"}
+
+
+@dataclass(frozen=True, slots=True)
+class MountText:
+    """`name:/path[:ro]` taken apart; `path` is None where a secret leaves it out."""
+
+    name: str
+    path: str | None
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TargetText:
+    """`node.endpoint`, or `external` (endpoint None)."""
+
+    node: str
+    endpoint: str | None
+
+
+def size_bytes(text: str) -> int:
+    return int(text[:-3]) * _UNITS[text[-3:]]
+
+
+def duration_s(text: str) -> float:
+    parts = {unit: int(number) for number, unit in re.findall(r"([0-9]+)(ms|h|m|s)", text)}
+    whole_s = parts.get("h", 0) * 3600 + parts.get("m", 0) * 60 + parts.get("s", 0)
+    return float(whole_s * 1000 + parts.get("ms", 0)) / 1000
+
+
+def mount(text: str) -> MountText:
+    name, _, rest = text.partition(":")
+    path = rest.removesuffix(":ro")
+    return MountText(name, path or None, rest.endswith(":ro"))
+
+
+def target(text: str) -> TargetText:
+    node, _, endpoint = text.partition(".")
+    return TargetText(node, endpoint or None)
+
+
+def relative_path(text: str) -> str:
+    return posixpath.normpath(text)
+
+
+def model_source(text: str) -> str:
+    """A path keeps its `./`, so that it can be told from a registry reference."""
+    if not text.startswith("."):
+        return text
+    path = posixpath.normpath(text)
+    return path if path == "." else f"./{path}"
+
+
+def written_size(size: int) -> str:
+    """The shortest form of a size; the inverse of `size_bytes`."""
+    unit = next(unit for unit in ("GiB", "MiB", "KiB") if size % _UNITS[unit] == 0)
+    return f"{size // _UNITS[unit]}{unit}"
+
+
+def written_duration(duration_s: float) -> str:
+    """In seconds, with what is left in milliseconds; the inverse of `duration_s`."""
+    ms = round(duration_s * 1000)
+    hours, rest = divmod(ms, 3_600_000)
+    minutes, rest = divmod(rest, 60_000)
+    seconds, ms = divmod(rest, 1000)
+    parts = ((hours, "h"), (minutes, "m"), (seconds, "s"), (ms, "ms"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+
+
+def size_hint(found: object) -> str | None:
+    if isinstance(found, int) and not isinstance(found, bool):
+        return f'say the unit, such as "{found}MiB"'
+    meant = re.fullmatch(r"([0-9]+)(\.[0-9]+)? ?([kKmMgGtT])(i?[bB])?", str(found))
+    if not meant:
+        return None
+    number, fraction, unit = meant[1], meant[2], meant[3].lower()
+    if unit == "t" or fraction:
+        smaller = {"t": "GiB", "g": "MiB", "m": "KiB"}.get(unit)
+        return f"write {round(float(number + (fraction or '')) * 1024)}{smaller}" if smaller else None
+    return f"write {number}{_MEANT_UNITS[unit]}"
+
+
+def duration_hint(found: object) -> str | None:
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        return f"say the unit: {found}s"
+    text = str(found).replace(" ", "")
+    if re.fullmatch(r"[0-9]+", text):
+        return f"say the unit: {text}s"
+    if re.fullmatch(r"[0-9]+\.[0-9]+s", text):
+        return f"write {round(float(text[:-1]) * 1000)}ms"
+    if days := re.fullmatch(r"([0-9]+)d", text):
+        return f"write {int(days[1]) * 24}h"
+    return None
+
+
+def name_hint(found: object) -> str | None:
+    text = str(found)
+    meant = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-")
+    return f"write {meant}" if meant != text and re.fullmatch(LABEL, meant) else None
+
+
+def mount_hint(found: object) -> str | None:
+    text = str(found)
+    head, _, rest = text.partition(":")
+    if text.startswith((".", "~")) or (text.startswith("/") and rest):
+        return (
+            "a graph names no path of a host: a file or folder goes into configs, weights into models, "
+            "data into a volume (volumes: {data: {}}), each mounted as name:/path"
+        )
+    if text.startswith("/"):
+        return "every volume has a name: declare it under volumes and write name:" + text
+    if rest.endswith((":rw", ":z", ":Z")):
+        return f"write {text.rpartition(':')[0]}"
+    if not rest:
+        return f"say where: {head}:/path" if re.fullmatch(LABEL, head) else None
+    if rest.rstrip("/") != rest and re.fullmatch(MOUNT, text.rstrip("/")):
+        return f"write {text.rstrip('/')}"
+    if not rest.startswith("/"):
+        return "the path in the container begins with /"
+    if not re.fullmatch(LABEL, head):
+        return name_hint(head)
+    return "the path holds no empty part, no . or .., no : and no $"
+
+
+def path_hint(found: object) -> str | None:
+    """For files and folders beside the graph file."""
+    text = str(found)
+    if text.startswith(("/", "~")) or re.match(r"[A-Za-z]:", text):
+        return "the path is relative to the graph file, so that it is the same for everyone who packs"
+    if ".." in text.split("/"):
+        return "everything packed lies in the graph file's folder or below it"
+    if "\\" in text:
+        return f"write {text.replace(chr(92), '/')}"
+    return None
+
+
+def model_hint(found: object) -> str | None:
+    text = str(found)
+    if hint := path_hint(found):
+        return hint
+    if re.fullmatch(RELATIVE_PATH, text):
+        return f"write ./{text} for a path beside the graph file, or name a registry reference's tag: {text}:1.0"
+    return None
+
+
+def image_hint(found: object) -> str | None:
+    text = str(found)
+    if "${" in text:
+        return "an image is fixed when the bundle is packed; it takes no placeholder"
+    if text.startswith(("http://", "https://")):
+        return f"write {text.split('//', 1)[1]}"
+    if text != text.lower() and re.fullmatch(IMAGE, text.lower()):
+        return "repository names are lower case"
+    return None
+
+
+def cron_problem(line: str) -> str | None:
+    """What is wrong with a cron line of five fields, or None."""
+    for (title, low, high, names), field in zip(_CRON_FIELDS, line.split(), strict=True):
+        for item in field.split(","):
+            span, slash, step = item.partition("/")
+            if slash and (not re.fullmatch(r"[0-9]{1,3}", step) or int(step) == 0):
+                return f'the {title} "{field}" has no step after /'
+            if span == "*":
+                continue
+            ends = [_cron_number(end, names) for end in span.split("-")]
+            if len(ends) > 2 or any(end is None or not low <= end <= high for end in ends):
+                return f'the {title} "{field}" is outside {low}-{high}'
+            if len(ends) == 2 and (ends[0] or 0) > (ends[1] or 0):
+                return f'the {title} "{field}" ends before it begins'
+    return None
+
+
+def run_hint(found: object) -> str | None:
+    text = str(found).strip()
+    lines = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * 0"}
+    lines |= {"@monthly": "0 0 1 * *", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *"}
+    if text in lines:
+        return f'write "{lines[text]}"'
+    if len(text.split()) in (4, 6, 7):
+        return "a cron line has five fields: minute, hour, day of month, month, day of week"
+    return None
+
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_CRON_FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
+    ("minute", 0, 59, {}),
+    ("hour", 0, 23, {}),
+    ("day of month", 1, 31, {}),
+    ("month", 1, 12, {name: number for number, name in enumerate(_MONTHS, 1)}),
+    ("day of week", 0, 7, {name: number for number, name in enumerate(_DAYS)}),
+)
+
+
+def _cron_number(text: str, names: dict[str, int]) -> int | None:
+    if re.fullmatch(r"[0-9]{1,2}", text):
+        return int(text)
+    return names.get(text.lower())

@@ -1,0 +1,258 @@
+"""The grammar of services and jobs."""
+
+from __future__ import annotations
+
+from bundler.graphfile import elsewhere, forms
+from bundler.graphfile.atoms import (
+    ARGUMENTS,
+    CAPABILITIES,
+    DURATION,
+    FIELD,
+    LABEL,
+    PORT,
+    SLOT,
+    SOME_DURATION,
+    TYPE,
+    capability_hint,
+    expose_hint,
+    image_alone,
+    mounts,
+    port_hint,
+)
+from bundler.graphfile.parts import CONNECTION, DEPENDS_ON, ENVIRONMENT, HEALTHCHECK, RESOURCES, SCALE, TMPFS
+from bundler.graphfile.shapes import Either, Flag, Key, ListOf, MapOf, Number, Record, Text
+
+_WORKLOAD_KEYS = (
+    Key(
+        "image",
+        Text(
+            "the reference of an image, such as registry.example/acme/api:1.0",
+            forms.IMAGE,
+            max_length=255,
+            hint=forms.image_hint,
+        ),
+        "The image: a reference, pinned by digest when packed.",
+    ),
+    Key(
+        "build",
+        Text(
+            "the path of a folder with a Dockerfile, such as ./api",
+            forms.RELATIVE_PATH,
+            max_length=1024,
+            read=forms.relative_path,
+            hint=lambda found: (
+                "write the folder alone: build: ./folder" if isinstance(found, dict) else forms.path_hint(found)
+            ),
+        ),
+        "A folder with a Dockerfile, relative to this file; built when packed.",
+    ),
+    Key(
+        "connect",
+        MapOf(
+            "a map of slots to node.endpoint",
+            SLOT,
+            CONNECTION,
+            hint=lambda found: (
+                "name each slot: connect: {SLOT: node.endpoint}" if isinstance(found, list | str) else None
+            ),
+        ),
+        "The edges: my slot: their endpoint. Gives ${slot.host}, ${slot.port}, ${slot.url} and the type's fields; "
+        "means: start after it is ready.",
+    ),
+    Key(
+        "depends_on",
+        DEPENDS_ON,
+        "Order without an address: a list, or Compose's map with a condition.",
+        default="of a list: service_healthy where the target has a healthcheck, else service_started; "
+        "service_completed_successfully for a job",
+    ),
+    Key(
+        "environment",
+        ENVIRONMENT,
+        "Environment variables; the texts may hold ${slot.field}, ${values.x}, ${secrets.x} and ${publish.door.url}.",
+    ),
+    Key("entrypoint", ARGUMENTS, "Replaces the image's ENTRYPOINT, and its CMD."),
+    Key("command", ARGUMENTS, "Replaces the image's CMD: the program's arguments."),
+    Key(
+        "working_dir",
+        Text("an absolute path", forms.DIRECTORY),
+        "The directory the program starts in.",
+        default="the image's",
+    ),
+    Key("configs", mounts(forms.MOUNT, "name:/path"), "Config files to mount, read-only."),
+    Key(
+        "secrets",
+        mounts(forms.SECRET_MOUNT, "name, or name:/path"),
+        "Secrets to mount, readable by the user alone.",
+        default="the path is /run/secrets/NAME",
+    ),
+    Key("volumes", mounts(forms.MOUNT, "name:/path or name:/path:ro"), "Volumes to mount."),
+    Key("models", mounts(forms.MOUNT, "name:/path"), "Weights to mount, always read-only."),
+    Key(
+        "user",
+        Either(
+            "a uid, uid:gid, or a user of the image",
+            (
+                Text(
+                    "a uid, uid:gid, or a user of the image",
+                    forms.USER,
+                    hint=lambda found: (
+                        "write the user's name alone, or numbers such as 10001:10001" if ":" in str(found) else None
+                    ),
+                ),
+                Number("a uid", minimum=0, maximum=4294967294),
+            ),
+        ),
+        "Who the program runs as.",
+        default="the image's",
+    ),
+    Key("read_only", Flag(), "The root file system cannot be written; see tmpfs.", default="false"),
+    Key("tmpfs", TMPFS, "Directories in memory."),
+    Key("resources", RESOURCES, "What each instance needs."),
+    Key("init", Flag(), "Put a small init before the program; it reaps what the program leaves.", default="false"),
+    Key(
+        "cap_add",
+        ListOf(
+            "a list of capabilities",
+            Text("a Linux capability such as NET_BIND_SERVICE", choices=CAPABILITIES, hint=capability_hint),
+            unique=True,
+        ),
+        "Linux capabilities on top of the default ones.",
+    ),
+    Key(
+        "stop_signal",
+        Text(
+            "a signal such as SIGTERM",
+            forms.SIGNAL,
+            hint=lambda found: f"write SIG{found}" if str(found).isupper() else None,
+        ),
+        "The signal that asks the program to end.",
+        default="the image's, else SIGTERM",
+    ),
+    Key("stop_grace_period", DURATION, "How long it may take to end before it is killed.", default="30s"),
+)
+_LATER = {"use": "components of a library are"}
+
+SERVICE = Record(
+    "a service",
+    "A program that keeps running.",
+    (
+        *_WORKLOAD_KEYS,
+        Key(
+            "expose",
+            MapOf(
+                "a map of endpoint names to ports",
+                LABEL,
+                Either(
+                    "a port, or {port, as}",
+                    (
+                        PORT,
+                        Record(
+                            "an endpoint",
+                            "A port the program listens on.",
+                            (Key("port", PORT, "The port.", True), Key("as", TYPE, "What it speaks.")),
+                            elsewhere={"type": "write as: TYPE"},
+                        ),
+                    ),
+                    hint=port_hint,
+                ),
+                hint=expose_hint,
+            ),
+            "Ports the program listens on, by name: {http: 8080}, or {db: {port: 5432, as: postgres}}. Nothing is "
+            "published; see publish.",
+            default="the type is the name where that is a known type, else tcp",
+        ),
+        Key("healthcheck", HEALTHCHECK, "When the service is ready: http, tcp or test."),
+        Key("liveness", HEALTHCHECK, "When an instance is beyond help and is started anew; only if asked for."),
+        Key("scale", SCALE, "How many instances.", default="one"),
+        Key(
+            "outputs",
+            MapOf(
+                "a map of endpoints to fields",
+                LABEL,
+                MapOf(
+                    "a map of fields to texts",
+                    FIELD,
+                    Text("a text or a number", numbers=True, placeholders=True, min_length=0),
+                ),
+            ),
+            "Further fields of an endpoint, such as {db: {user: app, password: '${secrets.db}'}}.",
+        ),
+    ),
+    one_of=(("image", "build"),),
+    elsewhere=elsewhere.SERVICE,
+    later=_LATER,
+    hint=image_alone,
+)
+JOB = Record(
+    "a job",
+    "A program that ends.",
+    (
+        *_WORKLOAD_KEYS,
+        Key(
+            "run",
+            Text(
+                'manual, install, upgrade, or a cron line such as "0 3 * * *"',
+                forms.RUN,
+                max_length=200,
+                hint=forms.run_hint,
+            ),
+            "When: manual (bundle run), install (once per app), upgrade (at install and whenever the job changed), "
+            "or a cron line.",
+            default="manual",
+        ),
+        Key(
+            "workers",
+            Either(
+                'a number, {min, max}, or "${values.x}"',
+                (
+                    Number("a number of workers, at least 1", minimum=1, maximum=99999),
+                    Text('a number, or "${values.x}"', forms.WORKERS, placeholders=True),
+                    Record(
+                        "workers",
+                        "How many run side by side.",
+                        (
+                            Key(
+                                "min",
+                                Either(
+                                    'a number, or "${values.x}"',
+                                    (
+                                        Number("a number of workers, at least 1", minimum=1, maximum=99999),
+                                        Text('a number, or "${values.x}"', forms.WORKERS, placeholders=True),
+                                    ),
+                                ),
+                                "At least.",
+                                default="1",
+                            ),
+                            Key(
+                                "max",
+                                Either(
+                                    'a number, or "${values.x}"',
+                                    (
+                                        Number("a number of workers, at least 1", minimum=1, maximum=99999),
+                                        Text('a number, or "${values.x}"', forms.WORKERS, placeholders=True),
+                                    ),
+                                ),
+                                "At most.",
+                                True,
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+            "Processes side by side; each is told its rank, the world size and the master's address.",
+            default="one, without a rank",
+        ),
+        Key(
+            "retries",
+            Number("a number from 0 to 1000", minimum=0, maximum=1000),
+            "How often a failed run is repeated.",
+            default="0",
+        ),
+        Key("timeout", SOME_DURATION, "A run that takes longer has failed.", default="none"),
+    ),
+    one_of=(("image", "build"),),
+    elsewhere=elsewhere.JOB,
+    later={**_LATER, "elastic": "elastic trainers are"},
+    hint=image_alone,
+)

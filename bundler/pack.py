@@ -1,0 +1,349 @@
+"""The use case `build`: a graph and everything it names -> one signed bundle.
+
+Reads bundle.yaml, files, engine, registries. Writes one tar, atomically, and a record in the user's cache.
+Next: `trust.verify`, on any machine.
+
+An unchanged build looks at times and ids and reads nothing; a partly changed one copies what it can out of the
+previous bundle at the same place. Same graph, files, image ids and key: same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bundler.collect import record as records
+from bundler.collect.outside import Outside
+from bundler.collect.paths import SourceTree
+from bundler.collect.record import Record
+from bundler.errors import BundleError, GraphError, Problem, SourceError, StoppedError, TrustError, UsageError
+from bundler.model.oci import Digest, Platform
+from bundler.model.progress import Progress
+
+if TYPE_CHECKING:
+    from bundler.collect.finding import Found
+    from bundler.collect.weights import ModelPlan
+    from bundler.layout.archive import ArchiveReader, ArchiveWriter
+    from bundler.layout.assembly import PackedConfig, PackedModel
+    from bundler.model.graph import Graph
+    from bundler.trust.keys import PrivateKey
+
+GRAPH_FILE = "bundle.yaml"
+MAX_GRAPH_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """`source` is a directory with a bundle.yaml, or such a file. Without `output`: NAME-VERSION.bundle.tar in the
+    current directory. No platforms: the engine's own where it gives an image, else linux/amd64. Without a key
+    the bundle is not signed. `cache` is where records of builds are kept; None: nowhere."""
+
+    source: Path
+    output: Path | None = None
+    platforms: tuple[Platform, ...] = ()
+    key: PrivateKey | None = None
+    detached: bool = False
+    cache: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltPart:
+    """`kind` is "image", "model" or "config"; layers that images share are counted in each."""
+
+    kind: str
+    name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """`signers` are fingerprints of keys; `files` are the bundle and its detached signatures."""
+
+    path: Path
+    name: str
+    version: str
+    root: Digest
+    size_bytes: int
+    platforms: tuple[Platform, ...]
+    parts: tuple[BuiltPart, ...]
+    signers: tuple[str, ...]
+    files: tuple[Path, ...]
+    unchanged: bool = field(default=False)
+
+
+def build(request: BuildRequest, progress: Progress) -> BuildResult:
+    """Raises GraphError, SourceError, StoppedError (no room); then there is no bundle, or still the old one."""
+    graph_file, text = _graph_file(request.source)
+    tree = SourceTree(graph_file.parent)
+    asked = _asked(request, graph_file, text)
+    place = None
+    if request.cache is not None:
+        output = str(Path(os.path.abspath(request.output))) if request.output else f"in {Path.cwd()}"  # noqa: PTH100
+        place = records.place(request.cache, str(graph_file), output)
+    record = records.load(place) if place is not None else Record()
+    with ExitStack() as stack:
+        outside = Outside(stack)
+        if record.asked == asked and _unchanged(record, tree, outside):
+            return _result(record, unchanged=True)
+        building = _Building(request, graph_file.name, text, tree, outside, record, stack, progress)
+        new = building.run()
+        new.asked = asked
+    if place is not None:
+        records.save(place, new)
+    return _result(new, unchanged=False)
+
+
+def _graph_file(source: Path) -> tuple[Path, bytes]:
+    path = source / GRAPH_FILE if source.is_dir() else source
+    try:
+        real = path.resolve(strict=True)
+        if not real.is_file():
+            raise UsageError(f"{path}: not a file")
+        with real.open("rb") as file:
+            text = file.read(MAX_GRAPH_BYTES + 1)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: {error.strerror or 'cannot be read'}",
+            hint=f"name a directory with a {GRAPH_FILE}, or such a file",
+        ) from error
+    if len(text) > MAX_GRAPH_BYTES:
+        raise UsageError(f"{path}: more than {MAX_GRAPH_BYTES:,} bytes")
+    return path.parent.resolve() / path.name, text
+
+
+def _asked(request: BuildRequest, graph_file: Path, text: bytes) -> dict[str, Any]:
+    return {
+        "graph": str(graph_file),
+        "graph_digest": Digest.of(text).text,
+        "platforms": [str(platform) for platform in request.platforms],
+        "key": request.key.public.fingerprint if request.key is not None else "",
+        "detached": request.detached,
+    }
+
+
+def _unchanged(record: Record, tree: SourceTree, outside: Outside) -> bool:
+    """Whether the files that were written, and every source, are as the record says. Cheap looks come first."""
+    from bundler.collect import changes
+
+    if (
+        not record.output
+        or any(records.file_stamp(Path(str(f[0]))) != f for f in record.output if f)
+        or not all(record.output)
+    ):
+        return False
+    items = {(item.kind, item.text): item for item in record.items}
+    try:
+        return all(
+            changes.unchanged(item, tree, outside)
+            for item in sorted(items.values(), key=lambda item: item.kind in ("engine", "registry"))
+        )
+    except SourceError:
+        return False  # the build itself says it better
+
+
+def _result(record: Record, *, unchanged: bool) -> BuildResult:
+    made = record.result
+    return BuildResult(
+        path=Path(made["path"]),
+        name=made["name"],
+        version=made["version"],
+        root=Digest(made["root"]),
+        size_bytes=made["size_bytes"],
+        platforms=tuple(Platform.parse(text) for text in made["platforms"]),
+        parts=tuple(BuiltPart(**part) for part in made["parts"]),
+        signers=tuple(made["signers"]),
+        files=tuple(Path(path) for path in made["files"]),
+        unchanged=unchanged,
+    )
+
+
+class _Building:
+    """One build that has something to do."""
+
+    def __init__(
+        self,
+        request: BuildRequest,
+        graph_name: str,
+        text: bytes,
+        tree: SourceTree,
+        outside: Outside,
+        record: Record,
+        stack: ExitStack,
+        progress: Progress,
+    ) -> None:
+        from bundler.graphfile.check import check
+        from bundler.graphfile.source import parse
+
+        self._request = request
+        self._tree = tree
+        self._outside = outside
+        self._old = record
+        self._stack = stack
+        self._progress = progress
+        self._new = Record()
+        try:
+            source = parse(text.decode("utf-8"), graph_name)
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{graph_name}: not UTF-8 (byte {error.start})") from error
+        self._graph: Graph = check(source)
+        if not isinstance(source.data, Mapping):
+            raise TypeError("a checked graph is a map")
+        self._document: Mapping[str, object] = source.data
+        name = f"{self._graph.name}-{self._graph.version}.bundle.tar"
+        self._output = Path(os.path.abspath(request.output or name))  # noqa: PTH100 - links are kept
+        if not self._output.parent.is_dir():
+            raise UsageError(f"{self._output.parent}: there is no such directory")
+
+    def run(self) -> Record:
+        from bundler.collect import changes, configs, weights
+        from bundler.collect.finding import Finder
+
+        graph = self._graph
+        packed_configs = [configs.pack(self._tree, config) for config in graph.configs]
+        self._check_templates(packed_configs)
+        items = [changes.of_config(self._tree, config) for config in graph.configs]
+        plans = [weights.plan(self._tree, model) for model in graph.models]
+        items += [changes.of_model(self._tree, model) for model in graph.models]
+        finder = Finder(
+            self._tree, self._request.platforms, self._old.builds, self._outside, self._stack, self._progress
+        )
+        found = finder.find(graph)
+        self._new.items = [item for item in (*items, *found.items) if item is not None]
+        self._new.builds = found.builds
+        self._check_room(sum(plan.size_bytes for plan in plans))
+        previous = self._previous()
+        try:
+            self._write(plans, packed_configs, found, previous)
+        except TrustError as error:
+            if previous is None:
+                raise
+            # The bundle there is damaged; it is only a shortcut, and everything can be read again.
+            self._progress.line(f"not reusing the previous bundle: {error.what}")
+            self._old = Record()
+            self._write(plans, packed_configs, found, None)
+        return self._new
+
+    def _check_templates(self, packed: Sequence[PackedConfig]) -> None:
+        from bundler.graphfile.check import check_template
+
+        problems: list[Problem] = []
+        for config in packed:
+            declared = next(item for item in self._graph.configs if item.name == config.name)
+            if config.template:
+                for path, data in config.files:
+                    file = declared.file or "/".join(part for part in ((declared.dir or "").rstrip("/"), path) if part)
+                    problems += check_template(data.decode("utf-8"), self._graph, config.name, file)
+        if problems:
+            raise GraphError(problems)
+
+    def _previous(self) -> ArchiveReader | None:
+        """The bundle that is to be replaced."""
+        from bundler.layout.archive import ArchiveReader
+
+        try:
+            return self._stack.enter_context(ArchiveReader(self._output)) if self._output.is_file() else None
+        except BundleError:
+            return None
+
+    def _check_room(self, needed_bytes: int) -> None:
+        stats = os.statvfs(self._output.parent)
+        free_bytes = stats.f_bavail * stats.f_frsize
+        if needed_bytes > free_bytes:
+            raise StoppedError(
+                f"{self._output.parent}: the weights need {needed_bytes:,} bytes and {free_bytes:,} are free",
+                hint="free some space, or write elsewhere with -o FILE, and run the same command again",
+            )
+
+    def _write(
+        self,
+        plans: Sequence[ModelPlan],
+        packed_configs: Sequence[PackedConfig],
+        found: Found,
+        previous: ArchiveReader | None,
+    ) -> None:
+        from bundler.collect import images
+        from bundler.layout.archive import ArchiveWriter
+        from bundler.layout.assembly import assemble
+        from bundler.layout.names import bundle_repository
+        from bundler.trust.sign import sign_root
+
+        key = self._request.key
+        with ArchiveWriter(self._output) as writer:
+            models = [self._model(plan, writer, previous) for plan in plans]
+            packed = images.pack(
+                found,
+                self._graph,
+                writer,
+                previous=previous,
+                record=self._old,
+                directory=self._output.parent,
+                outside=self._outside,
+                progress=self._progress,
+            )
+            assembly = assemble(
+                self._graph,
+                self._document,
+                images=packed.images,
+                models=models,
+                configs=packed_configs,
+                users=packed.users,
+            )
+            referrers = sign_root(assembly.root, bundle_repository(self._graph.name), key) if key is not None else ()
+            self._progress.phase("putting the bundle in place")
+            for stale in self._signature_files():
+                stale.unlink(missing_ok=True)
+            writer.finish(assembly, referrers)
+        files = [self._output, *self._sign_detached()]
+        self._new.users, self._new.configs = packed.known_users, packed.configs
+        self._new.output = [records.file_stamp(path) for path in files]
+        parts = [BuiltPart("image", i.name, sum(layer.size_bytes for layer in i.layers)) for i in packed.images]
+        parts += [BuiltPart("model", m.name, sum(layer.size_bytes for layer in m.layers)) for m in models]
+        parts += [BuiltPart("config", c.name, sum(len(data) for _, data in c.files)) for c in packed_configs]
+        self._new.result = {
+            "path": str(self._output),
+            "name": self._graph.name,
+            "version": self._graph.version,
+            "root": assembly.root.digest.text,
+            "size_bytes": self._output.stat().st_size,
+            "platforms": [str(platform) for platform in found.platforms],
+            "parts": [asdict(part) for part in parts],
+            "signers": [key.public.fingerprint] if key is not None else [],
+            "files": [str(path) for path in files],
+        }
+
+    def _model(self, plan: ModelPlan, writer: ArchiveWriter, previous: ArchiveReader | None) -> PackedModel:
+        """Out of the previous bundle where no file of it changed, else from its files."""
+        from bundler.collect import reuse, weights
+
+        self._progress.phase(f"weights {plan.model.name}", plan.size_bytes)
+        stamp = records.stamp_of(plan.files)
+        old = self._old.models.get(plan.model.name)
+        if old and previous and stamp and old.stamp == stamp and reuse.usable(old, previous):
+            packed = reuse.model(plan, old, writer, previous, self._progress)
+        else:
+            packed = weights.pack(plan, writer, self._progress)
+        self._new.models[plan.model.name] = reuse.remember(stamp, packed)
+        return packed
+
+    def _signature_files(self) -> tuple[Path, Path]:
+        return (
+            self._output.with_name(self._output.name + ".sig"),
+            self._output.with_name(self._output.name + ".sigstore.json"),
+        )
+
+    def _sign_detached(self) -> tuple[Path, ...]:
+        if not self._request.detached or self._request.key is None:
+            return ()
+        from bundler.edges.files import write_atomic
+        from bundler.trust.sign import sign_file
+
+        self._progress.phase("signing the file")
+        made = sign_file(self._output, self._request.key)
+        signature, bundle = self._signature_files()
+        write_atomic(signature, made.signature)
+        write_atomic(bundle, made.bundle)
+        return signature, bundle

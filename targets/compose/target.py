@@ -1,0 +1,73 @@
+"""The compose target: containers made by `docker compose up` from one document; the rest as on docker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bundler.contract import Target
+from bundler.edges import process
+from bundler.errors import TargetError
+from bundler.model.observed import StoredSecret
+from bundler.model.release import Release
+from targets.compose import document, text
+from targets.engine import planning, texts
+from targets.engine.observe import COMPOSE_PROJECT, COMPOSE_SERVICE
+from targets.engine.planning import Form
+from targets.engine.target import EngineTarget, Payload
+
+_HINT = "install the Docker Compose plugin (version 2.24 or newer)"
+
+
+def create(options: Mapping[str, str]) -> Target:
+    """The entry point. No option is known: DOCKER_HOST and its companions name the engine."""
+    return ComposeTarget()
+
+
+class ComposeTarget(EngineTarget):
+    name = document.TARGET
+    form = Form(document.names, document.payload, owns_project=True)
+
+    def render(self, release: Release) -> Mapping[str, str]:
+        wanted, observed = planning.rendered(release)
+        return {"compose.yaml": text.HEADER + text.write(document.document(release, wanted, observed.host))}
+
+    def put_workload(self, payload: Payload, secrets: Mapping[str, StoredSecret]) -> None:
+        """`up` for the named services: Compose keeps a container whose configuration is the document's, and
+        replaces another. A job that has ended is removed first, so that it runs again."""
+        app = payload["app"]
+        for listed in self.engine.containers():
+            labels = listed.get("Labels") or {}
+            if labels.get(COMPOSE_PROJECT) == app and labels.get(COMPOSE_SERVICE) in payload["services"]:
+                self._own(labels, f"container {listed['Names'][0].removeprefix('/')}", app)
+                if listed["State"] == "paused":
+                    self.engine.unpause(listed["Id"])
+                elif payload["job"] and listed["State"] in ("exited", "dead"):
+                    self.engine.remove(listed["Id"])
+        command = ["up", "--detach", "--no-deps", "--no-build", "--pull", "never", *payload["services"]]
+        self._compose(payload, command, secrets)
+
+    def _compose(self, payload: Payload, command: list[str], secrets: Mapping[str, StoredSecret]) -> None:
+        docker = process.find("docker", hint=_HINT)
+        environment = {
+            "DOCKER_CONTEXT": "default",  # the engine that the API edge talks to, whatever context is current
+            "COMPOSE_DISABLE_ENV_FILE": "1",
+            "COMPOSE_IGNORE_ORPHANS": "1",
+            "COMPOSE_REMOVE_ORPHANS": "0",
+            "COMPOSE_PROFILES": "",
+            document.VOLUMES: f"{self.engine.info['DockerRootDir']}/volumes",
+        }
+        for variable, part in payload["secrets"].items():
+            if part["secret"] in secrets:
+                environment[variable] = texts.reveal_text([part], secrets)
+        project = ["compose", "--project-name", payload["app"], "--file", "-", "--ansi", "never", "--progress", "plain"]
+        written = text.write(payload["document"]).encode()
+        done = process.run([docker, *project, *command], stdin=written, env=environment)
+        if done.returncode != 0:
+            raise TargetError(f"docker compose {command[0]} {', '.join(payload['services'])}: {_reason(done.stderr)}")
+
+
+def _reason(stderr: bytes) -> str:
+    """The last lines that are not progress."""
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("Container ", "Network ", "Volume ", "#"))]
+    return " ".join((telling or lines)[-3:]) or "no reason given"

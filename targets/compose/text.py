@@ -1,0 +1,17 @@
+"""The document as YAML, the form in which Compose reads it and people keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+HEADER = """\
+# What `bundle` deploys, for `docker compose`. Networks, volumes and images are made by `bundle deploy`;
+# secrets come from the environment of the process that runs Compose.
+"""
+
+
+def write(document: Mapping[str, object]) -> str:
+    """Deterministic: keys keep the document's order."""
+    import yaml
+
+    return yaml.safe_dump(document, sort_keys=False, default_flow_style=False, width=120, allow_unicode=True)

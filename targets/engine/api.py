@@ -1,0 +1,299 @@
+"""The Docker Engine's HTTP API as the two adapters use it: one method, one request.
+
+The transport (unix socket, named pipe, ssh, TLS) is the `docker` package's; requests are written out here
+because its models do not know image mounts and volume subpaths. Every error is a TargetError.
+API versions: https://docs.docker.com/reference/api/engine/version-history/
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
+
+from bundler.edges.engine import connect, engine_errors
+from bundler.errors import TargetError
+
+if TYPE_CHECKING:
+    from requests import Response
+
+Json = dict[str, Any]
+
+NO_SUCH = 404
+DIRECTORY = 1 << 31  # os.ModeDir of Go's FileMode
+
+
+class Client(Protocol):
+    """What is used of the client that the edge gives: a session of the `requests` package, and its address."""
+
+    base_url: str
+    timeout: int
+
+    @property
+    def api_version(self) -> str: ...
+
+    @property
+    def request(self) -> Callable[..., Response]: ...
+
+
+class NotThere(TargetError):
+    """The engine knows no thing of that name."""
+
+
+class Engine:
+    """One engine. Safe to use from several threads: each gets its own connection."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    @property
+    def _client(self) -> Client:
+        client: Client | None = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = connect()
+        return client
+
+    # requests
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        doing: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        body: object = None,
+        data: Iterator[bytes] | bytes | None = None,
+        stream: bool = False,
+        wait: bool = False,
+    ) -> Response:
+        """`wait`: the engine may take as long as it needs (loading, stopping)."""
+        client = self._client
+        url = f"{client.base_url}/v{client.api_version}{path}"
+        timeout = None if wait or stream else client.timeout
+        with engine_errors(doing):
+            response: Response = client.request(
+                method,
+                url,
+                params={key: _parameter(value) for key, value in (params or {}).items()},
+                json=body,
+                data=data,
+                stream=stream,
+                timeout=timeout,
+                headers={"Content-Type": "application/x-tar"} if data is not None else None,
+            )
+        if response.status_code >= 400:
+            kind = NotThere if response.status_code == NO_SUCH else TargetError
+            raise kind(f"{doing}: {_message(response)}")
+        return response
+
+    @cached_property
+    def api_version(self) -> tuple[int, int]:
+        major, minor = self._client.api_version.split(".")
+        return int(major), int(minor)
+
+    @cached_property
+    def info(self) -> Json:
+        """Facts of the engine that do not change while a command runs."""
+        info: Json = self._call("GET", "/info", "asking the engine about itself").json()
+        return info
+
+    @property
+    def local(self) -> bool:
+        """Whether the engine runs on this machine, as far as its address tells."""
+        return str(self._client.base_url).startswith("http+docker://")
+
+    # images
+
+    def image(self, reference: str) -> Json | None:
+        try:
+            image: Json = self._call("GET", f"/images/{_path(reference)}/json", f"looking for {reference}").json()
+        except NotThere:
+            return None
+        return image
+
+    def images(self, pattern: str) -> list[Json]:
+        listed: list[Json] = self._call(
+            "GET", "/images/json", "listing images", params={"filters": {"reference": [pattern]}}
+        ).json()
+        return listed
+
+    def load(self, archive: Iterator[bytes]) -> None:
+        """`docker load`; the archive is streamed."""
+        response = self._call(
+            "POST", "/images/load", "loading images", params={"quiet": True}, data=archive, stream=True, wait=True
+        )
+        with engine_errors("loading images"):
+            for line in response.iter_lines():
+                said = json.loads(line) if line.strip() else {}
+                if "error" in said:
+                    raise TargetError(f"loading images: {said['error']}")
+
+    def tag(self, image: str, reference: str) -> None:
+        repository, _, tag = reference.rpartition(":")
+        self._call(
+            "POST", f"/images/{_path(image)}/tag", f"naming {reference}", params={"repo": repository, "tag": tag}
+        )
+
+    def remove_image(self, reference: str) -> None:
+        with suppress(NotThere):
+            self._call("DELETE", f"/images/{_path(reference)}", f"removing image {reference}", wait=True)
+
+    # networks
+
+    def networks(self, name: str) -> list[Json]:
+        """Those whose name contains `name`."""
+        listed: list[Json] = self._call(
+            "GET", "/networks", "listing networks", params={"filters": {"name": [name]}}
+        ).json()
+        return listed
+
+    def create_network(self, name: str, labels: Mapping[str, str]) -> None:
+        body = {"Name": name, "Driver": "bridge", "Labels": dict(labels), "CheckDuplicate": True}
+        self._call("POST", "/networks/create", f"creating network {name}", body=body)
+
+    def remove_network(self, name: str) -> None:
+        with suppress(NotThere):
+            self._call("DELETE", f"/networks/{_path(name)}", f"removing network {name}")
+
+    # volumes
+
+    def volumes(self) -> list[Json]:
+        listed: Json = self._call("GET", "/volumes", "listing volumes").json()
+        return listed.get("Volumes") or []
+
+    def volume(self, name: str) -> Json | None:
+        try:
+            volume: Json = self._call("GET", f"/volumes/{_path(name)}", f"looking for volume {name}").json()
+        except NotThere:
+            return None
+        return volume
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        body = {"Name": name, "Driver": "local", "Labels": dict(labels)}
+        self._call("POST", "/volumes/create", f"creating volume {name}", body=body)
+
+    def remove_volume(self, name: str) -> None:
+        with suppress(NotThere):
+            self._call("DELETE", f"/volumes/{_path(name)}", f"removing volume {name}")
+
+    # containers
+
+    def containers(self) -> list[Json]:
+        listed: list[Json] = self._call("GET", "/containers/json", "listing containers", params={"all": True}).json()
+        return listed
+
+    def container(self, name: str) -> Json | None:
+        try:
+            found: Json = self._call("GET", f"/containers/{_path(name)}/json", f"looking at container {name}").json()
+        except NotThere:
+            return None
+        return found
+
+    def create(self, name: str, body: Mapping[str, object]) -> str:
+        """Creates a container and gives its id."""
+        response = self._call(
+            "POST", "/containers/create", f"creating container {name}", params={"name": name}, body=body, wait=True
+        )
+        return str(response.json()["Id"])
+
+    def start(self, name: str) -> None:
+        self._call("POST", f"/containers/{_path(name)}/start", f"starting container {name}", wait=True)
+
+    def unpause(self, name: str) -> None:
+        self._call("POST", f"/containers/{_path(name)}/unpause", f"resuming container {name}")
+
+    def stop(self, name: str) -> None:
+        """Ends the container in its own way: its stop signal, and its grace period at most."""
+        with suppress(NotThere):
+            self._call("POST", f"/containers/{_path(name)}/stop", f"stopping container {name}", wait=True)
+
+    def rename(self, name: str, to: str) -> None:
+        self._call("POST", f"/containers/{_path(name)}/rename", f"naming container {to}", params={"name": to})
+
+    def remove(self, name: str) -> None:
+        """Removes a container, running or not, and its anonymous volumes."""
+        with suppress(NotThere):
+            self._call(
+                "DELETE",
+                f"/containers/{_path(name)}",
+                f"removing container {name}",
+                params={"force": True, "v": True},
+                wait=True,
+            )
+
+    def logs(self, name: str, *, follow: bool, since: str | None, tail: int | None) -> Iterator[bytes]:
+        """Raw frames of the log, with timestamps: an 8-byte header (stream, 3 zeros, length), then text."""
+        response = self._call(
+            "GET",
+            f"/containers/{_path(name)}/logs",
+            f"reading the log of {name}",
+            params={
+                "stdout": True,
+                "stderr": True,
+                "timestamps": True,
+                "follow": follow,
+                "since": since or "0",
+                "tail": "all" if tail is None else tail,
+            },
+            stream=True,
+        )
+        with engine_errors(f"reading the log of {name}"), response:
+            yield from response.iter_content(chunk_size=None)
+
+    # files in containers, running or not
+
+    def put(self, container: str, path: str, archive: Iterator[bytes] | bytes) -> None:
+        """Unpacks a tar at a directory of the container, with the owners the tar names."""
+        self._call(
+            "PUT",
+            f"/containers/{_path(container)}/archive",
+            f"writing files to {path}",
+            params={"path": path},
+            data=archive,
+            wait=True,
+        )
+
+    def get(self, container: str, path: str) -> Iterator[bytes]:
+        """A tar of a file or directory; its names begin with the last part of `path`."""
+        doing = f"reading files at {path}"
+        response = self._call(
+            "GET", f"/containers/{_path(container)}/archive", doing, params={"path": path}, stream=True
+        )
+        with engine_errors(doing), response:
+            yield from response.iter_content(chunk_size=1 << 20)
+
+    def directory_mode(self, container: str, path: str) -> int | None:
+        """The permission bits of a directory; None where there is none."""
+        try:
+            response = self._call(
+                "HEAD", f"/containers/{_path(container)}/archive", f"looking at {path}", params={"path": path}
+            )
+        except NotThere:
+            return None
+        stat = json.loads(base64.b64decode(response.headers["X-Docker-Container-Path-Stat"]))
+        return int(stat["mode"]) & 0o777 if int(stat["mode"]) & DIRECTORY else None
+
+
+def _parameter(value: object) -> str:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return json.dumps(value) if isinstance(value, Mapping | Sequence) and not isinstance(value, str) else str(value)
+
+
+def _path(name: str) -> str:
+    return quote(name, safe="/:@")
+
+
+def _message(response: Response) -> str:
+    """The engine's own words."""
+    try:
+        text = str(response.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        text = response.text or response.reason
+    return " ".join(text.split())

@@ -1,0 +1,173 @@
+"""Images and weights, streamed out of the bundle into the engine; nothing is unpacked on the way.
+
+What is sent is a `docker load` archive of one image for one platform, at once in Docker's form (manifest.json,
+read by the classic image store) and in OCI's (index.json, read by the containerd store). Blobs keep their bytes, so the
+engine's identity of an image is known before: the config's digest in the classic store, the manifest's in the
+containerd store. Layers that the classic store has already are left out: it opens a layer only where no chain of
+the same layers exists (moby, image/tarexport/load.go).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from bundler.contract import BlobSource
+from bundler.errors import TargetError
+from bundler.model.bundle import BundleImage, BundleModel, PlatformImage
+from bundler.model.oci import IMAGE_CONFIG, INDEX, MANIFEST, Descriptor, Digest, Platform
+from targets.engine import tar
+from targets.engine.api import Engine
+
+CONTAINERD_STORE = "containerd-store"  # a host feature
+
+
+def for_platform(images: Iterable[PlatformImage], host: Platform) -> PlatformImage | None:
+    """The image that runs on `host`: the same variant, else any of the same architecture."""
+    fitting = [i for i in images if (i.platform.os, i.platform.architecture) == (host.os, host.architecture)]
+    same = [i for i in fitting if i.platform.variant == host.variant]
+    return next(iter(same or fitting), None)
+
+
+def load_payload(thing: BundleImage | BundleModel, image: PlatformImage, pin: str) -> dict[str, object]:
+    """All that loading one image needs, as JSON."""
+    return {
+        "do": "load",
+        "reference": thing.reference,
+        "pin": pin,
+        "manifest": descriptor_json(image.manifest),
+        "config": descriptor_json(image.config),
+        "layers": [descriptor_json(layer) for layer in image.layers],
+    }
+
+
+def load(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource, progress: Callable[[int], None]) -> None:
+    """Make `reference` name the image; send only what the engine does not have."""
+    reference, pin = payload["reference"], payload["pin"]
+    layers = [descriptor(layer) for layer in payload["layers"]]
+    present = engine.image(reference)
+    if present is not None and present["Id"] == pin:
+        return
+    if engine.image(pin) is not None:
+        engine.tag(pin, reference)
+        return
+    had = _layers_had(engine, payload, blobs)
+    for layer in layers[:had]:
+        progress(layer.size_bytes)
+    engine.load(tar.stream(_archive(payload, layers, had, blobs, progress)))
+    loaded = engine.image(reference)
+    if loaded is None or loaded["Id"] != pin:
+        is_now = "nothing" if loaded is None else loaded["Id"]
+        raise TargetError(f"the engine made {is_now} of image {reference}; expected {pin}")
+
+
+def _archive(
+    payload: Mapping[str, Any], layers: list[Descriptor], had: int, blobs: BlobSource, progress: Callable[[int], None]
+) -> Iterator[tar.Member]:
+    manifest, config = descriptor(payload["manifest"]), descriptor(payload["config"])
+    sent: set[Digest] = {layer.digest for layer in layers[:had]}
+    yield tar.file("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+    for blob in (*layers, config, manifest):
+        if blob.digest not in sent:
+            sent.add(blob.digest)
+            yield tar.Member(_path(blob), 0o644, _counted(blobs.stream(blob), progress), blob.size_bytes)
+    yield tar.file("manifest.json", json.dumps(_docker_manifest(payload, config, layers)).encode())
+    yield tar.file("index.json", json.dumps(_index(payload, manifest)).encode())
+
+
+def _docker_manifest(payload: Mapping[str, Any], config: Descriptor, layers: list[Descriptor]) -> list[object]:
+    paths = [_path(layer) for layer in layers]
+    return [{"Config": _path(config), "RepoTags": [payload["reference"]], "Layers": paths}]
+
+
+def _index(payload: Mapping[str, Any], manifest: Descriptor) -> dict[str, object]:
+    reference = payload["reference"]
+    names = {
+        "io.containerd.image.name": reference,
+        "org.opencontainers.image.ref.name": reference.rpartition(":")[2],
+    }
+    entry = {**descriptor_json(manifest), "annotations": names}
+    return {"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]}
+
+
+def _layers_had(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource) -> int:
+    """How many of the image's first layers the classic store has from other images of bundles."""
+    if is_containerd_store(engine):
+        return 0
+    wanted = json.loads(blobs.read(descriptor(payload["config"])))["rootfs"]["diff_ids"]
+    most = 0
+    for listed in engine.images("bundle.local/*/*"):
+        image = engine.image(listed["Id"])
+        found = (image or {}).get("RootFS", {}).get("Layers") or []
+        same = 0
+        for one, other in zip(wanted, found, strict=False):
+            if one != other:
+                break
+            same += 1
+        most = max(most, same)
+    return most
+
+
+def is_containerd_store(engine: Engine) -> bool:
+    return any("io.containerd.snapshotter" in str(value) for _, value in engine.info.get("DriverStatus") or [])
+
+
+def _counted(pieces: Iterable[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece
+        progress(len(piece))
+
+
+def _path(blob: Descriptor) -> str:
+    return f"blobs/sha256/{blob.digest.hex}"
+
+
+def descriptor_json(blob: Descriptor) -> dict[str, object]:
+    return {"mediaType": blob.media_type, "digest": str(blob.digest), "size": blob.size_bytes}
+
+
+def descriptor(value: Mapping[str, Any]) -> Descriptor:
+    return Descriptor(value["mediaType"], Digest(value["digest"]), value["size"])
+
+
+# The engine's part of a holder: an image with one file, for containers that are created and never started.
+
+
+def local_image(reference: str, architecture: str, name: str, program: bytes) -> tuple[bytes, str, str]:
+    """A deterministic archive of a one-file image, its config digest and its manifest digest."""
+    layer = tar.whole([tar.file(name, program, mode=0o555)])
+    config = json.dumps(
+        {
+            "architecture": architecture,
+            "os": "linux",
+            "config": {"Cmd": [f"/{name}"]},
+            "rootfs": {"type": "layers", "diff_ids": [str(Digest.of(layer))]},
+        },
+        sort_keys=True,
+    ).encode()
+    layer_blob = Descriptor("application/vnd.oci.image.layer.v1.tar", Digest.of(layer), len(layer))
+    config_blob = Descriptor(IMAGE_CONFIG, Digest.of(config), len(config))
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": descriptor_json(config_blob),
+            "layers": [descriptor_json(layer_blob)],
+        },
+        sort_keys=True,
+    ).encode()
+    manifest_blob = Descriptor(MANIFEST, Digest.of(manifest), len(manifest))
+    payload = {"reference": reference}
+    archive = tar.whole(
+        [
+            tar.file("oci-layout", b'{"imageLayoutVersion":"1.0.0"}'),
+            *(
+                tar.file(_path(b), d)
+                for b, d in ((layer_blob, layer), (config_blob, config), (manifest_blob, manifest))
+            ),
+            tar.file("manifest.json", json.dumps(_docker_manifest(payload, config_blob, [layer_blob])).encode()),
+            tar.file("index.json", json.dumps(_index(payload, manifest_blob)).encode()),
+        ]
+    )
+    return archive, str(config_blob.digest), str(manifest_blob.digest)

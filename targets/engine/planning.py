@@ -1,0 +1,218 @@
+"""What is, and what should be, to the steps between. Pure.
+
+Order of a deploy: what containers need (`supplies`) · workloads in waves · record · removal of what is obsolete
+(`removal`). A thing is changed only where its label names another spec than the release does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bundler.model.graph import Condition
+from bundler.model.observed import Host, Instance, Observed, State
+from bundler.model.plan import Action, Plan, Ready
+from bundler.model.release import Release, ReleaseJob, ReleaseService
+from targets import ownership
+from targets.engine import supplies
+from targets.engine.notes import notes
+from targets.engine.removal import UP, Kept, cleanup
+from targets.engine.supplies import Draft
+from targets.engine.workloads import (
+    IMAGE_MOUNT,
+    LOG_ROTATION,
+    NVIDIA,
+    START_INTERVAL,
+    SUBPATH,
+    Container,
+    containers,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How an adapter puts a workload on the engine: its containers' names, its part of the payload, and whether the
+    app is a Compose project."""
+
+    names: Callable[[Release, Container], tuple[str, ...]]
+    payload: Callable[[Release, tuple[Container, ...], Container, Observed], Mapping[str, object]]
+    owns_project: bool = False
+
+
+def plan_deploy(target: str, form: Form, release: Release, observed: Observed) -> Plan:
+    pins = supplies.pins(release, observed)
+    wanted = containers(release, observed.host, pins)
+    said = notes(release, observed, _names(form, release, observed, wanted), owns_project=form.owns_project)
+    ready = _ready(release)
+    plan = Plan((), said, ready)
+    if plan.refused:
+        return plan
+    draft = Draft(target, release, observed)
+    loads = supplies.images(draft, pins)
+    ground = [*loads.values(), *supplies.ground(draft, wanted, loads)]
+    works = _workloads(draft, form, wanted, ground)
+    _record(draft, [*ground, *works], ready)
+    cleanup(draft.steps, _kept(release, observed, wanted), observed, recording=not release.recorded)
+    return Plan(tuple(draft.steps), said, ready)
+
+
+def rendered(release: Release) -> tuple[tuple[Container, ...], Observed]:
+    """The containers on a current engine of the first platform the bundle has, for people to read."""
+    platforms = [image.platform for named in release.images for image in named.platforms]
+    features = frozenset({IMAGE_MOUNT, SUBPATH, START_INTERVAL, LOG_ROTATION, NVIDIA})
+    host = Host(min(platforms, key=str), "docker", "", features)
+    observed = Observed(release.app, host)
+    return containers(release, host, supplies.pins(release, observed)), observed
+
+
+def _names(form: Form, release: Release, observed: Observed, wanted: tuple[Container, ...]) -> frozenset[str]:
+    """Every name that this release would give to something on the engine."""
+    app = release.app
+    volumes = {mount.volume for container in wanted for mount in container.volumes}
+    volumes |= {ownership.volume(app, volume.name) for volume in release.volumes}
+    volumes |= {ownership.secrets_volume(app), ownership.record_volume(app, _revision(observed))}
+    containers = {name for container in wanted for name in form.names(release, container)}
+    return frozenset(volumes | containers | {ownership.network(app), supplies.claim(release, observed)[1]})
+
+
+def _kept(release: Release, observed: Observed, wanted: tuple[Container, ...]) -> Kept:
+    references, claim = supplies.claim(release, observed)
+    volumes = {mount.volume for container in wanted for mount in container.volumes} | {claim}
+    by_resource = {container.workload.resource: container for container in wanted}
+    return Kept(frozenset(volumes), frozenset(references), by_resource)
+
+
+# workloads
+
+
+def _ready(release: Release) -> tuple[Ready, ...]:
+    services = tuple(Ready(service.resource, _settled(service)) for service in release.services)
+    return services + tuple(Ready(job.resource, "completed") for job in release.jobs if job.due)
+
+
+def _settled(service: ReleaseService) -> str:
+    return "healthy" if service.healthcheck is not None or service.liveness is not None else "running"
+
+
+def _workloads(draft: Draft, form: Form, wanted: tuple[Container, ...], ground: list[str]) -> list[str]:
+    by_name = {container.workload.name: container for container in wanted}
+    in_waves = [name for wave in draft.release.waves for name in wave]
+    freed = _free_ports(draft, wanted, ground)
+    ids: dict[str, str] = {}
+    for name in dict.fromkeys([*in_waves, *sorted(by_name)]):
+        container = by_name.get(name)
+        if container is None:
+            continue
+        resource = container.workload.resource
+        there = () if resource in freed else draft.observed.of(resource)
+        decided = _decide(container, there)
+        if decided is None:
+            continue
+        action, cause = decided
+        payload = {"do": "workload", **form.payload(draft.release, wanted, container, draft.observed)}
+        needed = [ids[need.node] for need in container.workload.needs if need.node in ids]
+        after = [*ground, *freed.values(), *needed]
+        waits = _waits(draft.release, container)
+        ids[name] = draft.add(resource, action, cause, payload, after=after, waits=waits)
+    return list(ids.values())
+
+
+def _free_ports(draft: Draft, wanted: tuple[Container, ...], ground: list[str]) -> dict[str, str]:
+    """Removes services whose host port goes to another one; the ids of those steps by resource."""
+    heirs = {
+        door.host_port: container.workload
+        for container in wanted
+        if isinstance(container.workload, ReleaseService)
+        for door in container.workload.doors
+    }
+    freed: dict[str, str] = {}
+    for door in draft.observed.doors:
+        heir = heirs.get(door.host_port)
+        resource = f"service/{door.node}"
+        if heir is None or heir.name == door.node or resource in freed:
+            continue
+        names = [instance.name for instance in draft.observed.of(resource)]
+        payload = {"do": "remove-containers", "app": draft.release.app, "names": names}
+        freed[resource] = draft.add(resource, Action.REMOVE, f"its port goes to {heir.name}", payload, after=ground)
+    return freed
+
+
+def _waits(release: Release, container: Container) -> list[Ready]:
+    services = {service.name: service for service in release.services}
+    due = {job.name: job for job in release.jobs if job.due}
+    waits = []
+    for need in container.workload.needs:
+        if need.node in services:
+            service = services[need.node]
+            state = _settled(service) if need.condition is Condition.HEALTHY else "running"
+            waits.append(Ready(service.resource, state))
+        elif need.node in due and need.condition is Condition.COMPLETED:
+            waits.append(Ready(due[need.node].resource, "completed"))
+    return waits
+
+
+def _decide(container: Container, there: tuple[Instance, ...]) -> tuple[Action, str] | None:
+    """What a workload needs, and why; None where nothing."""
+    same = [instance for instance in there if instance.spec == container.spec]
+    if isinstance(container.workload, ReleaseJob):
+        return _decide_job(container.workload, container, there, same)
+    if not there:
+        return Action.CREATE, "not there"
+    if len(same) < len(there):
+        other = next(instance for instance in there if instance.spec != container.spec)
+        return Action.REPLACE, changes(other.parts, container.parts)
+    if len(there) < container.instances:
+        return Action.CREATE, f"{len(there)} of {container.instances} instances there"
+    down = [instance for instance in same if instance.state not in UP]
+    if down:
+        return Action.START, f"{down[0].state}" + (f", {down[0].detail}" if down[0].detail else "")
+    return None
+
+
+def _decide_job(
+    job: ReleaseJob, container: Container, there: tuple[Instance, ...], same: list[Instance]
+) -> tuple[Action, str] | None:
+    if not job.due:
+        return None
+    if len(same) == len(there) == container.instances and all(i.state in UP | {State.COMPLETED} for i in same):
+        return None
+    if any(instance.state is State.FAILED for instance in same):
+        return Action.RUN, "failed before"
+    return Action.RUN, {"manual": "asked for", "install": "first run"}.get(job.run, "this release's run")
+
+
+def changes(before: str, after: Mapping[str, str]) -> str:
+    """What differs, in the words of the parts: "image changed", "environment, file /etc/x changed"."""
+    try:
+        old = json.loads(before)
+    except ValueError:
+        old = None
+    if not isinstance(old, dict):
+        return "specification changed"
+    names = sorted(name for name in old.keys() | after.keys() if old.get(name) != after.get(name))
+    return f"{', '.join(names)} changed" if names else "specification changed"
+
+
+# record
+
+
+def _revision(observed: Observed) -> int:
+    return observed.records[-1].revision + 1 if observed.records else 1
+
+
+def _record(draft: Draft, after: list[str], ready: tuple[Ready, ...]) -> None:
+    """The next revision, once everything is ready."""
+    release, observed = draft.release, draft.observed
+    if release.recorded:
+        return
+    revision = _revision(observed)
+    resource = f"record/{revision}"
+    labels = draft.labels(resource, ownership.digest(release.record)) | {
+        ownership.RECORD: release.record,
+        ownership.BUNDLE: release.bundle,
+        ownership.VERSION: release.version,
+        ownership.ROOT: str(release.root),
+    }
+    payload = {"do": "mark", "volume": ownership.record_volume(release.app, revision), "labels": labels}
+    draft.add(resource, Action.STORE, "this release", payload, after=after, waits=ready)

@@ -1,0 +1,154 @@
+"""What an app has that no release wants any more, to the steps that remove it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bundler.model.observed import Instance, Observed, State, Thing
+from bundler.model.plan import Action, Plan, Step
+from targets import ownership
+from targets.engine.observe import INCOMPLETE, LEFTOVER
+from targets.engine.workloads import Container
+
+RECORDS_KEPT = 10
+UP = frozenset({State.STARTING, State.RUNNING, State.HEALTHY, State.UNHEALTHY, State.RESTARTING})
+
+_LOSES_DATA = ("volume/", "secrets", "record/")
+
+
+def plan_removal(observed: Observed) -> Plan:
+    """Everything goes; data volumes, secrets and records only with consent."""
+    steps: list[Step] = []
+    app = observed.app
+    gone: list[str] = []
+    resources = dict.fromkeys(instance.resource for instance in observed.instances)
+    for resource in resources:
+        names = [instance.name for instance in observed.of(resource)]
+        gone.append(_add(steps, resource, "not wanted any more", "remove-containers", app, names))
+    stray = [t for t in observed.things if not t.foreign and t.resource.startswith((INCOMPLETE, LEFTOVER))]
+    if stray:
+        gone.append(_add(steps, "leftovers", "left by an interruption", "remove-containers", app, _names(stray)))
+    mine = [thing for thing in observed.things if not thing.foreign and thing not in stray]
+    images = [thing for thing in mine if thing.resource.startswith("image/") and thing.resource != "image/helper"]
+    claims = [thing for thing in mine if thing.resource == "images"]
+    unshared = [thing for thing in images if not thing.shared]
+    unloaded = [
+        _add(steps, f"image/{_short(thing.name)}", "only this app brought it", "remove-images", app, [thing.name], gone)
+        for thing in unshared
+    ]
+    if claims:
+        _add(steps, "images", "not wanted any more", "remove-volumes", app, _names(claims), [*gone, *unloaded])
+    for thing in mine:
+        if thing.resource == "network":
+            _add(steps, "network", "not wanted any more", "remove-network", app, [thing.name], gone)
+        elif thing.resource == "image/helper" and not thing.shared:
+            _add(steps, "image/helper", "only this app uses it", "remove-images", app, [thing.name], gone)
+    kinds = dict.fromkeys(
+        thing.resource for thing in mine if not thing.resource.startswith("image") and thing.resource != "network"
+    )
+    for resource in kinds:
+        names = _names(thing for thing in mine if thing.resource == resource)
+        loses = resource.startswith(_LOSES_DATA)
+        _add(steps, resource, "not wanted any more", "remove-volumes", app, names, gone, loses_data=loses)
+    return Plan(tuple(steps))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a release uses: volumes by name, image references, containers by resource."""
+
+    volumes: frozenset[str]
+    images: frozenset[str]
+    containers: Mapping[str, Container]
+
+
+def cleanup(steps: list[Step], kept: Kept, observed: Observed, *, recording: bool) -> None:
+    """Adds to a deploy the removal of what earlier releases left, after everything else."""
+    app = observed.app
+    after = [step.id for step in steps]
+    removed = {step.resource for step in steps if step.action is Action.REMOVE}
+    busy: set[str] = set()
+    for resource in dict.fromkeys(instance.resource for instance in observed.instances):
+        container = kept.containers.get(resource)
+        touched = any(step.resource == resource for step in steps)
+        extra = [i for i in observed.of(resource) if _superfluous(i, container, touched=touched)]
+        if container is not None and container.job and not touched:
+            busy |= {i.resource for i in observed.of(resource) if i.spec != container.spec and i not in extra}
+        if extra and resource not in removed:
+            cause = "of an earlier release" if container is not None else "not in this release"
+            after.append(_add(steps, resource, cause, "remove-containers", app, [i.name for i in extra], after))
+    stray = [t.name for t in observed.things if t.resource.startswith((INCOMPLETE, LEFTOVER))]
+    if stray:
+        after.append(_add(steps, "leftovers", "left by an interruption", "remove-containers", app, stray, after))
+    obsolete = _obsolete(observed, steps, kept, busy)
+    for resource in dict.fromkeys(thing.resource for thing in obsolete if thing.resource != "images"):
+        names = _names(thing for thing in obsolete if thing.resource == resource)
+        _add(steps, resource, "of an earlier release", "remove-volumes", app, names, after)
+    claims = [thing for thing in obsolete if thing.resource == "images"]
+    if claims and not busy:
+        _images(steps, kept, observed, claims, after)
+    if recording and (old := observed.records[: 1 - RECORDS_KEPT]):
+        names = [ownership.record_volume(app, record.revision) for record in old]
+        _add(steps, "records", f"the last {RECORDS_KEPT} are kept", "remove-volumes", app, names, after)
+
+
+def _superfluous(instance: Instance, container: Container | None, *, touched: bool) -> bool:
+    """One of a dropped workload, one too many, or a finished job of an earlier release."""
+    if container is None or instance.index >= container.instances:
+        return True
+    return container.job and not touched and instance.spec != container.spec and instance.state not in UP
+
+
+def _obsolete(observed: Observed, steps: Iterable[Step], kept: Kept, busy: set[str]) -> list[Thing]:
+    """Volumes of ours that can be made anew, and that nothing in this release or still running uses."""
+    kinds = ("files/", "model/", "helper", "images")
+    still = {"files/" + resource.partition("/")[2] for resource in busy}
+    made = {str(step.payload.get("volume")) for step in steps}
+    return [
+        thing
+        for thing in observed.things
+        if thing.resource.startswith(kinds)
+        and not thing.foreign
+        and thing.resource not in still
+        and thing.name not in kept.volumes | made
+    ]
+
+
+def _images(steps: list[Step], kept: Kept, observed: Observed, claims: list[Thing], after: list[str]) -> None:
+    """Images that only this app brought, for a release before this one; then the claims that name them."""
+    unloaded = [
+        _add(steps, f"image/{_short(t.name)}", "of an earlier release", "remove-images", observed.app, [t.name], after)
+        for t in observed.things
+        if t.resource.startswith("image/")
+        and t.resource != "image/helper"
+        and not (t.foreign or t.shared or t.name in kept.images)
+    ]
+    cause = "of an earlier release"
+    _add(steps, "images", cause, "remove-volumes", observed.app, _names(claims), [*after, *unloaded])
+
+
+def _add(
+    steps: list[Step],
+    resource: str,
+    cause: str,
+    do: str,
+    app: str,
+    names: Sequence[str],
+    after: Sequence[str] = (),
+    *,
+    loses_data: bool = False,
+) -> str:
+    payload: Mapping[str, object] = {"do": do, "app": app, "names": list(names)}
+    step = Step(resource, Action.REMOVE, cause, payload, tuple(after), loses_data=loses_data)
+    steps.append(step)
+    return step.id
+
+
+def _names(things: Iterable[Thing]) -> list[str]:
+    return [thing.name for thing in things]
+
+
+def _short(reference: str) -> str:
+    """NAME:TAG of bundle.local/BUNDLE/NAME:TAG."""
+    return reference.rpartition("/")[2]

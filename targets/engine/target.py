@@ -1,0 +1,144 @@
+"""What the docker and compose adapters share: everything but the containers themselves.
+
+Each step's payload says in `do` what it is; `apply` does that one thing and decides nothing else.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from bundler.contract import BlobSource
+from bundler.errors import TargetError
+from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
+from bundler.model.plan import Plan, Step
+from bundler.model.release import Release
+from targets import ownership
+from targets.engine import delivery, fill, logs, observe, planning, removal
+from targets.engine.api import Engine
+from targets.engine.planning import Form
+
+Payload = Mapping[str, Any]
+
+
+class EngineTarget(ABC):
+    """A target on a Docker engine. `name` is also the value of the label that tells the adapters apart."""
+
+    name: str
+    form: Form
+
+    def __init__(self, engine: Engine | None = None) -> None:
+        self.engine = engine if engine is not None else Engine()
+
+    @abstractmethod
+    def render(self, release: Release) -> Mapping[str, str]: ...
+
+    @abstractmethod
+    def put_workload(self, payload: Payload, secrets: Mapping[str, StoredSecret]) -> None:
+        """Make the containers of one workload be there and run, as the payload says."""
+
+    def plan(self, release: Release | None, observed: Observed) -> Plan:
+        if release is None:
+            return removal.plan_removal(observed)
+        return planning.plan_deploy(self.name, self.form, release, observed)
+
+    def observe(self, app: str) -> Observed:
+        return observe.observe(self.engine, self.name, app)
+
+    def secrets(self, app: str) -> Mapping[str, StoredSecret]:
+        volume = ownership.secrets_volume(app)
+        return fill.stored_secrets(self.engine, volume, ownership.labels(self.name, app, "secrets", "1"))
+
+    def apply(
+        self,
+        step: Step,
+        blobs: BlobSource | None,
+        secrets: Mapping[str, StoredSecret],
+        progress: Callable[[int], None],
+    ) -> None:
+        payload: Payload = step.payload
+        engine, labels = self.engine, payload.get("labels", {})
+        match payload["do"]:
+            case "load":
+                if blobs is None:
+                    raise TargetError(f"{step.resource} is in the bundle, and no bundle was given")
+                delivery.load(engine, payload, blobs, progress)
+            case "model":
+                fill.model(engine, payload, labels, blobs, progress)
+            case "network":
+                self._network(payload)
+            case "mark":
+                self._mark(payload)
+            case "volume":
+                fill.data(engine, payload, labels)
+            case "secrets":
+                fill.store_secrets(engine, payload, labels, secrets)
+            case "files":
+                fill.files(engine, payload, labels, blobs, secrets)
+            case "helper":
+                fill.helper(engine, payload, labels)
+            case "workload":
+                self.put_workload(payload, secrets)
+            case "remove-containers" | "remove-volumes" | "remove-network" | "remove-images":
+                self._remove(payload)
+            case unknown:
+                raise TargetError(f"step {step.id!r} has an unknown payload {unknown!r}")
+
+    def logs(
+        self, app: str, service: str | None, *, follow: bool, since: str | None, tail: int | None
+    ) -> Iterator[LogLine]:
+        members = observe.members(self.engine, self.name, app, service)
+        if service is not None and not members:
+            raise TargetError(f"{app} has no container of {service}")
+        return logs.lines(self.engine, members, follow=follow, since=since, tail=tail)
+
+    def apps(self) -> tuple[AppSummary, ...]:
+        return observe.apps(self.engine, self.name)
+
+    # single effects
+
+    def _own(self, labels: Mapping[str, str] | None, what: str, app: str) -> None:
+        """Raises TargetError for a thing that is not ours: it is neither taken over nor removed."""
+        if not ownership.ours(labels, self.name, app):
+            raise TargetError(f"{what} does not belong to app {app} of target {self.name}; left alone")
+
+    def _network(self, payload: Payload) -> None:
+        name, labels = payload["network"], payload["labels"]
+        for network in self.engine.networks(name):
+            if network["Name"] == name:
+                self._own(network.get("Labels"), f"network {name}", labels[ownership.APP])
+                return
+        self.engine.create_network(name, labels)
+
+    def _mark(self, payload: Payload) -> None:
+        """An empty volume whose labels are the information."""
+        name, labels = payload["volume"], payload["labels"]
+        there = self.engine.volume(name)
+        if there is not None:
+            self._own(there.get("Labels"), f"volume {name}", labels[ownership.APP])
+        else:
+            self.engine.create_volume(name, labels)
+
+    def _remove(self, payload: Payload) -> None:
+        engine, app = self.engine, payload["app"]
+        for name in payload["names"]:
+            match payload["do"]:
+                case "remove-containers":
+                    container = engine.container(name)
+                    if container is not None:
+                        self._own(container["Config"].get("Labels"), f"container {name}", app)
+                        engine.stop(container["Id"])
+                        engine.remove(container["Id"])
+                case "remove-volumes":
+                    volume = engine.volume(name)
+                    if volume is not None:
+                        self._own(volume.get("Labels"), f"volume {name}", app)
+                        engine.remove_volume(name)
+                case "remove-network":
+                    for network in engine.networks(name):
+                        if network["Name"] == name:
+                            self._own(network.get("Labels"), f"network {name}", app)
+                            engine.remove_network(network["Id"])
+                case _:
+                    engine.remove_image(name)

@@ -1,0 +1,160 @@
+"""The runner: order, waiting, deadlines, what is raised when something goes wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from bundler.contract import BlobSource
+from bundler.errors import StoppedError, TargetError, UnhealthyError
+from bundler.model.observed import AppSummary, Host, Instance, LogLine, Observed, State, StoredSecret
+from bundler.model.oci import Platform
+from bundler.model.plan import Action, Plan, Ready, Step
+from bundler.model.release import Release
+from bundler.run import Runner
+
+
+@dataclass
+class Clockwork:
+    """Time that passes only when somebody sleeps."""
+
+    time_s: float = 0.0
+
+    def now(self) -> float:
+        return self.time_s
+
+    def sleep(self, seconds: float) -> None:
+        self.time_s += seconds
+
+
+@dataclass
+class Scripted:
+    """A target on which a created service takes `slowness` observations to become healthy."""
+
+    name: str = "scripted"
+    slowness: int = 2
+    ends: State = State.HEALTHY
+    fails_at: str | None = None
+    done: list[str] = field(default_factory=list)
+    ages: dict[str, int] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def apply(
+        self,
+        step: Step,
+        blobs: BlobSource | None,
+        secrets: Mapping[str, StoredSecret],
+        progress: Callable[[int], None],
+    ) -> None:
+        if step.id == self.fails_at:
+            raise TargetError("no room on the disk", hint="make room")
+        progress(5)
+        with self.lock:
+            self.done.append(step.id)
+            if step.resource.startswith(("service/", "job/")):
+                self.ages[step.resource] = 0
+
+    def observe(self, app: str) -> Observed:
+        with self.lock:
+            self.ages = {name: age + 1 for name, age in self.ages.items()}
+            instances = tuple(
+                Instance(name, name, name, 0, "", self.ends if age > self.slowness else State.STARTING, "not yet")
+                for name, age in self.ages.items()
+            )
+        return Observed(app, Host(Platform("linux", "amd64"), "scripted", "1"), instances)
+
+    def logs(
+        self, app: str, service: str | None, *, follow: bool, since: str | None, tail: int | None
+    ) -> Iterator[LogLine]:
+        yield LogLine("2026-01-01T00:00:00Z", service or "", 0, f"{service} says why")
+
+    def render(self, release: Release) -> Mapping[str, str]:
+        return {}
+
+    def plan(self, release: Release | None, observed: Observed) -> Plan:
+        return Plan(())
+
+    def secrets(self, app: str) -> Mapping[str, StoredSecret]:
+        return {}
+
+    def apps(self) -> tuple[AppSummary, ...]:
+        return ()
+
+
+class Quiet:
+    def __init__(self) -> None:
+        self.moved_bytes = 0
+
+    def started(self, step: Step) -> None: ...
+
+    def moved(self, step: Step, size_bytes: int) -> None:
+        self.moved_bytes += size_bytes
+
+    def finished(self, step: Step) -> None: ...
+
+    def waiting(self, resources: tuple[str, ...]) -> None: ...
+
+
+def step(resource: str, *, after: tuple[str, ...] = (), waits: tuple[Ready, ...] = ()) -> Step:
+    return Step(resource, Action.CREATE, "not there", {}, after, waits)
+
+
+def runner(target: Scripted, timeout_s: float = 60.0) -> Runner:
+    return Runner(target, "app", None, {}, Quiet(), Clockwork(), timeout_s)
+
+
+def test_a_step_runs_after_the_steps_it_names_and_once_what_it_waits_for_is_healthy() -> None:
+    target = Scripted()
+    plan = Plan(
+        (
+            step("network"),
+            step("service/db", after=("create network",)),
+            step("service/api", after=("create service/db",), waits=(Ready("service/db", "healthy"),)),
+        ),
+        ready=(Ready("service/api", "healthy"),),
+    )
+    runner(target).run(plan)
+    assert target.done == ["create network", "create service/db", "create service/api"]
+
+
+def test_an_empty_plan_of_a_healthy_app_does_nothing() -> None:
+    target = Scripted(slowness=0, ages={"service/api": 1})
+    runner(target).run(Plan((), ready=(Ready("service/api", "healthy"),)))
+    assert target.done == []
+
+
+def test_a_service_that_never_gets_healthy_ends_at_the_deadline_with_its_last_lines() -> None:
+    target = Scripted(slowness=10**6)
+    with pytest.raises(UnhealthyError, match=r"not ready within 60 s: service/api is starting \(not yet\)") as caught:
+        runner(target).run(Plan((step("service/api"),), ready=(Ready("service/api", "healthy"),)))
+    assert "api says why" in (caught.value.hint or "")
+
+
+def test_a_failed_job_ends_the_run_at_once() -> None:
+    target = Scripted(ends=State.FAILED)
+    plan = Plan((step("job/load"), step("service/api", waits=(Ready("job/load", "completed"),))))
+    with pytest.raises(UnhealthyError, match="job/load failed"):
+        runner(target, timeout_s=10**9).run(plan)
+    assert target.done == ["create job/load"]
+
+
+def test_an_error_before_anything_was_done_is_told_as_it_is() -> None:
+    with pytest.raises(TargetError, match="no room on the disk"):
+        runner(Scripted(fails_at="create network")).run(Plan((step("network"),)))
+
+
+def test_an_error_after_something_was_done_says_that_the_same_command_goes_on() -> None:
+    plan = Plan((step("network"), step("volume/data", after=("create network",))))
+    with pytest.raises(StoppedError, match="stopped at 'create volume/data': no room on the disk") as caught:
+        runner(Scripted(fails_at="create volume/data")).run(plan)
+    assert "make room" in (caught.value.hint or "")
+    assert "run the same command again" in (caught.value.hint or "")
+
+
+def test_independent_steps_all_run() -> None:
+    target = Scripted()
+    runner(target).run(Plan(tuple(step(f"volume/v{number}") for number in range(20))))
+    assert sorted(target.done) == sorted(f"create volume/v{number}" for number in range(20))
