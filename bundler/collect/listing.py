@@ -18,7 +18,7 @@ _REFERENCE = re.compile(
 def model_files(tree: SourceTree, name: str, source: str) -> tuple[SourceFile, ...]:
     """The files of a model, sorted by path."""
     what = f"model {name}"
-    if not (tree.root / source).exists() and _REFERENCE.search(source):
+    if not tree.has(source) and _REFERENCE.search(source):
         raise SourceError(
             f"{what}: models from a registry are not supported yet: {shown(source)}",
             hint="download it beside the graph and name the directory",

@@ -34,12 +34,14 @@ def transport(image: str) -> tuple[str, str] | None:
 
 
 def split_tag(tree: SourceTree, text: str) -> tuple[str, str | None]:
-    """Path and tag of `PATH[:TAG]`."""
-    if ":" in text and not (tree.root / text).exists():
-        path, _, tag = text.rpartition(":")
-        if "/" not in tag or (tree.root / path).exists():
-            return path, tag
-    return text, None
+    """Path and tag (or name, which may hold colons itself) of `PATH[:TAG]`."""
+    parts = text.split(":")
+    for count in range(len(parts), 0, -1):
+        path = ":".join(parts[:count])
+        if tree.has(path):
+            return path, ":".join(parts[count:]) or None
+    path, _, tag = text.partition(":")
+    return path, tag or None
 
 
 def find(

@@ -74,6 +74,13 @@ class SourceTree:
             raise SourceError(f"{what}: {shown(text)} is a link out of the graph's directory, to {real}")
         return real
 
+    def has(self, text: str) -> bool:
+        """Whether something of that name is there, wherever it leads."""
+        try:
+            return bool(text) and (self.root / text).exists()
+        except (OSError, ValueError):
+            return False
+
     def file(self, real: Path, path: str, what: str) -> SourceFile:
         """A file already located, by the name it gets."""
         return _look(real, path, what)

@@ -168,13 +168,25 @@ def _tries(sleep: Callable[[float], None]) -> Iterator[bool]:
 
 
 def _until_broken(answer: httpx.Response, *, last: bool) -> Iterator[bytes]:
+    """The body in pieces of about 1 MiB; what came before a break is handed out too."""
     import httpx
 
+    waiting: list[bytes] = []
+    size_bytes = 0
+    broken: httpx.TransportError | None = None
     try:
-        yield from answer.iter_raw(PIECE_BYTES)
-    except httpx.TransportError:
-        if last:
-            raise
+        for piece in answer.iter_raw():
+            waiting.append(piece)
+            size_bytes += len(piece)
+            if size_bytes >= PIECE_BYTES:
+                yield b"".join(waiting)
+                waiting, size_bytes = [], 0
+    except httpx.TransportError as error:
+        broken = error
+    if waiting:
+        yield b"".join(waiting)
+    if broken is not None and last:
+        raise broken
 
 
 @contextmanager

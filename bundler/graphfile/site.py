@@ -202,6 +202,19 @@ def _check_externals(walker: Walker, data: Mapping[str, Any], externals: Mapping
             elif f"{name}.{field}" in data.get("secrets", {}):
                 message = f"{name}.{field} is also given under secrets"
                 walker.report(path, message, "keep one of them", key=True)
+            elif field == "port" and not (re.fullmatch("[1-9][0-9]{0,4}", fields[field]) and int(fields[field]) < 65536):
+                walker.report(path, f"{name}.port is {quoted(fields[field])}, expected a port number from 1 to 65535")
+            elif field in ("url", "endpoint"):
+                _check_url(walker, fields[field], path)
+
+
+def _check_url(walker: Walker, url: str, path: Path) -> None:
+    if re.match(r"[^/]*//[^/]*:[^/]*@", url):
+        message = f"{path[1]}.{path[2]} holds a password, which does not stand in a site file"
+        walker.report(path, message, f"write host, port and user, and secrets: {{{path[1]}.password: {{file: …}}}}")
+    elif "://" not in url or types.address(url)[0] is None:
+        message = f"{path[1]}.{path[2]} is {quoted(url)}, expected an address such as https://host.example:8443"
+        walker.report(path, message)
 
 
 def _check_secrets(walker: Walker, data: Mapping[str, Any], graph: Graph) -> None:

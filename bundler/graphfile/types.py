@@ -103,11 +103,11 @@ def complete(type: str, fields: Mapping[str, Text]) -> Mapping[str, Text]:
     made = dict(fields)
     given = made.get("url") or made.get("endpoint")
     if given and "host" not in made and all(isinstance(part, str) for part in given):
-        parts = urlsplit("".join(part for part in given if isinstance(part, str)))
-        if parts.hostname:
-            made["host"] = (parts.hostname,)
-            port = parts.port or {"http": 80, "https": 443}.get(parts.scheme) or TYPES[type].port
-            made.setdefault("port", (str(port),) if port else ())
+        host, port = address("".join(part for part in given if isinstance(part, str)))
+        if host:
+            made["host"] = (host,)
+        if port or TYPES[type].port:
+            made.setdefault("port", (str(port or TYPES[type].port),))
     usual = TYPES[type].port
     if "port" not in made and "host" in made and usual is not None:
         made["port"] = (str(usual),)
@@ -116,6 +116,15 @@ def complete(type: str, fields: Mapping[str, Text]) -> Mapping[str, Text]:
     if type == "s3" and "url" in made:
         made.setdefault("endpoint", made["url"])
     return made
+
+
+def address(url: str) -> tuple[str | None, int | None]:
+    """Host and port of a url; None for what it does not say."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None, None
 
 
 def make_url(type: str, fields: Mapping[str, Text]) -> Text:

@@ -23,24 +23,22 @@ MAX_LENGTH = 4096
 
 
 def type_of(schema: Mapping[str, Any]) -> str:
-    """The type given, else that of the choices or of the default, else string."""
+    """The type given, else that of the choices, the default and the bounds, else string."""
     if "type" in schema:
         return str(schema["type"])
-    shown = [each for each in (*schema.get("enum", ()), schema.get("default")) if each is not None]
-    types = {kind(each) for each in shown}
-    if types and types <= {"integer"}:
-        return "integer"
-    if types and types <= {"integer", "number"}:
-        return "number"
+    shown = [*schema.get("enum", ()), *(schema.get(key) for key in ("default", "minimum", "maximum"))]
+    types = {kind(each) for each in shown if each is not None}
     if types == {"flag"}:
         return "boolean"
-    bounded = not types and ("minimum" in schema or "maximum" in schema)
-    return "number" if bounded else "string"
+    if types == {"integer"}:
+        return "integer"
+    return "number" if types and types <= {"integer", "number"} else "string"
 
 
 def problems(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str, str | None]]:
     """What is wrong with a value's schema: the key, a message, a hint."""
     type = type_of(schema)
+    schema = {**schema, "type": type}
     for key, types in _KEYS_OF.items():
         if key in schema and type not in types:
             yield (key,), f"{key} does not go with type {type}", f"it goes with {' and '.join(types)}"

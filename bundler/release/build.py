@@ -162,6 +162,7 @@ class _Workloads:
         self._images = dict(bundle.images_of)
         self._users = dict(bundle.users)
         self._configs = {config.name: config for config in bundle.configs}
+        self._templates = {config.name for config in bundle.graph.configs if config.template or config.content is not None}
 
     def service(self, service: Service) -> ReleaseService:
         scale = service.scale
@@ -246,7 +247,7 @@ class _Workloads:
             config = self._configs[mount.name]
             for file in config.files:
                 path = f"{mount.path}/{file.path}" if file.path else mount.path
-                if not config.template:
+                if config.name not in self._templates:
                     mounts.append(FileMount(path, file.blob, secret=False))
                     continue
                 text = self._text(node, self._blobs.read(file.blob).decode())

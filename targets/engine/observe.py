@@ -221,9 +221,8 @@ def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterato
     for image in found.images:
         for reference in image.get("RepoTags") or ():
             if reference.startswith(HOLDER + ":"):
-                is_mine = reference == holder_reference()
-                shared = other_apps or image["Id"] in used
-                yield Thing("image/helper", reference, image["Id"], foreign=not is_mine, shared=shared)
+                foreign = reference != holder_reference() or other_apps or image["Id"] in used
+                yield Thing("image/helper", reference, image["Id"], foreign=foreign)
             elif reference.startswith("bundle.local/"):
                 yield Thing(
                     f"image/{reference}",

@@ -42,7 +42,7 @@ def plan_removal(observed: Observed) -> Plan:
     for thing in mine:
         if thing.resource == "network":
             _add(steps, "network", "not wanted any more", "remove-network", app, [thing.name], gone)
-        elif thing.resource == "image/helper" and not thing.shared:
+        elif thing.resource == "image/helper":
             _add(steps, "image/helper", "only this app uses it", "remove-images", app, [thing.name], gone)
     kinds = dict.fromkeys(
         thing.resource for thing in mine if not thing.resource.startswith("image") and thing.resource != "network"

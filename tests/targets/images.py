@@ -41,14 +41,14 @@ def image(
     blobs: Blobs, name: str, layers: list[list[tar.Member]], config: Mapping[str, object], *, zipped: bool = False
 ) -> BundleImage:
     platform = _image(blobs, [tar.whole(layer) for layer in layers], config, zipped=zipped)
-    reference = f"bundle.local/sample/{name}:1.0.0-{platform.manifest.digest.short}"
+    reference = f"bundle.local/tgt-sample/{name}:1.0.0-{platform.manifest.digest.short}"
     return BundleImage(name, reference, f"sample/{name}", platform.manifest, (platform,))
 
 
 def model(blobs: Blobs, name: str, files: Mapping[str, bytes]) -> BundleModel:
     layer = tar.whole([tar.file(path, data) for path, data in sorted(files.items())])
     platform = _image(blobs, [layer], {})
-    reference = f"bundle.local/sample/{name}:1.0.0-{platform.manifest.digest.short}"
+    reference = f"bundle.local/tgt-sample/{name}:1.0.0-{platform.manifest.digest.short}"
     return BundleModel(name, reference, None, platform.manifest, platform.manifest, (platform,), ())
 
 

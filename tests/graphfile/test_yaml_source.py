@@ -55,7 +55,7 @@ def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         ("1.50", 1.5),
         ('"1"', "1"),
         ("'true'", "true"),
-        ("|\n  true", "true"),
+        ("|-\n  true", "true"),
         ("${a.b}", "${a.b}"),
     ],
 )

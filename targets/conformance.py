@@ -1,0 +1,518 @@
+"""What every adapter promises, as a pytest suite. A third party's adapter passes it too:
+
+    class TestMine(Conformance):
+        @pytest.fixture
+        def subject(self): yield MySubject(...)
+
+The sample release has two services (`store` keeps data, `web` is published and needs `store` and the job
+`seed`), one job, one volume, one config file and one secret. Its image holds one program: started without
+arguments it serves HTTP on port 8000 with a healthy `/healthz` until it gets SIGTERM; `job STATUS TEXT` prints
+TEXT and ends with STATUS.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import pytest
+
+from bundler.contract import BlobSource, Target
+from bundler.errors import TargetError
+from bundler.model.bundle import BundleImage
+from bundler.model.graph import Condition, Healthcheck, Mount, Resources, Tmpfs, Volume
+from bundler.model.observed import Observed, State, StoredSecret
+from bundler.model.oci import Descriptor, Digest
+from bundler.model.plan import Action, Plan, Ready, Step, Verdict
+from bundler.model.release import (
+    FileMount,
+    Need,
+    Release,
+    ReleaseDoor,
+    ReleaseJob,
+    ReleaseSecret,
+    ReleaseService,
+    SecretPart,
+)
+
+SECRET = b"pl$in bytes/that nobody may see"
+FIRST_SECRET = StoredSecret("revision-1", SECRET)
+DEADLINE_S = 60.0
+POLL_S = 0.1
+READY = {
+    "running": {State.RUNNING, State.STARTING, State.HEALTHY, State.UNHEALTHY},
+    "healthy": {State.RUNNING, State.HEALTHY},
+    "completed": {State.COMPLETED},
+}
+
+
+class Subject(Protocol):
+    """An adapter under test, and what the suite has to do behind its back."""
+
+    target: Target
+    app: str  # a name nothing else uses; a second app is this with "-2"
+    image: BundleImage
+    config: Descriptor  # a small blob, for the config file
+    blobs: BlobSource
+    port: int  # a free one for the front door
+
+    def stop(self, app: str, service: str) -> None:
+        """End a service's instance without the adapter."""
+
+    def plant(self, app: str) -> str:
+        """Put something of somebody else's where the adapter would put a thing of `app`; what names it."""
+
+    def planted(self, app: str) -> bool:
+        """Whether it is still there, as it was."""
+
+    def uproot(self, app: str) -> None:
+        """Remove it."""
+
+    def shown(self, app: str) -> str:
+        """Everything that people who may list things can see of the app: labels, names, arguments, logs of the
+        adapter; not the environment of processes."""
+
+    def remains(self, app: str) -> Sequence[str]:
+        """Names of everything of the app that is still there."""
+
+
+def service(name: str, **changes: object) -> ReleaseService:
+    made = ReleaseService(
+        name=name,
+        image="app",
+        entrypoint=None,
+        command=None,
+        working_dir=None,
+        environment=(),
+        files=(),
+        volumes=(),
+        models=(),
+        tmpfs=(),
+        user=None,
+        read_only=False,
+        resources=Resources(),
+        init=False,
+        cap_add=(),
+        stop_signal=None,
+        stop_grace_period_s=5.0,
+        needs=(),
+        ports=(("http", 8000),),
+        healthcheck=Healthcheck("/healthz", False, None, None, 1.0, 1.0, 3, 20.0),
+        liveness=None,
+        min_instances=1,
+        max_instances=1,
+        scale_cpu=None,
+        doors=(),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]  # the dataclass checks nothing, and callers are tests
+
+
+def job(name: str, *words: str, **changes: object) -> ReleaseJob:
+    made = ReleaseJob(
+        name=name,
+        image="app",
+        entrypoint=None,
+        command=(("job",), *((word,) for word in words)),
+        working_dir=None,
+        environment=(),
+        files=(),
+        volumes=(),
+        models=(),
+        tmpfs=(),
+        user=None,
+        read_only=False,
+        resources=Resources(),
+        init=False,
+        cap_add=(),
+        stop_signal=None,
+        stop_grace_period_s=5.0,
+        needs=(),
+        run="install",
+        due=True,
+        min_workers=1,
+        max_workers=1,
+        retries=0,
+        timeout_s=None,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]  # as above
+
+
+def sample(subject: Subject, app: str | None = None) -> Release:
+    door = ReleaseDoor("front", "web", 8000, "http", "127.0.0.1", subject.port)
+    store = service("store", volumes=(Mount("data", "/data"),), user="10001:10001")
+    seed = job("seed", "0", "seeded", needs=(Need("store", Condition.HEALTHY),))
+    web = service(
+        "web",
+        doors=(door,),
+        environment=(
+            ("GREETING", ("hello $HOME $$x ${literal}",)),
+            ("STORE_URL", ("http://user:", SecretPart("key", True), "@store:8000")),
+        ),
+        files=(
+            FileMount("/etc/web/settings.yaml", subject.config, secret=False),
+            FileMount("/run/secrets/key", (SecretPart("key"),), secret=True),
+        ),
+        tmpfs=(Tmpfs("/tmp", 1 << 20),),  # noqa: S108 - a path of the container
+        user="10002:10002",
+        read_only=True,
+        needs=(Need("seed", Condition.COMPLETED), Need("store", Condition.HEALTHY)),
+    )
+    return Release(
+        app=app or subject.app,
+        bundle="sample",
+        version="1.0.0",
+        root=Digest.of(b"a root"),
+        images=(subject.image,),
+        models=(),
+        services=(store, web),
+        jobs=(seed,),
+        volumes=(Volume("data", None),),
+        secrets=(ReleaseSecret("key", "revision-1", stored=False),),
+        doors=(door,),
+        waves=(("store",), ("seed",), ("web",)),
+        record=json.dumps({"release": 1}),
+        recorded=False,
+    )
+
+
+def settled(release: Release, observed: Observed) -> Release:
+    """The same release as the core would ask for it again: jobs done, secrets kept, recorded if it is."""
+    newest = observed.record
+    return replace(
+        release,
+        jobs=tuple(replace(one, due=False) for one in release.jobs),
+        services=tuple(replace(one, needs=_without_jobs(release, one.needs)) for one in release.services),
+        secrets=tuple(replace(secret, stored=True) for secret in release.secrets),
+        recorded=newest is not None and newest.document == release.record,
+    )
+
+
+def _without_jobs(release: Release, needs: tuple[Need, ...]) -> tuple[Need, ...]:
+    jobs = {one.name for one in release.jobs}
+    return tuple(need for need in needs if need.node not in jobs)
+
+
+def with_service(release: Release, name: str, **changes: object) -> Release:
+    services = tuple(
+        replace(one, **changes) if one.name == name else one  # type: ignore[arg-type]  # as above
+        for one in release.services
+    )
+    return replace(release, services=services, record=json.dumps({"release": sorted(changes)}), recorded=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The steps of a plan, one by one."""
+
+    subject: Subject
+    app: str
+    secret: StoredSecret = FIRST_SECRET
+
+    def observe(self) -> Observed:
+        return self.subject.target.observe(self.app)
+
+    def plan(self, release: Release | None) -> Plan:
+        plan = self.subject.target.plan(release, self.observe())
+        assert not plan.refused, plan.refused
+        return plan
+
+    def go(self, release: Release) -> Plan:
+        plan = self.plan(release)
+        self.carry_out(plan.steps)
+        self.wait(plan.ready)
+        return plan
+
+    def remove(self, *, volumes: bool) -> Plan:
+        plan = self.plan(None)
+        self.carry_out([step for step in plan.steps if volumes or not step.loses_data])
+        return plan
+
+    def carry_out(self, steps: Sequence[Step], *, times: int = 1) -> None:
+        done: set[str] = set()
+        given = {step.id for step in steps}
+        for step in steps:
+            assert set(step.after) & given <= done, f"{step.id} is listed before what it comes after"
+            self.wait(step.waits)
+            for _ in range(times):
+                self.subject.target.apply(step, self.subject.blobs, {"key": self.secret}, lambda size: None)
+            done.add(step.id)
+
+    def wait(self, ready: Sequence[Ready]) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while missing := [one for one in ready if not self._is_ready(one)]:
+            assert time.monotonic() < deadline, f"{missing} in {self.observe().instances}"
+            time.sleep(POLL_S)
+
+    def _is_ready(self, ready: Ready) -> bool:
+        instances = self.observe().of(ready.resource)
+        return bool(instances) and all(one.state in READY[ready.state] for one in instances)
+
+    def identities(self) -> dict[str, tuple[str, str]]:
+        """What tells an instance from its replacement and from itself restarted."""
+        return {f"{one.resource} {one.index}": (one.id, one.started_at) for one in self.observe().instances}
+
+
+class Conformance:
+    """The promises. `subject` is the adapter's own fixture, and removes everything at the end."""
+
+    @pytest.fixture
+    def subject(self) -> Iterator[Subject]:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def deployment(self, subject: Subject) -> Iterator[Deployment]:
+        deployment = Deployment(subject, subject.app)
+        yield deployment
+        deployment.remove(volumes=True)
+
+    # deploying
+
+    def test_a_first_deploy_brings_everything_up_in_order(self, subject: Subject, deployment: Deployment) -> None:
+        deployment.go(sample(subject))
+        observed = deployment.observe()
+        states = {one.resource: one.state for one in observed.instances}
+        assert states == {
+            "service/store": State.HEALTHY,
+            "service/web": State.HEALTHY,
+            "job/seed": State.COMPLETED,
+        }
+        assert [door.host_port for door in observed.doors] == [subject.port]
+        assert observed.record is not None
+        assert observed.record.document == sample(subject).record
+        started = {one.resource: one.started_at for one in observed.instances}
+        assert started["service/store"] < started["job/seed"] < started["service/web"]
+
+    def test_a_second_plan_of_the_same_release_is_empty(self, subject: Subject, deployment: Deployment) -> None:
+        release = sample(subject)
+        deployment.go(release)
+        assert deployment.plan(settled(release, deployment.observe())).steps == ()
+
+    def test_planning_is_pure_and_deterministic(self, subject: Subject, deployment: Deployment) -> None:
+        release, observed = sample(subject), deployment.observe()
+        first = subject.target.plan(release, observed)
+        assert first == subject.target.plan(release, observed)
+        assert deployment.observe() == observed
+        assert first.steps
+
+    def test_steps_are_json_and_named_once(self, subject: Subject, deployment: Deployment) -> None:
+        for release in (sample(subject), None):
+            steps = deployment.plan(release).steps
+            assert len({step.id for step in steps}) == len(steps)
+            for step in steps:
+                assert json.loads(json.dumps(step.payload)) == step.payload
+            if release is not None:
+                deployment.go(release)
+
+    def test_images_are_steps_with_their_size(self, subject: Subject, deployment: Deployment) -> None:
+        loads = [step for step in deployment.plan(sample(subject)).steps if step.action is Action.LOAD]
+        assert [step.resource for step in loads] == ["image/app"]
+        assert loads[0].moves_bytes > 0
+
+    def test_every_step_may_be_done_twice(self, subject: Subject, deployment: Deployment) -> None:
+        release = sample(subject)
+        deployment.carry_out(deployment.plan(release).steps, times=2)
+        assert deployment.plan(settled(release, deployment.observe())).steps == ()
+
+    def test_an_interrupted_deploy_goes_on_where_it_stopped(self, subject: Subject, deployment: Deployment) -> None:
+        release = sample(subject)
+        whole = deployment.plan(release).steps
+        for count in range(len(whole)):
+            steps = deployment.plan(_with_stored(release, subject)).steps
+            assert len(steps) == len(whole) - count, [step.id for step in steps]
+            deployment.carry_out(steps[:1])
+        assert deployment.plan(settled(release, deployment.observe())).steps == ()
+
+    # changing
+
+    def test_a_changed_environment_replaces_that_service_alone(self, subject: Subject, deployment: Deployment) -> None:
+        release = sample(subject)
+        deployment.go(release)
+        before = deployment.identities()
+        changed = with_service(settled(release, deployment.observe()), "web", environment=(("GREETING", ("bye",)),))
+        plan = deployment.go(changed)
+        after = deployment.identities()
+        assert [step.resource for step in plan.steps if step.action is Action.REPLACE] == ["service/web"]
+        assert {name for name in before if before[name] != after[name]} == {"service/web 0"}
+
+    def test_a_changed_secret_replaces_what_uses_it(self, subject: Subject, deployment: Deployment) -> None:
+        release = sample(subject)
+        deployment.go(release)
+        secrets = (ReleaseSecret("key", "revision-2", stored=False),)
+        changed = replace(settled(release, deployment.observe()), secrets=secrets, record="{}", recorded=False)
+        other = replace(deployment, secret=StoredSecret("revision-2", b"another"))
+        plan = other.go(changed)
+        assert [step.resource for step in plan.steps if step.action is Action.REPLACE] == ["service/web"]
+        assert subject.target.secrets(subject.app) == {"key": other.secret}
+
+    def test_a_dropped_service_goes_and_its_data_stays(self, subject: Subject, deployment: Deployment) -> None:
+        release = sample(subject)
+        deployment.go(release)
+        now = settled(release, deployment.observe())
+        without = replace(
+            now,
+            services=tuple(replace(one, needs=()) for one in now.services if one.name == "web"),
+            volumes=(),
+            record=json.dumps({"release": "smaller"}),
+            recorded=False,
+        )
+        deployment.go(without)
+        observed = deployment.observe()
+        assert not observed.of("service/store")
+        assert observed.thing("volume/data") is not None
+        assert deployment.plan(settled(without, observed)).steps == ()
+
+    def test_a_stopped_service_is_started_and_nothing_else_touched(
+        self, subject: Subject, deployment: Deployment
+    ) -> None:
+        release = sample(subject)
+        deployment.go(release)
+        before = deployment.identities()
+        subject.stop(subject.app, "store")
+        plan = deployment.go(settled(release, deployment.observe()))
+        after = deployment.identities()
+        assert [step.id for step in plan.steps] == ["start service/store"]
+        assert {name for name in before if before[name] != after[name]} == {"service/store 0"}
+
+    # jobs
+
+    def test_a_job_that_is_not_due_is_not_run(self, subject: Subject, deployment: Deployment) -> None:
+        release = settled(sample(subject), deployment.observe())
+        deployment.go(release)
+        assert not deployment.observe().of("job/seed")
+
+    def test_a_due_job_that_has_completed_is_not_run_again(self, subject: Subject, deployment: Deployment) -> None:
+        release = sample(subject)
+        deployment.go(release)
+        again = replace(settled(release, deployment.observe()), jobs=release.jobs)
+        assert deployment.plan(again).steps == ()
+
+    def test_a_job_asked_for_again_runs_again(self, subject: Subject, deployment: Deployment) -> None:
+        """The core plans it as if no instance were there."""
+        release = sample(subject)
+        deployment.go(release)
+        observed = deployment.observe()
+        again = replace(settled(release, observed), jobs=release.jobs)
+        without = replace(observed, instances=tuple(one for one in observed.instances if one.resource != "job/seed"))
+        steps = [step for step in subject.target.plan(again, without).steps if step.resource == "job/seed"]
+        assert [step.action for step in steps] == [Action.RUN]
+        deployment.carry_out([replace(step, after=(), waits=()) for step in steps])
+        deployment.wait([Ready("job/seed", "completed")])
+        assert deployment.observe().of("job/seed")[0].started_at != observed.of("job/seed")[0].started_at
+
+    # removing
+
+    def test_removing_keeps_data_secrets_and_records(self, subject: Subject, deployment: Deployment) -> None:
+        deployment.go(sample(subject))
+        deployment.remove(volumes=False)
+        observed = deployment.observe()
+        assert observed.instances == ()
+        kept = {thing.resource for thing in observed.things if not thing.foreign}
+        assert kept == {"volume/data", "secrets", "record/1"}
+        assert subject.target.secrets(subject.app) == {"key": deployment.secret}
+        assert [one.app for one in subject.target.apps() if one.app == subject.app] == [subject.app]
+
+    def test_what_was_kept_is_found_by_the_next_deploy(self, subject: Subject, deployment: Deployment) -> None:
+        release = sample(subject)
+        deployment.go(release)
+        deployment.remove(volumes=False)
+        again = settled(release, deployment.observe())
+        steps = {step.resource for step in deployment.go(again).steps}
+        assert not steps & {"volume/data", "secrets", "record/1", "record/2", "job/seed"}
+
+    def test_removing_with_volumes_leaves_nothing(self, subject: Subject, deployment: Deployment) -> None:
+        deployment.go(sample(subject))
+        deployment.remove(volumes=True)
+        assert subject.remains(subject.app) == []
+        assert subject.app not in [one.app for one in subject.target.apps()]
+        assert deployment.plan(None).steps == ()
+
+    def test_removing_after_an_interruption_leaves_nothing(self, subject: Subject, deployment: Deployment) -> None:
+        whole = deployment.plan(sample(subject)).steps
+        for count in (1, len(whole) // 3, 2 * len(whole) // 3, len(whole) - 1):
+            deployment.carry_out(whole[:count])
+            deployment.remove(volumes=True)
+            assert subject.remains(subject.app) == []
+
+    def test_a_second_app_keeps_what_both_use(self, subject: Subject, deployment: Deployment) -> None:
+        first = sample(subject)
+        deployment.go(first)
+        other = Deployment(subject, f"{subject.app}-2")
+        second = replace(with_service(sample(subject, other.app), "web", doors=()), doors=())
+        try:
+            other.go(second)
+            deployment.remove(volumes=True)
+            observed = other.observe()
+            assert {one.state for one in observed.instances} == {State.HEALTHY, State.COMPLETED}
+            assert other.plan(settled(second, observed)).steps == ()
+        finally:
+            other.remove(volumes=True)
+        assert subject.remains(other.app) == []
+
+    # what is not ours
+
+    def test_a_foreign_thing_is_refused_and_left_alone(self, subject: Subject, deployment: Deployment) -> None:
+        name = subject.plant(subject.app)
+        try:
+            plan = subject.target.plan(sample(subject), deployment.observe())
+            assert [note.verdict for note in plan.refused] == [Verdict.REFUSED]
+            assert name in str(plan.refused[0])
+            assert plan.steps == ()
+            deployment.remove(volumes=True)
+            assert subject.planted(subject.app)
+        finally:
+            subject.uproot(subject.app)
+
+    # secrets
+
+    def test_secrets_are_in_no_plan_and_nowhere_to_be_listed(self, subject: Subject, deployment: Deployment) -> None:
+        release = sample(subject)
+        plan = deployment.go(release)
+        rendered = "".join(subject.target.render(release).values())
+        visible = subject.shown(subject.app) + repr(plan) + repr(deployment.observe()) + rendered
+        for text in (SECRET.decode(), "pl%24in", "pl$in"):
+            assert text not in visible
+
+    def test_a_missing_secret_stops_the_step(self, subject: Subject, deployment: Deployment) -> None:
+        steps = [step for step in deployment.plan(sample(subject)).steps if step.resource == "secrets"]
+        with pytest.raises((TargetError, KeyError)):
+            subject.target.apply(steps[0], subject.blobs, {}, lambda size: None)
+
+    def test_secrets_come_back_as_they_were_stored(self, subject: Subject, deployment: Deployment) -> None:
+        assert subject.target.secrets(subject.app) == {}
+        deployment.go(sample(subject))
+        assert subject.target.secrets(subject.app) == {"key": deployment.secret}
+
+    # reading
+
+    def test_logs_are_lines_in_order_of_time(self, subject: Subject, deployment: Deployment) -> None:
+        deployment.go(sample(subject))
+        lines = list(subject.target.logs(subject.app, None, follow=False, since=None, tail=None))
+        assert {line.service for line in lines} == {"store", "seed", "web"}
+        assert [line.time for line in lines] == sorted(line.time for line in lines)
+        seed = list(subject.target.logs(subject.app, "seed", follow=False, since=None, tail=None))
+        assert {line.service for line in seed} == {"seed"}
+        last = list(subject.target.logs(subject.app, "seed", follow=False, since=None, tail=1))
+        assert last == seed[-1:]
+
+    def test_the_app_is_listed(self, subject: Subject, deployment: Deployment) -> None:
+        release = sample(subject)
+        deployment.go(release)
+        (listed,) = [one for one in subject.target.apps() if one.app == subject.app]
+        assert (listed.bundle, listed.version, listed.root) == (release.bundle, release.version, release.root)
+        assert listed.instances == 2
+
+    def test_rendering_is_deterministic_text(self, subject: Subject) -> None:
+        release = sample(subject)
+        rendered = subject.target.render(release)
+        assert rendered
+        assert rendered == subject.target.render(release)
+
+
+def _with_stored(release: Release, subject: Subject) -> Release:
+    """As the core sees it after an interruption: secrets that the target has are stored."""
+    stored = subject.target.secrets(release.app)
+    secrets = tuple(replace(secret, stored=secret.name in stored) for secret in release.secrets)
+    return replace(release, secrets=secrets)

@@ -1,0 +1,369 @@
+"""A real registry on loopback, and a small one that misbehaves."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import httpx
+import pytest
+from conftest import make_tar
+
+from bundler.collect.reference import Reference
+from bundler.collect.registry import Repository
+from bundler.collect.sources import ImageSource, upstream
+from bundler.edges.http import HttpClient
+from bundler.errors import SourceError
+from bundler.model.oci import DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, Digest, Platform
+
+AMD64, ARM64, S390 = (Platform("linux", name) for name in ("amd64", "arm64", "s390x"))
+
+
+def program(name: str) -> str:
+    cache = Path(os.environ.get("GRAPHBUNDLE_CACHE") or Path.home() / ".cache/graphbundle")
+    found = shutil.which(name) or shutil.which(name, path=str(cache / "peers/bin"))
+    if found is None:
+        pytest.fail(f"{name} is missing: PATH=\"$(scripts/peers up):$PATH\"")
+    return found
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """HOST:PORT of an empty registry."""
+    directory = tmp_path_factory.mktemp("registry")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    config = {
+        "version": 0.1,
+        "log": {"level": "error"},
+        "storage": {"filesystem": {"rootdirectory": str(directory / "data")}},
+        "http": {"addr": address},
+    }
+    (directory / "config.yml").write_text(json.dumps(config))
+    argv = [program("docker-registry"), "serve", str(directory / "config.yml")]
+    with (directory / "log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as process:
+        try:
+            for _ in range(200):
+                try:
+                    httpx.get(f"http://{address}/v2/")
+                    break
+                except httpx.TransportError:
+                    time.sleep(0.05)
+            yield address
+        finally:
+            process.terminate()
+
+
+def push_blob(base: str, data: bytes) -> dict[str, object]:
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    place = httpx.post(f"{base}/blobs/uploads/").headers["location"]
+    httpx.put(place, params={**httpx.URL(place).params, "digest": digest}, content=data).raise_for_status()
+    return {"digest": digest, "size": len(data)}
+
+
+def push_image(base: str, architecture: str, *, docker: bool, tag: str | None = None) -> dict[str, object]:
+    layer = make_tar({"etc/passwd": b"app:x:7:8::/:\n", "arch": architecture.encode()})
+    config = {
+        "os": "linux",
+        "architecture": architecture,
+        "config": {"User": "app"},
+        "rootfs": {"type": "layers", "diff_ids": [Digest.of(layer).text]},
+    }
+    kind = "application/vnd.docker.container.image.v1+json" if docker else "application/vnd.oci.image.config.v1+json"
+    layer_kind = (
+        "application/vnd.docker.image.rootfs.diff.tar.gzip" if docker else "application/vnd.oci.image.layer.v1.tar+gzip"
+    )
+    media_type = DOCKER_MANIFEST if docker else MANIFEST
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": media_type,
+            "config": {"mediaType": kind, **push_blob(base, json.dumps(config, indent=3).encode())},
+            "layers": [{"mediaType": layer_kind, **push_blob(base, gzip.compress(layer))}],
+        },
+        indent=4,
+    ).encode()
+    digest = Digest.of(manifest).text
+    answer = httpx.put(f"{base}/manifests/{tag or digest}", content=manifest, headers={"Content-Type": media_type})
+    answer.raise_for_status()
+    platform = {"os": "linux", "architecture": architecture}
+    return {"mediaType": media_type, "digest": digest, "size": len(manifest), "platform": platform}
+
+
+def push_index(base: str, tag: str, architectures: tuple[str, ...], *, docker: bool = False) -> bytes:
+    media_type = DOCKER_INDEX if docker else INDEX
+    entries = [push_image(base, architecture, docker=docker) for architecture in architectures]
+    index = json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": entries}, indent=1).encode()
+    httpx.put(f"{base}/manifests/{tag}", content=index, headers={"Content-Type": media_type}).raise_for_status()
+    return index
+
+
+def found(reference: str, *platforms: Platform):  # type: ignore[no-untyped-def]
+    with HttpClient() as http:
+        repository = Repository(http, Reference.parse(reference))
+        top = repository.find()
+        source = ImageSource("web", ("web",), reference, None)
+        image = upstream(source, top.descriptor, top.data, repository, platforms)
+        for digest, opener in image.openers().items():
+            assert Digest.of(b"".join(opener())) == digest
+        return image
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("docker", [False, True])
+def test_one_platform_is_upstreams_manifest_byte_for_byte(registry: str, *, docker: bool) -> None:
+    base = f"http://{registry}/v2/acme/one{docker}".lower()
+    index = push_index(base, "1", ("amd64", "arm64"), docker=docker)
+    image = found(f"{registry}/acme/one{docker}:1".lower(), ARM64)
+    entry = json.loads(index)["manifests"][1]
+    assert image.descriptor.digest.text == entry["digest"]
+    assert image.user == "app"
+    packed = image.packed({})
+    assert Digest.of(index) not in packed.documents
+    assert {Digest.of(data) for data in packed.documents.values()} == set(packed.documents)
+
+
+@pytest.mark.peers
+def test_all_platforms_are_upstreams_index_byte_for_byte(registry: str) -> None:
+    index = push_index(f"http://{registry}/v2/acme/all", "1", ("amd64", "arm64"))
+    image = found(f"{registry}/acme/all:1", ARM64, AMD64)
+    assert image.descriptor.digest == Digest.of(index)
+    assert image.packed({}).documents[Digest.of(index)] == index
+
+
+@pytest.mark.peers
+def test_some_platforms_are_a_small_index_over_upstreams_manifests(registry: str) -> None:
+    index = push_index(f"http://{registry}/v2/acme/some", "1", ("amd64", "arm64", "s390x"))
+    image = found(f"{registry}/acme/some:1", S390, AMD64)
+    document = json.loads(image.packed({}).documents[image.descriptor.digest])
+    upstreams = {e["digest"] for e in json.loads(index)["manifests"] if e["platform"]["architecture"] != "arm64"}
+    assert {e["digest"] for e in document["manifests"]} == upstreams
+
+
+@pytest.mark.peers
+def test_a_plain_manifest_is_taken_for_its_platform_only(registry: str) -> None:
+    push_image(f"http://{registry}/v2/acme/plain", "amd64", docker=False, tag="1")
+    assert found(f"{registry}/acme/plain:1", AMD64)
+    with pytest.raises(SourceError, match="for linux/amd64 only"):
+        found(f"{registry}/acme/plain:1", ARM64)
+
+
+@pytest.mark.peers
+def test_what_is_not_there_is_said_with_what_is(registry: str) -> None:
+    push_index(f"http://{registry}/v2/acme/none", "1", ("amd64", "arm64"))
+    with pytest.raises(SourceError, match="not there for linux/s390x") as refused:
+        found(f"{registry}/acme/none:1", S390)
+    assert "linux/amd64, linux/arm64" in str(refused.value.hint)
+    with pytest.raises(SourceError, match="answers 404"):
+        found(f"{registry}/acme/none:2", AMD64)
+
+
+@pytest.mark.peers
+def test_a_digest_in_the_reference_is_what_counts(registry: str) -> None:
+    index = push_index(f"http://{registry}/v2/acme/pinned", "1", ("amd64",))
+    image = found(f"{registry}/acme/pinned:1@{Digest.of(index)}", AMD64)
+    assert image.descriptor.digest.text == json.loads(index)["manifests"][0]["digest"]
+
+
+# --- registries that misbehave ------------------------------------------------------------------------------------
+
+Handle = Callable[[BaseHTTPRequestHandler], None]
+
+
+@pytest.fixture
+def server() -> Iterator[Callable[[Handle], str]]:
+    """Starts servers that answer GET with a function; gives HOST:PORT."""
+    running = []
+
+    def start(handle: Handle) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                handle(self)
+
+            def log_message(self, format: str, *args: object) -> None:
+                return
+
+        httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        Thread(target=httpd.serve_forever, daemon=True).start()
+        running.append(httpd)
+        return f"127.0.0.1:{httpd.server_address[1]}"
+
+    yield start
+    for httpd in running:
+        httpd.shutdown()
+        httpd.server_close()
+
+
+def answer(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str) -> None:
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def client() -> HttpClient:
+    return HttpClient(idle_s=2.0, sleep=lambda _: None)
+
+
+BODY = os.urandom(300_000)
+
+
+def test_a_token_is_fetched_anonymously_where_the_registry_asks(server: Callable[[Handle], str]) -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    def handle(handler: BaseHTTPRequestHandler) -> None:
+        seen.append((handler.path, handler.headers.get("Authorization")))
+        if handler.path.startswith("/token?"):
+            answer(handler, 200, b'{"token": "canary"}')
+        elif handler.headers.get("Authorization") == "Bearer canary":
+            answer(handler, 200, b"{}", Content_Type=MANIFEST)
+        else:
+            realm = f'Bearer realm="http://{handler.headers["Host"]}/token",service="s",scope="x"'
+            answer(handler, 401, WWW_Authenticate=realm)
+
+    with client() as http:
+        assert Repository(http, Reference.parse(f"{server(handle)}/acme/web:1")).find().data == b"{}"
+    assert seen[1] == ("/token?scope=repository%3Aacme%2Fweb%3Apull&service=s", None)
+
+
+def test_a_token_never_goes_along_to_another_place(server: Callable[[Handle], str]) -> None:
+    seen: list[str | None] = []
+
+    def other(handler: BaseHTTPRequestHandler) -> None:
+        seen.append(handler.headers.get("Authorization"))
+        answer(handler, 200, BODY)
+
+    elsewhere = server(other)
+    here = server(lambda handler: answer(handler, 307, Location=f"http://{elsewhere}/blob"))
+    with client() as http:
+        data = b"".join(
+            http.download(f"http://{here}/x", headers=lambda: {"Authorization": "Bearer canary"}, size_bytes=len(BODY))
+        )
+    assert data == BODY
+    assert seen == [None]
+
+
+@pytest.mark.parametrize("target", ["http://169.254.169.254/latest", "http://0.0.0.0/", "file:///etc/passwd", "ftp://x/y"])
+def test_a_redirect_into_the_network_is_not_followed(server: Callable[[Handle], str], target: str) -> None:
+    here = server(lambda handler: answer(handler, 302, Location=target))
+    with client() as http, pytest.raises(SourceError, match="not followed"):
+        http.get(f"http://{here}/x", limit_bytes=10)
+
+
+def test_redirects_end(server: Callable[[Handle], str]) -> None:
+    here = server(lambda handler: answer(handler, 302, Location="/again"))
+    with client() as http, pytest.raises(SourceError, match="redirects more than"):
+        http.get(f"http://{here}/x", limit_bytes=10)
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_download_that_breaks_off_is_continued(server: Callable[[Handle], str], *, ranges: bool) -> None:
+    asked: list[str | None] = []
+
+    def handle(handler: BaseHTTPRequestHandler) -> None:
+        wanted = handler.headers.get("Range")
+        asked.append(wanted)
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and ranges else 0
+        handler.send_response(206 if start else 200)
+        if start:
+            handler.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
+        handler.send_header("Content-Length", str(len(BODY) - start))
+        handler.end_headers()
+        handler.wfile.write(BODY[start : start + 100_000] if len(asked) < 3 else BODY[start:])
+        handler.close_connection = True
+
+    here = server(handle)
+    with client() as http:
+        data = b"".join(http.download(f"http://{here}/x", headers=dict, size_bytes=len(BODY)))
+    assert data == BODY
+    assert asked[0] is None
+    assert asked[1] is not None
+
+
+def test_a_wrong_range_is_never_glued_on(server: Callable[[Handle], str]) -> None:
+    count = iter(range(100))
+
+    def handle(handler: BaseHTTPRequestHandler) -> None:
+        if next(count) == 0:
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(BODY)))
+            handler.end_headers()
+            handler.wfile.write(BODY[:1000])
+            handler.close_connection = True
+        else:
+            answer(handler, 206, BODY[5:], Content_Range=f"bytes 5-{len(BODY) - 1}/{len(BODY)}")
+
+    here = server(handle)
+    with client() as http, pytest.raises(SourceError, match="answers 206"):
+        b"".join(http.download(f"http://{here}/x", headers=dict, size_bytes=len(BODY)))
+
+
+def test_more_than_announced_is_refused(server: Callable[[Handle], str]) -> None:
+    here = server(lambda handler: answer(handler, 200, BODY))
+    with client() as http:
+        with pytest.raises(SourceError, match="more than the 10 bytes"):
+            b"".join(http.download(f"http://{here}/x", headers=dict, size_bytes=10))
+        with pytest.raises(SourceError, match="more than 10 bytes"):
+            http.get(f"http://{here}/x", limit_bytes=10)
+
+
+def test_passing_failures_are_retried_and_lasting_ones_told(server: Callable[[Handle], str]) -> None:
+    count = iter(range(100))
+    here = server(lambda handler: answer(handler, 503 if next(count) < 3 else 200, b"ok", Retry_After="1000000000"))
+    with client() as http:
+        assert http.get(f"http://{here}/x", limit_bytes=10).body == b"ok"
+        lasting = server(lambda handler: answer(handler, 500))
+        assert http.get(f"http://{lasting}/x", limit_bytes=10).status == 500
+
+
+def test_a_server_that_falls_silent_is_left(server: Callable[[Handle], str]) -> None:
+    def handle(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(1.0)
+
+    here = server(handle)
+    with HttpClient(idle_s=0.2, sleep=lambda _: None) as http, pytest.raises(SourceError, match="does not answer in time"):
+        http.get(f"http://{here}/x", limit_bytes=10)
+
+
+def test_nobody_there_is_one_line() -> None:
+    with client() as http, pytest.raises(SourceError, match=r"127\.0\.0\.1:1 cannot be reached"):
+        http.get("http://127.0.0.1:1/x", limit_bytes=10)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("alpine", "docker.io/library/alpine:latest"),
+        ("acme/web:1", "docker.io/acme/web:1"),
+        ("localhost/x", "localhost/x:latest"),
+        ("127.0.0.1:5000/a/b:t", "127.0.0.1:5000/a/b:t"),
+        ("index.docker.io/library/alpine", "docker.io/library/alpine:latest"),
+        ("a.example/b@sha256:" + "0" * 64, "a.example/b@sha256:" + "0" * 64),
+        ("a.example/b:t@sha256:" + "0" * 64, "a.example/b:t@sha256:" + "0" * 64),
+    ],
+)
+def test_references_are_completed(text: str, expected: str) -> None:
+    assert str(Reference.parse(text)) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "UPPER", "a b", "a:", "a@sha256:1", "-x", "a//b", "../x", "a:b:c", "x" * 300, "a@md5:00", "$(id)", "--flag"]
+)
+def test_what_names_no_image_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        Reference.parse(text)

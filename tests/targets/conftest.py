@@ -1,0 +1,29 @@
+"""The tests' program, compiled once per session, and names that nothing else on the engine uses."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).with_name("server.c")
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A static program of this machine's architecture; see server.c."""
+    output = tmp_path_factory.mktemp("program") / "server"
+    for compiler in _compilers():
+        built = subprocess.run([*compiler, "-static", "-O2", "-o", str(output), str(SOURCE)], capture_output=True)
+        if built.returncode == 0:
+            return output.read_bytes()
+    pytest.skip("needs a C compiler that links statically: apt-get install gcc libc6-dev, or pip install ziglang")
+
+
+def _compilers() -> list[list[str]]:
+    found = [[path] for name in ("musl-gcc", "gcc", "cc", "clang") if (path := shutil.which(name))]
+    return [*found, [sys.executable, "-m", "ziglang", "cc", "-target", f"{os.uname().machine}-linux-musl"]]
