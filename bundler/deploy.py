@@ -19,7 +19,7 @@ from bundler.model.observed import Observed, State, StoredSecret
 from bundler.model.plan import Plan, Step
 from bundler.model.release import Release, ReleaseJob
 from bundler.model.site import Site
-from bundler.run import Reporter, Runner
+from bundler.run import Reporter, Runner, is_ready
 
 DEFAULT_TIMEOUT_S = 600.0
 _SETTLE_S = 120.0  # on top of the start periods along the waves
@@ -95,6 +95,8 @@ def carry_out(prepared: Prepared, reporter: Reporter, clock: Clock, timeout_s: f
     """Do what was prepared; what the target shows afterwards. Raises as `Runner.run`, and TargetError
     before the first step where the target refuses a feature."""
     refuse(prepared)
+    if not prepared.plan.steps and all(is_ready(prepared.observed, ready) for ready in prepared.plan.ready):
+        return prepared.observed
     limit = timeout_s or (default_timeout_s(prepared.release) if prepared.release else DEFAULT_TIMEOUT_S)
     runner = Runner(prepared.target, prepared.app, prepared.blobs, prepared.secrets, reporter, clock, limit)
     runner.run(prepared.plan)

@@ -18,6 +18,7 @@ RESOURCE = PREFIX + "resource"  # "service/api", "volume/data", "files/api" ...
 SPEC = PREFIX + "spec"  # what the thing was made from, as a digest
 PARTS = PREFIX + "parts"  # JSON: the same in pieces, so that a change can be named
 INDEX = PREFIX + "index"  # which of several equal instances
+IMAGE = PREFIX + "image"  # the image's full name, for people: containers are pinned by digest
 DOORS = PREFIX + "doors"  # JSON: {door: [bind, host port]}
 IMAGES = PREFIX + "images"  # JSON: the image references an app has brought
 RECORD = PREFIX + "record"  # a release record's document

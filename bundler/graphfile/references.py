@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,10 +37,10 @@ class Slot:
 class Names:
     """What placeholders may name. A slot is None where its edge has a mistake in it, reported elsewhere."""
 
-    values: frozenset[str]
-    secrets: frozenset[str]
-    doors: frozenset[str]
-    nodes: frozenset[str]
+    values: Set[str]
+    secrets: Set[str]
+    doors: Set[str]
+    nodes: Set[str]
     slots: Mapping[str, Slot | None]
     scopes: frozenset[str] = frozenset(_SCOPES)
     owner: str = ""
@@ -86,7 +86,7 @@ class Names:
         return f"{ref}: {slot.target} has no field {quoted(ref.field)}", suggestion(ref.field, slot.fields, "field")
 
 
-def _among(ref: Ref, what: str, known: frozenset[str]) -> Complaint | None:
+def _among(ref: Ref, what: str, known: Set[str]) -> Complaint | None:
     if ref.field in known:
         return None
     hint = suggestion(ref.field, known, what) if known else f"declare it: {what}s: {{{ref.field}: {{}}}}"
@@ -152,10 +152,10 @@ def _names(scope: Scope, workload: Workload | None) -> Names:
             target, _ = connection(as_map(workload.data.get("connect")).get(slot))
             slots[slot] = _slot(scope, target) if target else None
     return Names(
-        frozenset(scope.declared("values")),
-        frozenset(scope.declared("secrets")),
-        frozenset(scope.declared("publish")),
-        frozenset(scope.names),
+        scope.declared("values").keys(),
+        scope.declared("secrets").keys(),
+        scope.declared("publish").keys(),
+        scope.names.keys(),
         slots,
         owner=workload.name if workload else "",
     )

@@ -105,7 +105,11 @@ def site_document(site: Site) -> dict[str, Any]:
 
 def read_document(data: Mapping[str, object], graph: Graph) -> Site:
     """The inverse of `site_document`."""
-    return parse_site([document(data, "site")], graph)
+    try:
+        source = document(data, "site")
+    except GraphError as error:
+        raise SiteError(error.problems) from error
+    return parse_site([source], graph)
 
 
 def missing(site: Site, graph: Graph) -> tuple[Problem, ...]:

@@ -67,7 +67,7 @@ SITE = Record(
     "What differs from place to place.",
     (
         Key("site", LABEL, "The name of the site."),
-        Key("target", LABEL, "What to deploy to: docker, compose, kubernetes, k3s …"),
+        Key("target", LABEL, "What to deploy to, such as docker, compose, kubernetes or k3s."),
         Key("namespace", LABEL, "The Kubernetes namespace.", default="the app's name"),
         Key("context", Text("the name of a context", max_length=253), "The Docker or kubectl context."),
         Key(

@@ -216,7 +216,7 @@ class Walker:
                 message = f"{label(path)} has no {quoted(key.name)}, which {shape.title} must have"
                 self.report(path, message, key.doc, key=True)
         for group in shape.one_of:
-            given = [name for name in group if name in value]
+            given = [name for name in value if name in group]
             if not given:
                 self.report(path, f"{label(path)} has none of {_either(group)}, and needs one", key=True)
             elif len(given) > 1:

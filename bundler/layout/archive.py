@@ -270,7 +270,9 @@ class ArchiveReader:
         self._check_unchanged()
 
     def refusal(self, why: str) -> TrustError:
-        return TrustError(f"{self.path}: {why}", hint="fetch or copy the bundle again from where it was made")
+        """The error to raise about this bundle; what could act on a terminal is shown escaped."""
+        shown = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in f"{self.path}: {why}")
+        return TrustError(shown, hint="fetch or copy the bundle again from where it was made")
 
     def _check_member(self, file: _Sequence, member: Member) -> None:
         if file.take(tar.BLOCK_BYTES) != tar.header(member.name, member.size_bytes):

@@ -106,7 +106,7 @@ def assemble(
     """
     if not names.is_version(graph.version):
         raise SourceError(
-            f"the version {graph.version!r} cannot be made a tag", hint="at most 64 of A-Z a-z 0-9 . _ + -"
+            f"the version {graph.version!r} cannot be made a tag", hint="at most 100 of A-Z a-z 0-9 . _ -"
         )
     blobs = _Blobs()
     images, models, configs = (

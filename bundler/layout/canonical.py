@@ -128,7 +128,7 @@ def is_referrer_entry(entry: Descriptor) -> bool:
 def _index_head(closure: Closure) -> list[dict[str, object]]:
     root = closure.root
     annotations = {
-        names.REF_NAME: names.tag(closure.version),
+        names.REF_NAME: closure.version,
         names.CONTAINERD_NAME: names.bundle_reference(closure.bundle, closure.version),
         names.COSIGN_KIND: names.COSIGN_INDEX,
     }

@@ -29,10 +29,9 @@ COSIGN_KIND = "kind"
 COSIGN_INDEX = "dev.cosignproject.cosign/imageIndex"
 COSIGN_SIGNATURES = "dev.cosignproject.cosign/sigs"
 
-_NOT_TAG = re.compile(r"[^A-Za-z0-9._-]")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
-_PATH = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
-_MAX_VERSION = 64  # so that NAME-VERSION of a 63-character name is a tag
+_VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+_TAG_LIMIT = 128
 
 
 class Role(StrEnum):
@@ -46,17 +45,12 @@ class Role(StrEnum):
 
 def is_name(text: str) -> bool:
     """A DNS label: what bundles, images and models are named by."""
-    return _PATH.match(text) is not None
+    return _NAME.match(text) is not None
 
 
 def is_version(text: str) -> bool:
-    """A version of which every tag here can be made: a tag itself once `+` is written `_`, at most 64 characters."""
-    return len(text) <= _MAX_VERSION and _TAG.match(text.replace("+", "_")) is not None
-
-
-def tag(version: str) -> str:
-    """The version as a tag. A `+` has no place in a tag; `_` stands for it, as Helm has it."""
-    return _NOT_TAG.sub("_", version)
+    """A version of which every tag here can be made: a tag itself, at most 100 characters long."""
+    return _VERSION.match(text) is not None
 
 
 def bundle_repository(bundle: str) -> str:
@@ -64,7 +58,7 @@ def bundle_repository(bundle: str) -> str:
 
 
 def bundle_reference(bundle: str, version: str) -> str:
-    return f"{bundle_repository(bundle)}:{tag(version)}"
+    return f"{bundle_repository(bundle)}:{version}"
 
 
 def image_repository(bundle: str, image: str) -> str:
@@ -72,9 +66,9 @@ def image_repository(bundle: str, image: str) -> str:
 
 
 def image_reference(bundle: str, version: str, image: str, digest: Digest) -> str:
-    return f"{image_repository(bundle, image)}:{tag(version)}-{digest.short}"
+    return f"{image_repository(bundle, image)}:{version}-{digest.short}"
 
 
 def image_tag(version: str, image: str) -> str:
-    """The layout's `ref.name`: a legal tag, or `oras restore` cannot push it."""
-    return f"{image}-{tag(version)}"
+    """The layout's `ref.name`: a legal tag, or `oras restore` cannot push it. Cut, it still differs between images."""
+    return f"{image}-{version}"[:_TAG_LIMIT]

@@ -148,7 +148,7 @@ class _Contents:
         try:
             graph = check_document(self._graph_data)
         except GraphError as error:
-            first = f": {error.problems[0]}" if error.problems else ""
+            first = "".join(f": {problem.where}: {problem.message}" for problem in error.problems[:1])
             raise DocumentError(f"the graph in it is invalid: {error.what}{first}"[:1000]) from error
         found = (graph.name, graph.version)
         if found != (self._closure.bundle, self._closure.version) or self._part.name != graph.name:

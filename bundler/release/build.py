@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -30,7 +30,7 @@ from bundler.model.release import (
 from bundler.model.site import Site
 from bundler.release.doors import choose_doors
 from bundler.release.record import read_record, write_record
-from bundler.release.secrets import settle_secrets
+from bundler.release.secrets import new_revision, settle_secrets
 from bundler.release.texts import Scope, expand
 from bundler.release.values import check_externals, settle_values
 
@@ -41,7 +41,8 @@ _STRICTER = {Condition.STARTED: 0, Condition.HEALTHY: 1, Condition.COMPLETED: 2}
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """`given` are the bytes of secrets that the site supplies, `stored` those that the target keeps."""
+    """`given` are the bytes of secrets that the site supplies, `stored` those that the target keeps;
+    `revision` names the bytes of a new or changed secret."""
 
     app: str
     verified: VerifiedBundle
@@ -50,6 +51,7 @@ class Inputs:
     observed: Observed
     given: Mapping[str, bytes]
     stored: Mapping[str, StoredSecret]
+    revision: Callable[[], str] = new_revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def release(inputs: Inputs) -> Released:
 
     values = settle_values(graph, inputs.site)
     doors = choose_doors(graph, inputs.site, inputs.observed, before.release.doors if before else ())
-    secrets, kept = settle_secrets(graph, inputs.given, inputs.stored)
+    secrets, kept = settle_secrets(graph, inputs.given, inputs.stored, inputs.revision)
     check_externals(graph, inputs.site, kept)
     scope = Scope(graph, inputs.site, values, {door.name: door for door in doors}, frozenset(kept))
 
@@ -162,7 +164,9 @@ class _Workloads:
         self._images = dict(bundle.images_of)
         self._users = dict(bundle.users)
         self._configs = {config.name: config for config in bundle.configs}
-        self._templates = {config.name for config in bundle.graph.configs if config.template or config.content is not None}
+        self._templates = {
+            config.name for config in bundle.graph.configs if config.template or config.content is not None
+        }
 
     def service(self, service: Service) -> ReleaseService:
         scale = service.scale

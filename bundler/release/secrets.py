@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets as random
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from bundler.errors import UsageError
 from bundler.model.graph import Graph
@@ -15,7 +15,7 @@ _ALPHABET = string.ascii_letters + string.digits
 
 
 def settle_secrets(
-    graph: Graph, given: Mapping[str, bytes], stored: Mapping[str, StoredSecret]
+    graph: Graph, given: Mapping[str, bytes], stored: Mapping[str, StoredSecret], revision: Callable[[], str]
 ) -> tuple[tuple[ReleaseSecret, ...], dict[str, StoredSecret]]:
     """Every secret of the graph and its externals, with its bytes.
 
@@ -30,12 +30,12 @@ def settle_secrets(
         before = stored.get(name)
         if name in given:
             same = before is not None and before.value == given[name]
-            kept[name] = before if before is not None and same else StoredSecret(_revision(), given[name])
+            kept[name] = before if before is not None and same else StoredSecret(revision(), given[name])
         elif before is not None:
             kept[name] = before
         elif length is not None:
             value = "".join(random.choice(_ALPHABET) for _ in range(length))
-            kept[name] = StoredSecret(_revision(), value.encode())
+            kept[name] = StoredSecret(revision(), value.encode())
         else:
             missing.append(name)
     if missing:
@@ -55,5 +55,6 @@ def external_secrets(graph: Graph, *sources: Mapping[str, object]) -> set[str]:
     return {name for source in sources for name in source if name.partition(".")[0] in externals}
 
 
-def _revision() -> str:
+def new_revision() -> str:
+    """Random, so that it tells nothing of the bytes."""
     return random.token_hex(8)

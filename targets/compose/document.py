@@ -8,13 +8,12 @@ Texts are written with every `$` doubled; a secret appears as `${BUNDLE_SECRET_â
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 
 from bundler.model.observed import Host, Observed
-from bundler.model.release import Release, ReleaseService, SecretPart, Text
+from bundler.model.release import Release, ReleaseService, Text
 from targets import ownership
-from targets.engine import workloads
+from targets.engine import texts, workloads
 from targets.engine.workloads import Container
 
 TARGET = "compose"
@@ -35,7 +34,7 @@ def payload(
     release: Release, wanted: tuple[Container, ...], container: Container, observed: Observed
 ) -> Mapping[str, object]:
     """The whole document, and the services of it that one step brings up."""
-    variables = secret_variables(release)
+    variables = texts.secret_variables(release)
     return {
         "app": release.app,
         "spec": container.spec,
@@ -47,7 +46,7 @@ def payload(
 
 
 def document(release: Release, wanted: tuple[Container, ...], host: Host) -> Document:
-    variables = secret_variables(release)
+    variables = texts.secret_variables(release)
     services: Document = {}
     for container in sorted(wanted, key=lambda one: (one.job, one.workload.name)):
         for index, node in enumerate(container.nodes):
@@ -61,27 +60,6 @@ def document(release: Release, wanted: tuple[Container, ...], host: Host) -> Doc
     if volumes:
         made["volumes"] = {name: {"name": name, "external": True} for name in volumes}
     return made
-
-
-def secret_variables(release: Release) -> dict[tuple[str, bool], str]:
-    """The environment variable of each secret, plain and percent-encoded. No two are the same."""
-    taken: set[str] = set()
-    variables = {}
-    for name in sorted({*(secret.name for secret in release.secrets), *_used(release)}):
-        base = "BUNDLE_SECRET_" + re.sub(r"[^A-Za-z0-9]", "_", name)
-        while base in taken or f"{base}_URL" in taken:
-            base += "_"
-        taken |= {base, f"{base}_URL"}
-        variables[name, False], variables[name, True] = base, f"{base}_URL"
-    return variables
-
-
-def _used(release: Release) -> set[str]:
-    texts: list[Text] = []
-    for workload in release.workloads:
-        texts += [text for _, text in workload.environment]
-        texts += [*(workload.entrypoint or ()), *(workload.command or ())]
-    return {part.name for text in texts for part in text if isinstance(part, SecretPart)}
 
 
 def _text(text: Text, variables: Mapping[tuple[str, bool], str]) -> str:

@@ -8,10 +8,11 @@ HEADER = """\
 # What `bundle` deploys, for `docker compose`. Networks, volumes and images are made by `bundle deploy`;
 # secrets come from the environment of the process that runs Compose.
 """
+WIDTH = 1 << 20  # no line is folded
 
 
 def write(document: Mapping[str, object]) -> str:
     """Deterministic: keys keep the document's order."""
     import yaml
 
-    return yaml.safe_dump(document, sort_keys=False, default_flow_style=False, width=120, allow_unicode=True)
+    return yaml.safe_dump(document, sort_keys=False, default_flow_style=False, width=WIDTH, allow_unicode=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote_from_bytes
 
 from bundler.errors import TargetError
 from bundler.model.observed import StoredSecret
-from bundler.model.release import SecretPart, Text
+from bundler.model.release import Release, SecretPart, Text
 
 TextJson = str | list[Any]
 
@@ -27,6 +28,24 @@ def secret_names(texts: Iterable[Text]) -> Iterator[str]:
         for part in text:
             if isinstance(part, SecretPart):
                 yield part.name
+
+
+def secret_variables(release: Release) -> dict[tuple[str, bool], str]:
+    """The environment variable of each secret, plain and percent-encoded, in documents that a shell or Compose
+    fills in. No two are the same."""
+    texts = [text for workload in release.workloads for _, text in workload.environment]
+    for workload in release.workloads:
+        texts += [*(workload.entrypoint or ()), *(workload.command or ())]
+    names = sorted({*(secret.name for secret in release.secrets), *secret_names(texts)})
+    taken: set[str] = set()
+    variables = {}
+    for name in names:
+        base = "BUNDLE_SECRET_" + re.sub(r"[^A-Za-z0-9]", "_", name)
+        while base in taken or f"{base}_URL" in taken:
+            base += "_"
+        taken |= {base, f"{base}_URL"}
+        variables[name, False], variables[name, True] = base, f"{base}_URL"
+    return variables
 
 
 def value(secrets: Mapping[str, StoredSecret], name: str) -> bytes:

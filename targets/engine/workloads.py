@@ -111,6 +111,7 @@ class Container:
     def labels(self, target: str, app: str) -> dict[str, str]:
         """What a container of this workload carries, but for its index."""
         labels = ownership.labels(target, app, self.workload.resource, self.spec)
+        labels[ownership.IMAGE] = self.reference
         labels[ownership.PARTS] = ownership.canonical(dict(self.parts))
         if isinstance(self.workload, ReleaseService) and self.workload.doors:
             doors = {door.name: [door.bind, door.host_port] for door in self.workload.doors}

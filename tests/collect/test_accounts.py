@@ -51,7 +51,9 @@ def test_others_do(user: str) -> None:
     assert accounts.needs_files(user)
 
 
-@pytest.mark.parametrize(("user", "expected"), [("nobody", "no user"), ("app:nogroup", "no group"), ("9999999999:1", "not the n")])
+@pytest.mark.parametrize(
+    ("user", "expected"), [("nobody", "no user"), ("app:nogroup", "no group"), ("9999999999:1", "not the n")]
+)
 def test_who_is_not_there_is_refused(user: str, expected: str) -> None:
     with pytest.raises(SourceError, match=expected):
         resolve(user, layers(BOTTOM), "user of x")

@@ -34,7 +34,13 @@ def test_the_images_a_build_reads_are_known(tmp_path: Path, text: str, expected:
 
 @pytest.mark.parametrize(
     "text",
-    ["ARG BASE\nFROM $BASE\n", "# escape=`\nFROM a\n", "FROM a\nADD https://example.org/x /x\n", "FROM\n", "FROM $TARGETOS\n"],
+    [
+        "ARG BASE\nFROM $BASE\n",
+        "# escape=`\nFROM a\n",
+        "FROM a\nADD https://example.org/x /x\n",
+        "FROM\n",
+        "FROM $TARGETOS\n",
+    ],
 )
 def test_what_only_buildkit_can_tell_is_said_to_be_uncertain(tmp_path: Path, text: str) -> None:
     with pytest.raises(UncertainError):

@@ -85,7 +85,9 @@ def test_the_platform_must_fit(tree: SourceTree) -> None:
         find(tree, "docker-archive:./web.tar:acme/web:1", ARM64)
 
 
-@pytest.mark.parametrize("image", ["oci:./layout", "./layout", "oci:./layout:v0", "oci-archive:./layout.tar", "oci-archive:layout.tar:v0"])
+@pytest.mark.parametrize(
+    "image", ["oci:./layout", "./layout", "oci:./layout:v0", "oci-archive:./layout.tar", "oci-archive:layout.tar:v0"]
+)
 def test_a_layout_is_taken_byte_for_byte(tree: SourceTree, image: str) -> None:
     lay_out(tree.root / "layout", layout())
     (tree.root / "layout.tar").write_bytes(make_tar(layout()))
@@ -109,7 +111,12 @@ def test_a_tag_chooses(tree: SourceTree) -> None:
     [
         (lambda d: (d / "oci-layout").unlink(), "not an OCI layout"),
         (lambda d: (d / "index.json").write_text("{"), "index.json|not valid|JSON|Expecting"),
-        (lambda d: next(p for p in (d / "blobs/sha256").iterdir() if b'"config"' in p.read_bytes()).write_bytes(b"{}"), "damaged"),
+        (
+            lambda d: next(p for p in (d / "blobs/sha256").iterdir() if b'"config"' in p.read_bytes()).write_bytes(
+                b"{}"
+            ),
+            "damaged",
+        ),
     ],
 )
 def test_damage_is_found(tree: SourceTree, damage, expected: str) -> None:  # type: ignore[no-untyped-def]

@@ -26,6 +26,7 @@ from bundler.edges.http import HttpClient
 from bundler.errors import SourceError
 from bundler.model.oci import DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, Digest, Platform
 
+HTTP = httpx.Client()
 AMD64, ARM64, S390 = (Platform("linux", name) for name in ("amd64", "arm64", "s390x"))
 
 
@@ -33,7 +34,7 @@ def program(name: str) -> str:
     cache = Path(os.environ.get("GRAPHBUNDLE_CACHE") or Path.home() / ".cache/graphbundle")
     found = shutil.which(name) or shutil.which(name, path=str(cache / "peers/bin"))
     if found is None:
-        pytest.fail(f"{name} is missing: PATH=\"$(scripts/peers up):$PATH\"")
+        pytest.fail(f'{name} is missing: PATH="$(scripts/peers up):$PATH"')
     return found
 
 
@@ -56,7 +57,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         try:
             for _ in range(200):
                 try:
-                    httpx.get(f"http://{address}/v2/")
+                    HTTP.get(f"http://{address}/v2/")
                     break
                 except httpx.TransportError:
                     time.sleep(0.05)
@@ -67,8 +68,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def push_blob(base: str, data: bytes) -> dict[str, object]:
     digest = "sha256:" + hashlib.sha256(data).hexdigest()
-    place = httpx.post(f"{base}/blobs/uploads/").headers["location"]
-    httpx.put(place, params={**httpx.URL(place).params, "digest": digest}, content=data).raise_for_status()
+    place = HTTP.post(f"{base}/blobs/uploads/").headers["location"]
+    HTTP.put(place, params={**httpx.URL(place).params, "digest": digest}, content=data).raise_for_status()
     return {"digest": digest, "size": len(data)}
 
 
@@ -95,7 +96,7 @@ def push_image(base: str, architecture: str, *, docker: bool, tag: str | None = 
         indent=4,
     ).encode()
     digest = Digest.of(manifest).text
-    answer = httpx.put(f"{base}/manifests/{tag or digest}", content=manifest, headers={"Content-Type": media_type})
+    answer = HTTP.put(f"{base}/manifests/{tag or digest}", content=manifest, headers={"Content-Type": media_type})
     answer.raise_for_status()
     platform = {"os": "linux", "architecture": architecture}
     return {"mediaType": media_type, "digest": digest, "size": len(manifest), "platform": platform}
@@ -105,7 +106,7 @@ def push_index(base: str, tag: str, architectures: tuple[str, ...], *, docker: b
     media_type = DOCKER_INDEX if docker else INDEX
     entries = [push_image(base, architecture, docker=docker) for architecture in architectures]
     index = json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": entries}, indent=1).encode()
-    httpx.put(f"{base}/manifests/{tag}", content=index, headers={"Content-Type": media_type}).raise_for_status()
+    HTTP.put(f"{base}/manifests/{tag}", content=index, headers={"Content-Type": media_type}).raise_for_status()
     return index
 
 
@@ -258,7 +259,9 @@ def test_a_token_never_goes_along_to_another_place(server: Callable[[Handle], st
     assert seen == [None]
 
 
-@pytest.mark.parametrize("target", ["http://169.254.169.254/latest", "http://0.0.0.0/", "file:///etc/passwd", "ftp://x/y"])
+@pytest.mark.parametrize(
+    "target", ["http://169.254.169.254/latest", "http://0.0.0.0/", "file:///etc/passwd", "ftp://x/y"]
+)
 def test_a_redirect_into_the_network_is_not_followed(server: Callable[[Handle], str], target: str) -> None:
     here = server(lambda handler: answer(handler, 302, Location=target))
     with client() as http, pytest.raises(SourceError, match="not followed"):
@@ -336,7 +339,10 @@ def test_a_server_that_falls_silent_is_left(server: Callable[[Handle], str]) -> 
         time.sleep(1.0)
 
     here = server(handle)
-    with HttpClient(idle_s=0.2, sleep=lambda _: None) as http, pytest.raises(SourceError, match="does not answer in time"):
+    with (
+        HttpClient(idle_s=0.2, sleep=lambda _: None) as http,
+        pytest.raises(SourceError, match="does not answer in time"),
+    ):
         http.get(f"http://{here}/x", limit_bytes=10)
 
 
@@ -362,7 +368,8 @@ def test_references_are_completed(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "UPPER", "a b", "a:", "a@sha256:1", "-x", "a//b", "../x", "a:b:c", "x" * 300, "a@md5:00", "$(id)", "--flag"]
+    "text",
+    ["", "UPPER", "a b", "a:", "a@sha256:1", "-x", "a//b", "../x", "a:b:c", "x" * 300, "a@md5:00", "$(id)", "--flag"],
 )
 def test_what_names_no_image_is_refused(text: str) -> None:
     with pytest.raises(ValueError):

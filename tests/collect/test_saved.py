@@ -73,9 +73,7 @@ def containerd() -> tuple[dict[str, bytes | str | None], Digest]:
         "digest": Digest.of(CONFIG).text,
         "size": len(CONFIG),
     }
-    manifest = json.dumps(
-        {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": descriptors}
-    ).encode()
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": descriptors}).encode()
     index = json.dumps(
         {
             "schemaVersion": 2,
@@ -100,11 +98,18 @@ def legacy() -> tuple[dict[str, bytes | str | None], Digest]:
     return entries, Digest.of(CONFIG)
 
 
-def received(entries: dict[str, bytes | str | None], wanted: Iterable[Digest], tmp_path: Path) -> tuple[Memory, dict[Digest, bytes]]:
+def received(
+    entries: dict[str, bytes | str | None], wanted: Iterable[Digest], tmp_path: Path
+) -> tuple[Memory, dict[Digest, bytes]]:
     data = make_tar(entries)
     memory = Memory()
     with LayerWriter(
-        memory, wanted, watched=(), previous=None, directory=tmp_path, progress=Silent()  # type: ignore[arg-type]
+        memory,
+        wanted,
+        watched=(),
+        previous=None,
+        directory=tmp_path,
+        progress=Silent(),  # type: ignore[arg-type]
     ) as layers:
         found = saved.receive((data[n : n + 3000] for n in range(0, len(data), 3000)), layers, "test")
         layers.finish()

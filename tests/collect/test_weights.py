@@ -57,7 +57,12 @@ def fake(path: str, size: int) -> SourceFile:
 
 
 def test_every_file_is_found_again_at_its_offset_with_its_digest(tree: SourceTree) -> None:
-    files = {"config.json": b"{}", "deep/er/vocab.txt": b"a\nb\n" * 1000, "model.bin": os.urandom(3 * MIB), "empty": b""}
+    files = {
+        "config.json": b"{}",
+        "deep/er/vocab.txt": b"a\nb\n" * 1000,
+        "model.bin": os.urandom(3 * MIB),
+        "empty": b"",
+    }
     for name, data in files.items():
         (tree.root / "w" / name).parent.mkdir(parents=True, exist_ok=True)
         (tree.root / "w" / name).write_bytes(data)

@@ -90,11 +90,11 @@ def test_later_site_files_are_merged_over_earlier_ones() -> None:
         ("values: {language: fr}", ['sites/0.yaml:1:20: values.language is "fr", expected one of "en", "de", "ja"']),
         ("values: {train_workers: '4'}", ['sites/0.yaml:1:25: values.train_workers is "4", expected an integer']),
         ("values: {train_workers: 33}", ["sites/0.yaml:1:25: values.train_workers is 33, expected at most 32"]),
-        ("publish: {iu: {}}", ['sites/0.yaml:1:11: the graph has no front door "iu"\n    did you mean "ui"?']),
+        ("publish: {uii: {}}", ['sites/0.yaml:1:11: the graph has no front door "uii"\n    did you mean "ui"?']),
         (
             "publish: {ui: }",
             [
-                "sites/0.yaml:1:14: publish.ui is empty, expected a map with the keys of a front door at a site\n"
+                "sites/0.yaml:1:15: publish.ui is empty, expected a map with the keys of a front door at a site\n"
                 "    write {} to open it with its defaults"
             ],
         ),

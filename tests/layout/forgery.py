@@ -60,14 +60,14 @@ class Forgery:
         place = blob_name(digest)
         self.data = [blob_name(new) if name == place else name for name in self.data]
         self.members[blob_name(new)] = body
-        if new != digest:
-            del self.members[place]
+        if new == digest:
+            return new
+        del self.members[place]
         if self.root == digest:
             self.root = new
-        for name, other in list(self.members.items()):
-            if name == blob_name(new) or digest.hex.encode() not in other:
-                continue
-            renamed = json.loads(other.replace(digest.hex.encode(), new.hex.encode()))
+        while naming := [name for name, other in self.members.items() if digest.hex.encode() in other]:
+            name = naming[0]
+            renamed = json.loads(self.members[name].replace(digest.hex.encode(), new.hex.encode()))
             _resize(renamed, new.text, len(body) if size_bytes is None else size_bytes)
             again = strictjson.canonical(renamed)
             if name.startswith("blobs/"):

@@ -1,0 +1,204 @@
+"""The life of an app on docker and compose, told through the command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Bundle, docker, get, traces
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+
+targets = pytest.mark.parametrize("target", ["docker", "compose"])
+
+
+def started(app: str) -> dict[str, str]:
+    """When each container of the app was started."""
+    ids = docker("ps", "-aq", "--filter", f"label=dev.graphbundle.app={app}").split()
+    return {one["Name"].lstrip("/"): one["State"]["StartedAt"] for one in json.loads(docker("inspect", *ids))}
+
+
+@targets
+def test_a_bundle_is_deployed_changed_removed_and_leaves_nothing(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str], target: str
+) -> None:
+    name = app(f"life-{target}", target)
+    where = ("--target", target)
+
+    bundle("deploy", small, *where, "--app", name)
+    door = bundle("open", name, *where, "--print").out.split()[-1]
+    assert get(f"{door}/healthz") == "ok\n"
+    assert get(f"{door}/peer?file?/notes/installed") == "set up\n"
+    token = get(f"{door}/peer?file?/run/secrets/token")
+    assert len(token) == 24
+    assert f"PEER_KEY={token}\n" in get(f"{door}/env")
+
+    first = started(name)
+    again = bundle("deploy", small, *where, "--app", name)
+    assert again.out.startswith("no changes\n")
+    assert started(name) == first
+
+    bundle("deploy", small, *where, "--app", name, "--set", "values.greeting=salut", "--yes")
+    second = started(name)
+    assert {one for one in first if first[one] != second.get(one)} == {one for one in first if "front" in one}
+    assert 'greeting = "salut"' in get(f"{door}/file?/etc/front/settings.toml")
+    assert bundle("open", name, *where, "--print").out.split()[-1] == door
+
+    assert bundle("run", name, "again", *where).out == "noting salut\n"
+    assert bundle("run", name, "again", *where).out == "noting salut\n"
+    assert get(f"{door}/peer?file?/notes/again") == "salut\nsalut\n"
+
+    gone = bundle("remove", name, *where)
+    assert "kept: " in gone.out
+    for what in ("volume/notes", "secrets", "record/"):
+        assert what in gone.out
+    assert name in bundle("list", *where).out
+
+    bundle("deploy", small, *where, "--app", name)
+    door = bundle("open", name, *where, "--print").out.split()[-1]
+    assert get(f"{door}/peer?file?/run/secrets/token") == token
+    assert get(f"{door}/peer?file?/notes/installed") == "set up\n", "an install job runs once for the life of the data"
+
+    bundle("remove", name, *where, "--volumes", "--yes")
+    assert traces(name, "small") == set()
+
+
+def test_a_service_sees_the_same_on_docker_and_compose(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str]
+) -> None:
+    seen = {}
+    for target in ("docker", "compose"):
+        name = app(f"parity-{target}", target)
+        bundle("deploy", small, "-t", target, "--app", name)
+        door = bundle("open", name, "-t", target, "--print").out.split()[-1]
+        token = get(f"{door}/peer?file?/run/secrets/token")
+        seen[target] = {
+            path: get(f"{door}/{path}").replace(token, "TOKEN").replace(door, "DOOR")
+            for path in (
+                "env",
+                "file?/etc/front/settings.toml",
+                "stat?/etc/front/settings.toml",
+                "stat?/tmp",
+                "list?/etc/front",
+                "list?/",
+                "whoami",
+                "write?/etc/x=1",
+                "write?/tmp/x=1",
+                "peer?env",
+                "peer?whoami",
+                "peer?stat?/run/secrets/token",
+                "peer?stat?/notes",
+                "peer?list?/models/words",
+                "peer?file?/models/words/list.txt",
+                "peer?write?/models/words/x=1",
+                "peer?write?/notes/x=1",
+            )
+        }
+    assert seen["docker"] == seen["compose"]
+    assert seen["docker"]["peer?stat?/run/secrets/token"] == "0400 10001:10001 24\n"
+    assert seen["docker"]["stat?/etc/front/settings.toml"].startswith("0444 ")
+    assert "LITERAL=$HOME ${HOME} $$ ${values.greeting} 100%\n" in seen["docker"]["env"]
+    assert "Read-only file system" in seen["docker"]["write?/etc/x=1"]
+    assert "Read-only file system" in seen["docker"]["peer?write?/models/words/x=1"]
+
+
+@targets
+def test_a_secret_is_in_no_label_plan_log_or_document(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str], target: str
+) -> None:
+    name = app(f"hush-{target}", target)
+    said = bundle("deploy", small, "-t", target, "--app", name)
+    door = bundle("open", name, "-t", target, "--print").out.split()[-1]
+    token = get(f"{door}/peer?file?/run/secrets/token")
+    told = [said.out, said.err]
+    told += [bundle("status", name, "-t", target, "--json").out, bundle("logs", name, "-t", target).out]
+    told += [bundle("render", small, "-t", target).out]
+    ids = docker("ps", "-aq", "--filter", f"label=dev.graphbundle.app={name}").split()
+    told += [json.dumps(one["Config"]["Labels"]) for one in json.loads(docker("inspect", *ids))]
+    volumes = docker("volume", "ls", "-q", "--filter", f"label=dev.graphbundle.app={name}").split()
+    told += [docker("volume", "inspect", *volumes)]
+    assert token not in "".join(told)
+
+
+@targets
+def test_an_app_that_never_gets_healthy_ends_with_exit_status_8_and_its_log(
+    bundle: Bundle, tmp_path: Path, app: Callable[[str, str], str], target: str
+) -> None:
+    graph = tmp_path / "bundle.yaml"
+    (tmp_path / "app").symlink_to(Path(__file__).parents[2] / "fixtures/small/app")
+    graph.write_text(
+        "bundle: sick\nversion: 1.0.0\nservices:\n  web:\n    image: sick-app:1\n    command: [serve, '7000']\n"
+        "    expose: {http: 7000}\n    environment: {READY_FILE: /never}\n    stop_grace_period: 1s\n"
+        "    healthcheck: {http: /healthz, interval: 500ms, start_period: 1s, retries: 2}\n"
+    )
+    docker("build", "-q", "-t", "sick-app:1", str((tmp_path / "app").resolve()))
+    name = app(f"sick-{target}", target)
+    bundle("build", tmp_path, "-o", tmp_path / "sick.tar")
+    ended = bundle("deploy", tmp_path / "sick.tar", "-t", target, "--app", name, "--timeout", "6s", status=8)
+    assert "not ready within 6 s: service/web is" in ended.err
+    assert "HTTP 503" in ended.err
+    assert "listening on 7000" in ended.err
+    bundle("status", name, "-t", target, status=8)
+    docker("rmi", "-f", "sick-app:1")
+
+
+@targets
+def test_a_stopped_service_is_started_again_by_a_deploy(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str], target: str
+) -> None:
+    name = app(f"drift-{target}", target)
+    bundle("deploy", small, "-t", target, "--app", name)
+    front = next(one for one in started(name) if "front" in one)
+    docker("stop", "-t", "1", front)
+    bundle("status", name, "-t", target, status=8)
+    bundle("deploy", small, "-t", target, "--app", name)
+    bundle("status", name, "-t", target)
+
+
+def test_a_foreign_container_of_our_name_is_refused_and_left_alone(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str]
+) -> None:
+    name = app("taken", "docker")
+    docker("volume", "create", f"{name}_notes")
+    try:
+        refused = bundle("deploy", small, "-t", "docker", "--app", name, status=6)
+        assert f"{name}_notes" in refused.err
+        bundle("remove", name, "-t", "docker", "--volumes", "--yes", status=2)
+        assert f"{name}_notes" in docker("volume", "ls", "-q")
+    finally:
+        docker("volume", "rm", f"{name}_notes")
+
+
+def test_compose_itself_lists_the_app_and_accepts_the_rendered_document(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    name = app("listed", "compose")
+    bundle("deploy", small, "-t", "compose", "--app", name)
+    assert name in {one["Name"] for one in json.loads(docker("compose", "ls", "--format", "json"))}
+    bundle("render", small, "-t", "compose", "--app", name, "-o", tmp_path)
+    document = next(tmp_path.iterdir())
+    docker("compose", "-f", str(document), "config", "--quiet")
+    first = document.read_bytes()
+    bundle("render", small, "-t", "compose", "--app", name, "-o", tmp_path)
+    assert document.read_bytes() == first
+
+
+def test_services_come_back_when_the_engine_restarts_them(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str]
+) -> None:
+    name = app("crash", "docker")
+    bundle("deploy", small, "-t", "docker", "--app", name)
+    pid = json.loads(docker("inspect", f"{name}-front"))[0]["State"]["Pid"]
+    os.kill(pid, signal.SIGKILL)
+    for _ in range(50):
+        state = json.loads(docker("inspect", f"{name}-front"))[0]["State"]
+        if state["Running"] and state["Pid"] != pid:
+            return
+        time.sleep(0.2)
+    pytest.fail("the container did not come back")

@@ -1,0 +1,492 @@
+"""The hostile inputs of reliability sections A and B, as far as they are a bundle's form and contents.
+
+Each is a bundle that somebody made to be read by us. All of them are refused with one line that names the culprit,
+and without a signature being asked for: `read_bundle` itself refuses.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sample
+from forgery import Document, Forgery, raw
+
+from bundler.errors import BundleError, TrustError
+from bundler.layout import strictjson
+from bundler.layout.archive import MAX_MEMBERS, ArchiveReader
+from bundler.layout.read import read_bundle
+from bundler.layout.tar import DOCKER_INDEX, INDEX, OCI_LAYOUT, TRAILER, blob_name, header
+from bundler.model.oci import Digest
+
+
+def refused(path: Path, why: str | None = None) -> TrustError:
+    started = time.monotonic()
+    with pytest.raises(TrustError, match=why) as caught, ArchiveReader(path) as reader:
+        read_bundle(reader)
+    assert time.monotonic() - started < 5
+    assert "\n" not in caught.value.what
+    assert caught.value.what.isprintable()
+    assert len(caught.value.what) < 2000
+    return caught.value
+
+
+def forged(tmp_path: Path) -> Forgery:
+    return Forgery(sample.whole(), tmp_path, sample.key())
+
+
+def with_member(tmp_path: Path, entry: tarfile.TarInfo, body: bytes = b"") -> Path:
+    """A genuine bundle with a member of Python's making in front."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        entry.size = len(body)
+        archive.addfile(entry, io.BytesIO(body))
+    genuine = sample.smallest().write(tmp_path / "genuine").read_bytes()
+    path = tmp_path / "b"
+    path.write_bytes(buffer.getvalue()[: -(-len(buffer.getvalue().rstrip(b"\0")) // 512 * 512)] + genuine)
+    return path
+
+
+def test_a_genuine_bundle_is_read_by_the_same_means(tmp_path: Path) -> None:
+    forgery = forged(tmp_path)
+    assert forgery.write(tmp_path / "b").read_bytes() == (tmp_path / "genuine.tar").read_bytes()
+    edited = forgery.edit(forgery.root, lambda _: None)
+    assert edited == forgery.root
+    read_bundle(ArchiveReader(forgery.write(tmp_path / "b")))
+
+
+# --- A: the container
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../x", "a/../../x", "/etc/passwd", "//x", "./", "", "./index.json", "INDEX.JSON", "a\\b", "CON", "x\x1b[2J",
+     "blobs/sha256/../../x", "x" * 5000, "oci-layout/", "a\nb"],
+)  # fmt: skip
+def test_h01_h02_h07_h10_h11_names(tmp_path: Path, name: str) -> None:
+    refused(with_member(tmp_path, tarfile.TarInfo(name), b"x"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        (tarfile.SYMTYPE, "/etc"),
+        (tarfile.SYMTYPE, "blobs"),
+        (tarfile.LNKTYPE, "index.json"),
+        (tarfile.CHRTYPE, ""),
+        (tarfile.BLKTYPE, ""),
+        (tarfile.FIFOTYPE, ""),
+        (tarfile.DIRTYPE, ""),
+        (tarfile.GNUTYPE_SPARSE, ""),
+        (tarfile.CONTTYPE, ""),
+    ],
+)
+def test_h03_to_h06_h08_h12_kinds(tmp_path: Path, kind: bytes, target: str) -> None:
+    entry = tarfile.TarInfo("oci-layout")
+    entry.type, entry.linkname = kind, target
+    refused(with_member(tmp_path, entry))
+
+
+@pytest.mark.parametrize("headers", [{"path": "index.json"}, {"size": "1"}, {"comment": "x\0y"}, {"SCHILY.xattr.a": "b"}])
+def test_h11_pax_records(tmp_path: Path, headers: dict[str, str]) -> None:
+    entry = tarfile.TarInfo("oci-layout")
+    entry.pax_headers = headers
+    refused(with_member(tmp_path, entry))
+
+
+@pytest.mark.parametrize("mode", [0, 0o600, 0o755, 0o4755, 0o2644, 0o1644, 0o777])
+def test_h08_modes(tmp_path: Path, mode: int) -> None:
+    entry = tarfile.TarInfo("oci-layout")
+    entry.mode = mode
+    refused(with_member(tmp_path, entry))
+
+
+@pytest.mark.parametrize("name", [OCI_LAYOUT, INDEX, DOCKER_INDEX, "blob"])
+def test_h09_a_member_twice(tmp_path: Path, name: str) -> None:
+    forgery = forged(tmp_path)
+    members = forgery.in_order()
+    twice = members[3] if name == "blob" else (name, forgery.members[name])
+    (tmp_path / "b").write_bytes(raw([*members, twice]))
+    refused(tmp_path / "b", "two members are named")
+
+
+@pytest.mark.parametrize("size", [b"-0000000001\0", b"\xff" * 12, b"\x80" + b"\x7f" * 11, b"77777777777\0", b"garbage!\0\0\0\0"])
+def test_h13_sizes(tmp_path: Path, size: bytes) -> None:
+    block = bytearray(header(OCI_LAYOUT, 0))
+    block[124:136] = size
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    (tmp_path / "b").write_bytes(bytes(block) + TRAILER)
+    refused(tmp_path / "b")
+
+
+def test_h14_members_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    with path.open("wb") as file:
+        for place in range(MAX_MEMBERS + 1):
+            file.write(header(f"blobs/sha256/{place:064x}", 0))
+        file.write(TRAILER)
+    refused(path, f"more than {MAX_MEMBERS} members")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [b"", bytes(512), bytes(1023), bytes(1025), bytes(1536), bytes(10240), TRAILER + b"x", bytes(512) + b"x" * 512],
+    ids=len,
+)
+def test_h15_the_end(tmp_path: Path, end: bytes) -> None:
+    (tmp_path / "b").write_bytes(raw(forged(tmp_path).in_order(), end))
+    refused(tmp_path / "b")
+
+
+def test_h15_a_second_archive_behind(tmp_path: Path) -> None:
+    genuine = sample.smallest().write(tmp_path / "genuine").read_bytes()
+    (tmp_path / "b").write_bytes(genuine + genuine)
+    refused(tmp_path / "b")
+    (tmp_path / "b").write_bytes(genuine[:-1024] + genuine)
+    refused(tmp_path / "b", "two members")
+
+
+def test_h17_truncated_around_every_member(tmp_path: Path) -> None:
+    genuine = sample.smallest().write(tmp_path / "genuine", sample.key())
+    data = genuine.read_bytes()
+    with ArchiveReader(genuine) as reader:
+        places = {0, len(data)}
+        for member in reader.members.values():
+            places |= {member.offset_bytes - 512, member.offset_bytes, member.offset_bytes + member.size_bytes}
+            places |= {member.end_bytes}
+    cut = tmp_path / "cut"
+    for place in sorted({p + step for p in places for step in (-1, 0, 1)} & set(range(len(data)))):
+        cut.write_bytes(data[:place])
+        refused(cut)
+
+
+@pytest.mark.parametrize("compress", ["gzip", "bz2", "lzma"])
+def test_h18_a_compressed_bundle_is_not_one(tmp_path: Path, compress: str) -> None:
+    import importlib
+
+    genuine = sample.smallest().write(tmp_path / "genuine").read_bytes()
+    (tmp_path / "b").write_bytes(importlib.import_module(compress).compress(genuine))
+    refused(tmp_path / "b", "not a bundle")
+
+
+# --- B: the contents
+
+
+def test_h21_every_blob_in_turn(tmp_path: Path) -> None:
+    forgery = forged(tmp_path)
+    for name in [name for name in forgery.members if name.startswith("blobs/")]:
+        genuine = forgery.members[name]
+        forgery.members[name] = bytes([genuine[0] ^ 1]) + genuine[1:]
+        with pytest.raises(TrustError, match=name.removeprefix("blobs/sha256/")), ArchiveReader(
+            forgery.write(tmp_path / "b")
+        ) as reader:
+            read_bundle(reader)
+            reader.check_every_byte()
+        forgery.members[name] = genuine
+
+
+def is_root(document: Document) -> bool:
+    return str(document.get("artifactType", "")).endswith("graphbundle.bundle.v1+json")
+
+
+def is_graph_manifest(document: Document) -> bool:
+    return str(document.get("artifactType", "")).endswith("graphbundle.manifest.v1+json")
+
+
+def is_pack(document: Document) -> bool:
+    return str(document.get("artifactType", "")).endswith("model.manifest.v1+json")
+
+
+def is_graph(document: Document) -> bool:
+    return "pins" in document
+
+
+def is_image_index(document: Document) -> bool:
+    return "manifests" in document and "artifactType" not in document and len(document["manifests"]) == 3
+
+
+def is_model_index(document: Document) -> bool:
+    return "manifests" in document and "artifactType" not in document and len(document["manifests"]) == 2
+
+
+def is_docker_manifest(document: Document) -> bool:
+    return document.get("mediaType") == "application/vnd.docker.distribution.manifest.v2+json"
+
+
+Change = Callable[[Document], object]
+
+
+def put(*path: str | int, value: object) -> Change:
+    def change(document: Document) -> None:
+        place = document
+        for key in path[:-1]:
+            place = place[key]  # type: ignore[index]
+        place[path[-1]] = value  # type: ignore[index]
+
+    return change
+
+
+def drop(*path: str | int) -> Change:
+    def change(document: Document) -> None:
+        place = document
+        for key in path[:-1]:
+            place = place[key]  # type: ignore[index]
+        del place[path[-1]]  # type: ignore[arg-type]
+
+    return change
+
+
+def deep(levels: int) -> object:
+    value: object = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+HEX = "0a" * 32
+OTHER = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": f"sha256:{HEX}", "size": 10}
+
+TABLE: list[tuple[str, Callable[[Document], bool], Change]] = [
+    # sizes
+    ("H22 size too small", is_docker_manifest, put("layers", 0, "size", value=1)),
+    ("H22 size too big", is_docker_manifest, put("layers", 0, "size", value=1 << 40)),
+    ("H22 size negative", is_docker_manifest, put("layers", 0, "size", value=-1)),
+    ("H22 size a float", is_docker_manifest, put("layers", 0, "size", value=10240.0)),
+    ("H22 size true", is_docker_manifest, put("layers", 0, "size", value=True)),
+    ("H22 size a text", is_docker_manifest, put("layers", 0, "size", value="10240")),
+    ("H22 size 2^63", is_docker_manifest, put("layers", 0, "size", value=(1 << 63) - 1)),
+    ("H22 no size", is_docker_manifest, drop("layers", 0, "size")),
+    # digests
+    ("H23 digest a path", is_docker_manifest, put("layers", 0, "digest", value="sha256:../../x")),
+    ("H23 digest short", is_docker_manifest, put("layers", 0, "digest", value="sha256:" + "0a" * 31)),
+    ("H23 digest upper case", is_docker_manifest, put("layers", 0, "digest", value="sha256:" + "0A" * 32)),
+    ("H23 digest with a newline", is_docker_manifest, put("layers", 0, "digest", value=f"sha256:{HEX}\n")),
+    ("H23 digest of sha512", is_docker_manifest, put("layers", 0, "digest", value="sha512:" + "0a" * 64)),
+    ("H23 digest of md5", is_docker_manifest, put("layers", 0, "digest", value="md5:" + "0a" * 16)),
+    ("H23 no digest", is_docker_manifest, drop("layers", 0, "digest")),
+    ("H23 digest a number", is_docker_manifest, put("layers", 0, "digest", value=1)),
+    # what a document is
+    ("H24 layers and manifests", is_docker_manifest, put("manifests", value=[])),
+    ("H24 an index with layers", is_image_index, put("layers", value=[])),
+    ("H24 media type lies", is_docker_manifest, put("mediaType", value="application/vnd.oci.image.manifest.v1+json")),
+    ("H24 no media type in Docker's", is_docker_manifest, drop("mediaType")),
+    ("H24 schema 1", is_docker_manifest, put("schemaVersion", value=1)),
+    ("H24 schema true", is_docker_manifest, put("schemaVersion", value=True)),
+    ("H24 schema 2.0", is_docker_manifest, put("schemaVersion", value=2.0)),
+    ("H24 no config", is_docker_manifest, drop("config")),
+    ("H24 layers an object", is_docker_manifest, put("layers", value={})),
+    ("H24 annotations a list", is_docker_manifest, put("annotations", value=[])),
+    ("H24 an annotation a number", is_docker_manifest, put("annotations", value={"a": 1})),
+    ("H25 nested", is_docker_manifest, put("x", value=deep(40))),
+    ("H27 an index in an index", is_image_index, put("manifests", 0, "mediaType", value=OTHER["mediaType"].replace("manifest", "index"))),  # type: ignore[attr-defined]
+    # ROOT
+    ("H24 ROOT of another artifact type", is_root, put("artifactType", value="application/x")),
+    ("H24 ROOT without artifact type", is_root, drop("artifactType")),
+    ("H27 ROOT empty", is_root, put("manifests", value=[])),
+    ("H29 ROOT with a name for a path", is_root, put("annotations", "org.opencontainers.image.title", value="../x")),
+    ("H30 ROOT with a long name", is_root, put("annotations", "org.opencontainers.image.title", value="x" * 64)),
+    ("H30 ROOT with a name for an option", is_root, put("annotations", "org.opencontainers.image.title", value="--yes")),
+    ("H30 ROOT with another name", is_root, put("annotations", "org.opencontainers.image.title", value="other")),
+    ("H30 ROOT with another version", is_root, put("annotations", "org.opencontainers.image.version", value="2")),
+    ("H30 ROOT with a version for a path", is_root, put("annotations", "org.opencontainers.image.version", value="../2")),
+    ("H30 image with a name for a path", is_root, put("manifests", 1, "annotations", "dev.graphbundle.name", value="../x")),
+    ("H30 image without a name", is_root, drop("manifests", 1, "annotations", "dev.graphbundle.name")),
+    ("H30 image with another name", is_root, put("manifests", 1, "annotations", "dev.graphbundle.name", value="aa")),
+    ("H32 image with another source", is_root, put("manifests", 1, "annotations", "dev.graphbundle.source", value="nginx")),
+    ("H24 unknown role", is_root, put("manifests", 1, "annotations", "dev.graphbundle.role", value="chart")),
+    ("H24 an image as a model", is_root, put("manifests", 1, "annotations", "dev.graphbundle.role", value="model")),
+    ("H24 a model as an image", is_root, put("manifests", 3, "annotations", "dev.graphbundle.role", value="image")),
+    ("H24 two graphs", is_root, lambda d: d["manifests"].insert(0, d["manifests"][0])),
+    ("H24 no graph", is_root, drop("manifests", 0)),
+    ("H24 out of order", is_root, lambda d: d["manifests"].reverse()),
+    ("H24 an image twice", is_root, lambda d: d["manifests"].insert(1, d["manifests"][1])),
+    ("H33 an image gone", is_root, drop("manifests", 1)),
+    ("H33 a model gone", is_root, drop("manifests", 3)),
+    ("H33 the image of a model gone", is_root, drop("manifests", 4)),
+    ("H33 a manifest that is not there", is_root, lambda d: d["manifests"].append(OTHER)),
+    ("H24 platform lies", is_root, put("manifests", 1, "platform", "architecture", value="../x")),
+    ("H24 platform gone", is_root, drop("manifests", 1, "platform")),
+    # image, model, graph
+    ("H33 a layer that is not there", is_docker_manifest, put("layers", 0, "digest", value=f"sha256:{HEX}")),
+    ("H34 a layer nobody names", is_docker_manifest, drop("layers", 1)),
+    ("H35 no platform", is_image_index, put("manifests", value=[])),
+    ("H33 a platform gone", is_image_index, drop("manifests", 0)),
+    ("H24 pack of another type", is_pack, put("artifactType", value="application/x")),
+    ("H33 pack without a layer", is_pack, drop("layers", 0)),
+    ("H29 a model's file for a path", is_pack, put("layers", 0, "annotations", "dev.graphbundle.files", value='[{"path":"../x","offset":512,"size":1,"digest":"sha256:%s"}]' % HEX)),
+    ("H29 a model's file absolute", is_pack, put("layers", 0, "annotations", "dev.graphbundle.files", value='[{"path":"/x","offset":512,"size":1,"digest":"sha256:%s"}]' % HEX)),
+    ("H11 a model's file with an escape", is_pack, put("layers", 0, "annotations", "dev.graphbundle.files", value='[{"path":"\\u001b[2J","offset":512,"size":1,"digest":"sha256:%s"}]' % HEX)),
+    ("H22 a model's file beyond its layer", is_pack, put("layers", 0, "annotations", "dev.graphbundle.files", value='[{"path":"x","offset":512,"size":999999,"digest":"sha256:%s"}]' % HEX)),
+    ("H22 a model's file before its layer", is_pack, put("layers", 0, "annotations", "dev.graphbundle.files", value='[{"path":"x","offset":-1,"size":1,"digest":"sha256:%s"}]' % HEX)),
+    ("H25 a model's files not JSON", is_pack, put("layers", 0, "annotations", "dev.graphbundle.files", value="[")),
+    ("H25 a model's files gone", is_pack, drop("layers", 0, "annotations")),
+    ("H24 other layers as an image", is_model_index, drop("manifests", 0)),
+    ("H33 graph's manifest names no graph", is_graph_manifest, put("config", "mediaType", value="text/plain")),
+    ("H34 a config file nobody has", is_graph, put("pins", "configs", "prompts", "files", value=[])),
+    ("H33 a config gone", is_graph, drop("pins", "configs", "prompts")),
+    ("H29 a config's file for a path", is_graph, put("pins", "configs", "prompts", "files", 0, "path", value="../../x")),
+    ("H29 a config's file absolute", is_graph, put("pins", "configs", "prompts", "files", 0, "path", value="/x")),
+    ("H29 a config's file empty among others", is_graph, put("pins", "configs", "prompts", "files", 0, "path", value="")),
+    ("H29 a config's file twice", is_graph, put("pins", "configs", "prompts", "files", 0, "path", value="b.txt")),
+    ("H10 a config's file with a backslash", is_graph, put("pins", "configs", "prompts", "files", 0, "path", value="a\\b")),
+    ("H22 a config's file of another size", is_graph, put("pins", "configs", "prompts", "files", 0, "size", value=2)),
+    ("H25 template a text", is_graph, put("pins", "configs", "prompts", "template", value="yes")),
+    ("H33 a config unknown", is_graph, put("pins", "configs", "other", value={"template": False, "files": []})),
+    ("H24 another schema", is_graph, put("schema", value=2)),
+    ("H24 more than graph and pins", is_graph, put("more", value=1)),
+    ("H24 no pins", is_graph, drop("pins")),
+    ("H24 pins a list", is_graph, put("pins", value=[])),
+    ("H24 pins of images a list", is_graph, put("pins", "images", value=[])),
+    ("H24 graph a list", is_graph, put("graph", value=[])),
+    ("H24 graph empty", is_graph, put("graph", value={})),
+    ("H30 graph with another name", is_graph, put("graph", "bundle", value="other")),
+    ("H30 graph with a name for a path", is_graph, put("graph", "bundle", value="../x")),
+    ("H30 a service with a name for an option", is_graph, lambda d: d["graph"]["services"].update({"--x": {"image": "x"}})),
+    ("H24 graph with an unknown key", is_graph, put("graph", "privileged", value=True)),
+    ("H33 a workload without an image", is_graph, drop("pins", "workloads", "web")),
+    ("H33 a workload with an unknown image", is_graph, put("pins", "workloads", "web", value="nginx")),
+    ("H33 an image for no workload", is_graph, put("pins", "workloads", "other", value="web")),
+    ("H34 an image that no workload uses", is_graph, put("pins", "workloads", "db", value="web")),
+    ("H50 an image pinned otherwise", is_graph, put("pins", "images", "web", "digest", value=f"sha256:{HEX}")),
+    ("H50 a model pinned otherwise", is_graph, put("pins", "models", "weights", "pack", value=f"sha256:{HEX}")),
+    ("H50 a model's image pinned otherwise", is_graph, put("pins", "models", "weights", "image", value=f"sha256:{HEX}")),
+    ("H33 an image without a pin", is_graph, drop("pins", "images", "web")),
+    ("H33 a pin without an image", is_graph, put("pins", "images", "other", value={"digest": f"sha256:{HEX}", "source": "x"})),
+    ("H33 a model without a pin", is_graph, drop("pins", "models", "weights")),
+    ("H74 a user that is no number", is_graph, put("pins", "users", "db", value="root")),
+    ("H74 a user with more behind", is_graph, put("pins", "users", "db", value="0:0\n--privileged")),
+    ("H33 a user of no workload", is_graph, put("pins", "users", "other", value="1:1")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("which", "change"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_contents(tmp_path: Path, which: Callable[[Document], bool], change: Change) -> None:
+    forgery = forged(tmp_path)
+    forgery.edit(forgery.find(which), lambda document: (change(document), None)[1])
+    refused(forgery.write(tmp_path / "b"))
+
+
+def test_every_row_of_the_table_has_its_name() -> None:
+    assert len({row[0] for row in TABLE}) == len(TABLE)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"schemaVersion":2,"schemaVersion":2}',
+        b"{}{}",
+        b"\xef\xbb\xbf{}",
+        b'{"schemaVersion":NaN}',
+        b"[" * 100_000,
+        b'{"a":"\\ud800"}',
+        b'{"a":' + b"9" * 1_000_000 + b"}",
+        b"",
+        b"\0" * 100,
+        b"null",
+        b"[]",
+    ],
+    ids=range(11),
+)
+@pytest.mark.parametrize("which", [is_root, is_graph_manifest, is_graph, is_pack, is_image_index, is_docker_manifest])
+def test_h25_json_of_other_kinds(tmp_path: Path, which: Callable[[Document], bool], body: bytes) -> None:
+    forgery = forged(tmp_path)
+    forgery.replace(forgery.find(which), body)
+    refused(forgery.write(tmp_path / "b"))
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"{", b'{"schemaVersion":2,"manifests":[]}', b"\xff"])
+@pytest.mark.parametrize("name", [INDEX, DOCKER_INDEX, OCI_LAYOUT])
+def test_h25_index_files_of_other_kinds(tmp_path: Path, name: str, body: bytes) -> None:
+    forgery = forged(tmp_path)
+    forgery.members[name] = body
+    refused(forgery.write(tmp_path / "b"))
+
+
+def test_h26_metadata_of_more_than_4_mib(tmp_path: Path) -> None:
+    forgery = forged(tmp_path)
+    for which in (is_graph, is_image_index, is_docker_manifest, is_pack):
+        digest = forgery.find(which)
+        larger = Forgery(sample.whole(), tmp_path)
+        larger.replace(digest, larger.bytes_of(digest) + b" " * (4 << 20))
+        refused(larger.write(tmp_path / "b"), "more than 4194304")
+    forgery.members[INDEX] += b" " * (4 << 20)
+    refused(forgery.write(tmp_path / "b"), "more than 4194304")
+
+
+def test_h27_many_descriptors_end_soon(tmp_path: Path) -> None:
+    """ROOT at its limit, each entry an image of the same index: parsed once, then refused."""
+    forgery = forged(tmp_path)
+
+    def many(document: Document) -> None:
+        entry = document["manifests"][2]
+        document["manifests"] = [
+            *document["manifests"][:1],
+            *({**entry, "annotations": {**entry["annotations"], "dev.graphbundle.name": f"n{n:05}"}} for n in range(9000)),
+        ]
+
+    forgery.edit(forgery.root, many)
+    refused(forgery.write(tmp_path / "b"))
+
+
+def test_h28_addresses_in_descriptors_are_never_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("connected"))
+    forgery = Forgery(sample.whole(), tmp_path)
+    old = forgery.find(is_docker_manifest)
+    new = forgery.edit(old, put("layers", 0, "urls", value=["http://169.254.169.254/"]))  # type: ignore[arg-type]
+    (graph,) = [forgery.find(is_graph)]
+    forgery.edit(graph, put("pins", "images", "db", "digest", value=new.text))  # type: ignore[arg-type]
+    with pytest.raises(BundleError), ArchiveReader(forgery.write(tmp_path / "b")) as reader:
+        read_bundle(reader)
+
+
+def test_h32_names_are_bundle_scoped_or_refused(tmp_path: Path) -> None:
+    for name in ("docker.io/library/nginx:latest", "bundle.local/other/web:1"):
+        forgery = forged(tmp_path)
+        forgery.index(put("manifests", 5, "annotations", "io.containerd.image.name", value=name))  # type: ignore[arg-type]
+        refused(forgery.write(tmp_path / "b"), "index.json")
+        forgery = forged(tmp_path)
+        document = json.loads(forgery.members[DOCKER_INDEX])
+        document[0]["RepoTags"] = [name]
+        forgery.members[DOCKER_INDEX] = strictjson.canonical(document)
+        refused(forgery.write(tmp_path / "b"), "manifest.json")
+
+
+def test_h33_every_blob_missing_in_turn(tmp_path: Path) -> None:
+    forgery = forged(tmp_path)
+    members = forgery.in_order()
+    for name, _ in members:
+        (tmp_path / "b").write_bytes(raw([member for member in members if member[0] != name]))
+        refused(tmp_path / "b", "missing")
+
+
+def test_h34_a_blob_that_nothing_names(tmp_path: Path) -> None:
+    forgery = forged(tmp_path)
+    forgery.members[blob_name(Digest.of(b"smuggled"))] = b"smuggled"
+    refused(forgery.write(tmp_path / "b"), "nothing names it")
+
+
+def test_members_in_another_order(tmp_path: Path) -> None:
+    members = forged(tmp_path).in_order()
+    for first in range(len(members) - 1):
+        swapped = [*members[:first], members[first + 1], members[first], *members[first + 2 :]]
+        (tmp_path / "b").write_bytes(raw(swapped))
+        refused(tmp_path / "b", "order")
+
+
+def test_h37_pickled_weights_are_bytes_like_others(tmp_path: Path) -> None:
+    weights = sample.model("weights", [{"model.pkl": b"\x80\x04cposix\nsystem\n."}])
+    web = sample.image("web", ["web"], [{"f": b""}])
+    made = sample.sample(
+        {"services": {"web": {"image": "x", "models": ["weights:/m"]}}, "models": {"weights": {"from": "./w"}}},
+        [web],
+        [weights],
+    )
+    assert read_bundle(ArchiveReader(made.write(tmp_path / "b"))).models[0].files[0].path == "model.pkl"

@@ -1,0 +1,594 @@
+"""Whole builds. What has `engine` runs against the engine that DOCKER_HOST or the default socket names."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import resource
+import subprocess
+import sys
+import tarfile
+import textwrap
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundler import pack
+from bundler.errors import GraphError, SourceError, StoppedError, UsageError
+from bundler.layout.archive import ArchiveReader
+from bundler.model.bundle import Bundle
+from bundler.model.oci import Platform
+from bundler.model.progress import Silent
+from bundler.pack import BuildRequest, BuildResult
+from bundler.trust.keys import KeyStore, PrivateKey
+from bundler.trust.policy import Policy
+from bundler.trust.verify import verify
+
+ROOT = Path(__file__).parent.parent
+LONG_AGO = 10**18
+
+
+class Watching(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.phases: list[str] = []
+        self.lines: list[str] = []
+        self.advanced = 0
+
+    def phase(self, name: str, total_bytes: int | None = None) -> None:
+        self.phases.append(name)
+
+    def advance(self, size_bytes: int) -> None:
+        self.advanced += size_bytes
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture(scope="session")
+def key(tmp_path_factory: pytest.TempPathFactory) -> PrivateKey:
+    return KeyStore(tmp_path_factory.mktemp("keys") / "store").default()
+
+
+def write(directory: Path, files: dict[str, str | bytes]) -> Path:
+    """Files with a time in the past, as most files have."""
+    for name, content in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(textwrap.dedent(content).encode() if isinstance(content, str) else content)
+        os.utime(path, ns=(LONG_AGO, LONG_AGO))
+    return directory
+
+
+def checked(result: BuildResult, key: PrivateKey) -> Bundle:
+    """What a receiver finds, every byte verified."""
+    with ArchiveReader(result.path) as reader:
+        verified = verify(reader, Policy((key.public,)))
+        assert verified.bundle.root.digest == result.root
+        return verified.bundle
+
+
+def layer(result: BuildResult, digest: str) -> dict[str, bytes]:
+    """The files of an image's layer in a bundle."""
+    with tarfile.open(result.path) as bundle:
+        body = bundle.extractfile(f"blobs/sha256/{digest}")
+        assert body is not None
+        with tarfile.open(fileobj=io.BytesIO(body.read())) as archive:
+            return {m.name: archive.extractfile(m).read() for m in archive if m.isfile()}  # type: ignore[union-attr]
+
+
+# --- without an engine ------------------------------------------------------------------------------------------------
+
+
+def image_layout(directory: Path, user: str = "app") -> None:
+    """An OCI layout for linux/amd64 with one layer."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, data in {"etc/passwd": b"app:x:70:71::/:\n", "etc/group": b"data:x:99:\n", "x": b"program"}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    blob = buffer.getvalue()
+
+    def put(data: bytes, media_type: str) -> dict[str, object]:
+        hexadecimal = hashlib.sha256(data).hexdigest()
+        (directory / "blobs/sha256").mkdir(parents=True, exist_ok=True)
+        write(directory, {f"blobs/sha256/{hexadecimal}": data})
+        return {"mediaType": media_type, "digest": f"sha256:{hexadecimal}", "size": len(data)}
+
+    stored = put(blob, "application/vnd.oci.image.layer.v1.tar")
+    config = {
+        "os": "linux",
+        "architecture": "amd64",
+        "config": {"User": user},
+        "rootfs": {"type": "layers", "diff_ids": [stored["digest"]]},
+    }
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": put(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
+        "layers": [stored],
+    }
+    entry = put(json.dumps(manifest).encode(), "application/vnd.oci.image.manifest.v1+json")
+    index = json.dumps({"schemaVersion": 2, "manifests": [entry]})
+    write(directory, {"oci-layout": '{"imageLayoutVersion":"1.0.0"}', "index.json": index})
+
+
+GRAPH = """
+    bundle: tiny
+    version: 1.0.0
+    models:
+      m: {from: ./w, license: apache-2.0}
+    configs:
+      c: {file: ./c.yaml}
+      d: {dir: ./d}
+      t: {content: "language: ${values.language}\\n"}
+    values:
+      language: {enum: [en, de], default: en}
+    services:
+      web:
+        image: oci:./image
+        command: [/x]
+        expose: {http: 8080}
+        models: [m:/m]
+        configs: [c:/etc/c.yaml, d:/etc/d, t:/etc/t]
+      other:
+        image: oci:./image
+        command: [/x]
+        user: "12:data"
+"""
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    """A graph whose image lies on disk."""
+    image_layout(tmp_path / "graph/image")
+    files: dict[str, str | bytes] = {"w/model.bin": bytes(range(256)) * 20_000, "w/config.json": "{}\n"}
+    return write(
+        tmp_path / "graph", {"bundle.yaml": GRAPH, "c.yaml": "a: 1\n", "d/one": "1", "d/sub/two": "2", **files}
+    )
+
+
+@pytest.fixture
+def request_(graph: Path, tmp_path: Path, key: PrivateKey) -> BuildRequest:
+    (tmp_path / "out").mkdir()
+    return BuildRequest(graph, tmp_path / "out/tiny.tar", key=key, cache=tmp_path / "cache")
+
+
+def test_a_bundle_holds_what_the_graph_names(request_: BuildRequest, graph: Path, key: PrivateKey) -> None:
+    result = pack.build(request_, Silent())
+    bundle = checked(result, key)
+    assert [(i.name, i.source) for i in bundle.images] == [("other", "oci:./image")]
+    assert dict(bundle.images_of) == {"other": "other", "web": "other"}
+    assert [(f.path, f.size_bytes) for f in bundle.models[0].files] == [("config.json", 3), ("model.bin", 5_120_000)]
+    assert {c.name: [f.path for f in c.files] for c in bundle.configs} == {
+        "c": [""],
+        "d": ["one", "sub/two"],
+        "t": [""],
+    }
+    assert json.loads(bundle.graph_document)["pins"]["users"] == {"other": "12:99", "web": "70:71"}
+    assert result.signers == (key.public.fingerprint,)
+    assert result.size_bytes == result.path.stat().st_size
+    assert {(part.kind, part.name) for part in result.parts} == {
+        ("image", "other"),
+        ("model", "m"),
+        ("config", "c"),
+        ("config", "d"),
+        ("config", "t"),
+    }
+
+
+def test_the_output_is_named_by_the_graph(
+    request_: BuildRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path / "out")
+    result = pack.build(replace(request_, output=None), Silent())
+    assert result.path == tmp_path / "out/tiny-1.0.0.bundle.tar"
+    assert pack.build(replace(request_, output=None), Silent()).unchanged
+
+
+def test_the_same_inputs_give_the_same_bytes_anywhere(graph: Path, tmp_path: Path, key: PrivateKey) -> None:
+    """Another directory, umask, time zone, hash seed, order of files."""
+    script = """
+        import os, sys
+        from pathlib import Path
+        from bundler.model.progress import Silent
+        from bundler.pack import BuildRequest, build
+        from bundler.trust.keys import KeyStore
+        os.umask(int(sys.argv[4], 8))
+        build(BuildRequest(Path(sys.argv[1]), Path(sys.argv[2]), key=KeyStore(Path(sys.argv[3])).load("default")), Silent())
+    """
+    keys = tmp_path / "keys"
+    KeyStore(keys).default()
+    other = tmp_path / "a different/place"
+    names = sorted((p for p in graph.rglob("*") if p.is_file()), reverse=True)
+    for path in names:
+        target = other / path.relative_to(graph)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+        target.chmod(0o600)
+    made = []
+    for place, mask, zone, seed in ((graph, "022", "UTC", "1"), (other, "077", "Asia/Tokyo", "777")):
+        output = tmp_path / f"{seed}.tar"
+        env = {**os.environ, "TZ": zone, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        argv = [sys.executable, "-c", textwrap.dedent(script), str(place), str(output), str(keys), mask]
+        subprocess.run(argv, env=env, check=True, cwd=place)
+        made.append(output.read_bytes())
+    assert made[0] == made[1]
+
+
+def test_nothing_changed_nothing_is_read(request_: BuildRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = pack.build(request_, Silent())
+    before = request_.output.stat()  # type: ignore[union-attr]
+    monkeypatch.setattr("bundler.pack._Building", None)
+    again = pack.build(request_, Silent())
+    assert again == replace(first, unchanged=True)
+    assert request_.output.stat() == before  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda g, o: write(g, {"c.yaml": "a: 2\n"}),
+        lambda g, o: write(g, {"d/three": "3"}),
+        lambda g, o: (g / "d/one").unlink(),
+        lambda g, o: os.utime(g / "w/config.json", ns=(LONG_AGO, LONG_AGO + 1)),
+        lambda g, o: write(g, {"bundle.yaml": GRAPH.replace("1.0.0", "1.0.1")}),
+        lambda g, o: os.utime(o),
+        lambda g, o: o.unlink(),
+        lambda g, o: image_layout(g / "image", user="0"),
+    ],
+    ids=["config", "new file", "file gone", "weights touched", "graph", "bundle touched", "bundle gone", "image"],
+)
+def test_whatever_changed_is_noticed(
+    request_: BuildRequest, graph: Path, key: PrivateKey, change: Callable[..., Any]
+) -> None:
+    pack.build(request_, Silent())
+    change(graph, request_.output)
+    result = pack.build(request_, Silent())
+    assert not result.unchanged
+    checked(result, key)
+    assert pack.build(request_, Silent()).unchanged
+
+
+def test_another_key_or_platform_is_another_build(request_: BuildRequest, tmp_path: Path) -> None:
+    pack.build(request_, Silent())
+    other = KeyStore(tmp_path / "other").default()
+    result = pack.build(replace(request_, key=other), Silent())
+    assert result.signers == (other.public.fingerprint,)
+    assert not pack.build(replace(request_, key=None), Silent()).signers
+    with pytest.raises(SourceError, match="for linux/amd64 only"):
+        pack.build(replace(request_, platforms=(Platform("linux", "arm64"),)), Silent())
+
+
+def test_a_changed_config_reads_no_weights_and_no_image(
+    request_: BuildRequest, graph: Path, key: PrivateKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack.build(request_, Silent())
+    write(graph, {"c.yaml": "a: 2222\n"})
+    with monkeypatch.context() as patch:
+        patch.setattr("bundler.collect.weights.pack", None)
+        patch.setattr("bundler.collect.ondisk._LayoutBlobs.layer", None)
+        result = pack.build(request_, Silent())
+    checked(result, key)
+    fresh = pack.build(replace(request_, output=tmp_path / "out/fresh.tar", cache=None), Silent())
+    assert result.path.read_bytes() == fresh.path.read_bytes()
+
+
+def test_a_damaged_previous_bundle_is_not_reused(request_: BuildRequest, graph: Path, key: PrivateKey) -> None:
+    result = pack.build(request_, Silent())
+    with result.path.open("r+b") as file:
+        file.seek(result.size_bytes // 2)
+        file.write(b"\xff\x00\xff\x00")
+    write(graph, {"c.yaml": "a: 3\n"})
+    watching = Watching()
+    checked(pack.build(request_, watching), key)
+    assert any("not reusing" in line for line in watching.lines)
+
+
+def test_a_record_that_is_nonsense_costs_time_only(request_: BuildRequest, tmp_path: Path, key: PrivateKey) -> None:
+    pack.build(request_, Silent())
+    (record,) = (tmp_path / "cache/builds").iterdir()
+    for nonsense in ("", "[]", '{"format": 1}', record.read_text()[:-5], '{"format":1,"tool":"x"}' * 2):
+        record.write_text(nonsense)
+        checked(pack.build(request_, Silent()), key)
+
+
+class InterruptingError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [0, 1, 3, 5, 6])
+def test_an_interrupted_build_leaves_nothing_and_the_old_bundle(request_: BuildRequest, graph: Path, at: int) -> None:
+    class Interrupting(Silent):
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def advance(self, size_bytes: int) -> None:
+            self.calls += 1
+            if self.calls > at:
+                raise KeyboardInterrupt
+
+    output = request_.output
+    assert output is not None
+    with pytest.raises(KeyboardInterrupt):
+        pack.build(request_, Interrupting())
+    assert list(output.parent.iterdir()) == []
+    pack.build(request_, Silent())
+    old = output.read_bytes()
+    write(graph, {"w/model.bin": b"other" * 1_100_000})
+    with pytest.raises(KeyboardInterrupt):
+        pack.build(request_, Interrupting())
+    assert list(output.parent.iterdir()) == [output]
+    assert output.read_bytes() == old
+
+
+def test_detached_signatures_lie_beside_and_go_when_they_no_longer_hold(
+    request_: BuildRequest, graph: Path, key: PrivateKey
+) -> None:
+    request = replace(request_, detached=True)
+    result = pack.build(request, Silent())
+    assert [path.name for path in result.files] == ["tiny.tar", "tiny.tar.sig", "tiny.tar.sigstore.json"]
+    assert pack.build(request, Silent()).unchanged
+    result.files[1].unlink()
+    assert not pack.build(request, Silent()).unchanged
+    assert all(path.is_file() for path in result.files)
+    write(graph, {"c.yaml": "a: 9\n"})
+    assert pack.build(request_, Silent()).files == (result.path,)
+    assert [path.name for path in result.path.parent.iterdir()] == ["tiny.tar"]
+
+
+def test_problems_of_the_graph_are_all_told(request_: BuildRequest, graph: Path) -> None:
+    write(graph, {"bundle.yaml": GRAPH.replace("m:/m", "n:/m").replace("c:/etc/c.yaml", "z:/etc/c.yaml")})
+    with pytest.raises(GraphError) as refused:
+        pack.build(request_, Silent())
+    assert len(refused.value.problems) == 2
+
+
+def test_problems_of_a_template_are_told_with_its_file(request_: BuildRequest, graph: Path) -> None:
+    changed = GRAPH.replace("{file: ./c.yaml}", "{file: ./c.yaml, template: true}")
+    write(graph, {"bundle.yaml": changed, "c.yaml": "a: ${values.nothing}\n"})
+    with pytest.raises(GraphError) as refused:
+        pack.build(request_, Silent())
+    assert "c.yaml" in str(refused.value.problems[0].where)
+
+
+@pytest.mark.parametrize(
+    ("files", "links", "expected"),
+    [
+        ({}, {"c.yaml": "/etc/hostname"}, "config c: .*link out of"),
+        ({}, {"d/passwd": "/etc/passwd"}, "config d: .*link out of"),
+        ({}, {"w/shadow": "/etc/shadow"}, "model m: .*link out of"),
+        ({"c.yaml": b"x" * (4 << 20) + b"x"}, {}, "config c: .*limit"),
+    ],
+)
+def test_what_may_not_be_packed_is_refused(
+    request_: BuildRequest, graph: Path, files: dict[str, str | bytes], links: dict[str, str], expected: str
+) -> None:
+    write(graph, files)
+    for name, target in links.items():
+        (graph / name).unlink(missing_ok=True)
+        (graph / name).symlink_to(target)
+    with pytest.raises(SourceError, match=expected):
+        pack.build(request_, Silent())
+    assert list(request_.output.parent.iterdir()) == []  # type: ignore[union-attr]
+
+
+def test_a_place_that_cannot_be_written_is_told(request_: BuildRequest, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such directory"):
+        pack.build(replace(request_, output=tmp_path / "nowhere/x.tar"), Silent())
+    with pytest.raises(UsageError):
+        pack.build(replace(request_, source=tmp_path / "nowhere"), Silent())
+
+
+def test_weights_that_cannot_fit_stop_the_build_before_it_begins(request_: BuildRequest, graph: Path) -> None:
+    with (graph / "w/huge.safetensors").open("wb") as file:
+        file.truncate(8 << 40)
+    with pytest.raises(StoppedError, match=r"need 8,796,\d+,\d+,\d+ bytes"):
+        pack.build(request_, Silent())
+
+
+def test_without_an_engine_disk_images_are_packed_and_builds_refused(
+    request_: BuildRequest, graph: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
+    assert pack.build(request_, Silent())
+    write(
+        graph,
+        {"bundle.yaml": GRAPH.replace("image: oci:./image", "build: ./image", 1), "image/Dockerfile": "FROM scratch\n"},
+    )
+    with pytest.raises(SourceError, match="no Docker engine answers"):
+        pack.build(request_, Silent())
+
+
+def test_a_gigabyte_of_weights_needs_little_memory(request_: BuildRequest, graph: Path, tmp_path: Path) -> None:
+    with (graph / "w/large.safetensors").open("wb") as file:
+        file.truncate(1 << 30)
+    script = """
+        import resource, sys
+        from pathlib import Path
+        from bundler.model.progress import Silent
+        from bundler.pack import BuildRequest, build
+        build(BuildRequest(Path(sys.argv[1]), Path(sys.argv[2])), Silent())
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    """
+    argv = [sys.executable, "-c", textwrap.dedent(script), str(graph), str(tmp_path / "out/large.tar")]
+    done = subprocess.run(argv, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True, text=True)
+    assert int(done.stdout) < 150 * 1024
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0
+
+
+# --- with an engine ---------------------------------------------------------------------------------------------------
+
+BUILT = """
+    bundle: NAME
+    version: 1.0.0
+    services:
+      web:
+        build: ./web
+        command: [/x]
+        expose: {http: 8080}
+      same:
+        build: ./web
+        command: [/x]
+        user: app
+      given:
+        image: collect-dev/NAME
+        command: [/x]
+"""
+
+
+def docker(*arguments: str, stdin: bytes = b"") -> str:
+    done = subprocess.run(["docker", *arguments], input=stdin, capture_output=True)
+    if done.returncode:
+        pytest.fail(f"docker {' '.join(arguments)}: {done.stderr.decode()} (scripts/engine up)")
+    return done.stdout.decode().strip()
+
+
+@pytest.fixture(scope="module", params=["machine", "containerd"])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The store of the engine that DOCKER_HOST now names: the machine's, then a private one on the containerd store."""
+    if request.param == "machine":
+        yield request.param
+        return
+    root = str(tmp_path_factory.mktemp("engine"))
+    up = subprocess.run(
+        [str(ROOT / "scripts/engine"), "up", "--root", root, "--store", "containerd"], capture_output=True
+    )
+    if up.returncode:
+        pytest.fail(f"no engine with the containerd store: {up.stderr.decode()}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", up.stdout.decode().strip())
+        yield request.param
+    subprocess.run([str(ROOT / "scripts/engine"), "down", "--root", root], capture_output=True)
+
+
+@pytest.fixture
+def built(engine: str, tmp_path: Path, key: PrivateKey) -> Iterator[BuildRequest]:
+    """A graph with a Dockerfile, one image used twice, and an image that the engine has."""
+    name = f"t{uuid.uuid4().hex[:8]}"
+    dockerfile = f"FROM collect-dev/{name}\nCOPY x /x\nCOPY etc /etc/\nUSER 5\n"
+    write(
+        tmp_path / "graph",
+        {
+            "bundle.yaml": BUILT.replace("NAME", name),
+            "web/Dockerfile": dockerfile,
+            "web/x": f"program {name}",
+            "web/etc/passwd": "app:x:5:6::/:\n",
+            "base/Dockerfile": "FROM scratch\nCOPY y /y\n",
+            "base/y": f"base {name}",
+        },
+    )
+    (tmp_path / "out").mkdir()
+    docker("build", "-q", "--provenance=false", "-t", f"collect-dev/{name}", str(tmp_path / "graph/base"))
+    yield BuildRequest(tmp_path / "graph", tmp_path / "out/built.tar", key=key, cache=tmp_path / "cache")
+    tags = [f"collect-dev/{name}", f"bundle.local/build/{name}/same:linux-amd64"]
+    subprocess.run(["docker", "rmi", "-f", *tags], capture_output=True)
+
+
+@pytest.mark.engine
+def test_images_of_an_engine_are_packed_with_their_configs_and_plain_layers(
+    built: BuildRequest, key: PrivateKey
+) -> None:
+    result = pack.build(built, Silent())
+    bundle = checked(result, key)
+    assert [image.name for image in bundle.images] == ["given", "same"]
+    assert dict(bundle.images_of) == {"given": "given", "same": "same", "web": "same"}
+    given, same = (image.platforms[0] for image in bundle.images)
+    assert given.layers == same.layers[:1]
+    assert b"base" in layer(result, given.layers[0].digest.hex)["y"]
+    assert b"program" in layer(result, same.layers[1].digest.hex)["x"]
+    users = json.loads(bundle.graph_document)["pins"]["users"]
+    assert users == {"given": "0:0", "same": "5:6", "web": "5:6"}
+
+
+@pytest.mark.engine
+def test_an_unchanged_build_asks_the_engine_for_ids_and_calls_no_buildkit(
+    built: BuildRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = pack.build(built, Silent())
+    monkeypatch.setattr("bundler.edges.images.build", None)
+    monkeypatch.setattr("bundler.edges.images.Engine.save", None)
+    assert pack.build(built, Silent()) == replace(first, unchanged=True)
+
+
+@pytest.mark.engine
+def test_a_changed_graph_takes_unchanged_images_out_of_the_bundle(
+    built: BuildRequest, key: PrivateKey, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pack.build(built, Silent())
+    text = (built.source / "bundle.yaml").read_text()
+    write(built.source, {"bundle.yaml": text.replace("1.0.0", "1.0.1")})
+    with monkeypatch.context() as patch:
+        patch.setattr("bundler.edges.images.build", None)
+        patch.setattr("bundler.edges.images.Engine.save", None)
+        result = pack.build(built, Silent())
+    checked(result, key)
+    fresh = pack.build(replace(built, output=tmp_path / "out/fresh.tar", cache=None), Silent())
+    assert fresh.path.read_bytes() == result.path.read_bytes()
+
+
+@pytest.mark.engine
+def test_a_changed_file_builds_again_and_a_changed_base_too(built: BuildRequest, key: PrivateKey) -> None:
+    first = pack.build(built, Silent())
+    write(built.source, {"web/x": "another program"})
+    second = pack.build(built, Silent())
+    assert b"another" in layer(second, checked(second, key).images[1].platforms[0].layers[1].digest.hex)["x"]
+    write(built.source, {"base/y": "another base"})
+    name = first.name
+    docker("build", "-q", "--provenance=false", "-t", f"collect-dev/{name}", str(built.source / "base"))
+    third = checked(pack.build(built, Silent()), key)
+    assert third.images[0].platforms[0].layers == third.images[1].platforms[0].layers[:1]
+    assert len({first.root, second.root, third.root.digest}) == 3
+
+
+@pytest.mark.engine
+def test_a_build_that_fails_shows_its_last_lines(built: BuildRequest) -> None:
+    write(built.source, {"web/Dockerfile": "FROM scratch\nCOPY missing-file /x\n"})
+    watching = Watching()
+    with pytest.raises(SourceError, match="the build of .* failed") as refused:
+        pack.build(built, watching)
+    assert "missing-file" in str(refused.value.hint)
+    assert "build same" in watching.phases
+    assert list(built.output.parent.iterdir()) == []  # type: ignore[union-attr]
+
+
+@pytest.mark.engine
+def test_a_name_that_nobody_in_the_image_has_is_told_with_the_workload(built: BuildRequest) -> None:
+    text = (built.source / "bundle.yaml").read_text()
+    write(built.source, {"bundle.yaml": text.replace("user: app", "user: nobody")})
+    with pytest.raises(SourceError, match="user of same: .*'nobody'"):
+        pack.build(built, Silent())
+
+
+@pytest.mark.engine
+def test_what_docker_save_wrote_gives_the_same_layers(built: BuildRequest, key: PrivateKey, tmp_path: Path) -> None:
+    name = pack.build(built, Silent()).name
+    docker("save", "-o", str(built.source / "given.tar"), f"collect-dev/{name}")
+    text = (built.source / "bundle.yaml").read_text()
+    write(built.source, {"bundle.yaml": text.replace(f"collect-dev/{name}", "docker-archive:./given.tar")})
+    bundle = checked(pack.build(replace(built, output=tmp_path / "out/disk.tar"), Silent()), key)
+    assert bundle.images[0].platforms[0].layers == bundle.images[1].platforms[0].layers[:1]
+
+
+@pytest.mark.engine
+def test_a_platform_that_the_engine_has_not_is_looked_for_in_the_registry(built: BuildRequest) -> None:
+    text = (built.source / "bundle.yaml").read_text()
+    write(built.source, {"bundle.yaml": text.replace("image: collect-dev/", "image: localhost:1/collect-dev/")})
+    docker(
+        "tag",
+        f"collect-dev/{built.source.name and text.split('bundle: ')[1].split()[0]}",
+        f"localhost:1/collect-dev/{text.split('bundle: ')[1].split()[0]}",
+    )
+    watching = Watching()
+    with pytest.raises(SourceError, match="localhost:1 cannot be reached"):
+        pack.build(replace(built, platforms=(Platform("linux", "s390x"),)), watching)
+    assert any("the engine has none for linux/s390x" in line for line in watching.lines)
+    docker("rmi", f"localhost:1/collect-dev/{text.split('bundle: ')[1].split()[0]}")

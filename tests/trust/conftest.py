@@ -1,0 +1,6 @@
+"""The sample bundles of tests/layout serve here too."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "layout"))
