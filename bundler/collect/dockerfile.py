@@ -36,10 +36,11 @@ def context_stamp(context: Path, what: str) -> str:
     digest = hashlib.sha256()
     newest = 0
     for path, found in sorted(_everything(context, what)):
-        mtime = 0 if stat.S_ISDIR(found.st_mode) else found.st_mtime_ns
-        size = 0 if stat.S_ISDIR(found.st_mode) else found.st_size
-        newest = max(newest, mtime)
-        digest.update(os.fsencode(path) + f"\0{found.st_mode}\0{size}\0{mtime}\0{found.st_ino}\n".encode())
+        facts = [found.st_mode, found.st_ino]
+        if not stat.S_ISDIR(found.st_mode):
+            newest = max(newest, found.st_mtime_ns)
+            facts += [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+        digest.update(os.fsencode(path) + f"\0{facts}\n".encode())
     return "" if newest > time.time_ns() - RACY_NS else digest.hexdigest()
 
 

@@ -1,5 +1,6 @@
-"""Images on disk: an OCI layout (`oci:DIR[:TAG]`, or a directory that is one), the same in a tar
-(`oci-archive:FILE[:TAG]`), and what `docker save` writes (`docker-archive:FILE[:NAME]`). Read in place, never unpacked.
+"""Images on disk: an OCI layout (`oci:./DIR[:TAG]`, or `./DIR` alone), the same in a tar
+(`oci-archive:./FILE[:TAG]`), and what `docker save` writes (`docker-archive:./FILE[:NAME]`). Read in place, never
+unpacked.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from bundler.model.oci import INDEX, Descriptor, Digest, Platform
 OCI, OCI_ARCHIVE, DOCKER_ARCHIVE = "oci", "oci-archive", "docker-archive"
 REF_NAME = "org.opencontainers.image.ref.name"
 MAX_LINKS = 8
+_PATHS = ("./", "../", "/")
 
 
 def transport(image: str) -> tuple[str, str] | None:
-    """How and where an `image:` lies on disk; None for one that is a name."""
+    """How and where an `image:` lies on disk; None for one that is a name (`oci:x` is image `oci` with the tag `x`)."""
     for prefix in (OCI, OCI_ARCHIVE, DOCKER_ARCHIVE):
-        if image.startswith(f"{prefix}:"):
-            return prefix, image.removeprefix(f"{prefix}:")
-    return (OCI, image) if image.startswith(("./", "../", "/")) else None
+        path = image.removeprefix(f"{prefix}:")
+        if path != image and path.startswith(_PATHS):
+            return prefix, path
+    return (OCI, image) if image.startswith(_PATHS) else None
 
 
 def split_tag(tree: SourceTree, text: str) -> tuple[str, str | None]:

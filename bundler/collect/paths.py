@@ -31,10 +31,12 @@ class SourceFile:
     size_bytes: int
     mtime_ns: int
     inode: int
+    ctime_ns: int = 0
 
     @property
     def stamp(self) -> list[str | int]:
-        return [self.path, str(self.real), self.size_bytes, self.mtime_ns, self.inode]
+        """What is compared to see whether the file changed. `ctime_ns` shows changes that put the old time back."""
+        return [self.path, str(self.real), self.size_bytes, self.mtime_ns, self.inode, self.ctime_ns]
 
     @property
     def racy(self) -> bool:
@@ -171,7 +173,7 @@ def _look(real: Path, path: str, what: str) -> SourceFile:
         raise SourceError(f"{what}: {shown(path)} cannot be read: {_why(error)}") from error
     if not stat.S_ISREG(now.st_mode):
         raise SourceError(f"{what}: {shown(path)} is not a regular file")
-    return SourceFile(path, real, now.st_size, now.st_mtime_ns, now.st_ino)
+    return SourceFile(path, real, now.st_size, now.st_mtime_ns, now.st_ino, now.st_ctime_ns)
 
 
 def _entries(top: Path, what: str, skip: frozenset[str]) -> Iterator[tuple[str, Path]]:

@@ -30,7 +30,7 @@ def connect(*, timeout_s: float = 120.0) -> APIClient:
     try:
         client = docker.APIClient(**kwargs_from_env(), version="auto", timeout=int(timeout_s))
     except DockerException as error:
-        where = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+        where = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
         raise TargetError(
             f"no Docker engine answers at {where}: {reason(error)}",
             hint="start Docker, or set DOCKER_HOST; on a bare Debian machine: scripts/engine up",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_REDIRECTS = 5
 TRIES = 5
+CONNECT_TRIES = 2  # nobody there, or no network: waiting longer seldom helps
 LONGEST_WAIT_S = 10.0
 PIECE_BYTES = 1 << 20
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
@@ -70,8 +71,9 @@ class HttpClient:
         """The whole answer, whatever its status; a longer body than `limit_bytes` is a SourceError."""
         import httpx
 
-        for last in _tries(self._sleep):
-            with _named(url), self._open(url, dict(headers or {}), last=last) as answer:
+        for number in _tries(self._sleep):
+            last = number == TRIES - 1
+            with _named(url), self._open(url, dict(headers or {}), number) as answer:
                 if answer is None:
                     continue
                 body = bytearray()
@@ -90,27 +92,27 @@ class HttpClient:
     def download(self, url: str, *, headers: Callable[[], Mapping[str, str]], size_bytes: int) -> Iterator[bytes]:
         """Exactly `size_bytes` of a body, continued where it broke off, with the `headers` of that moment.
         The caller checks the digest."""
-        done = 0
-        for last in _tries(self._sleep):
+        done, number = 0, 0
+        while True:
+            before = done
             sent = {**headers(), **({"Range": f"bytes={done}-"} if done else {})}
-            with _named(url), self._open(url, sent, last=last) as answer:
-                if answer is None:
-                    continue
-                skip = self._start_of(answer, done, url)
-                for piece in _until_broken(answer, last=last):
-                    fresh = piece[skip:] if skip else piece
-                    skip -= min(skip, len(piece))
-                    if not fresh:
-                        continue
-                    done += len(fresh)
-                    if done > size_bytes:
-                        raise SourceError(
-                            f"{_host(url)} sends more than the {size_bytes:,} bytes announced for {_path(url)}"
-                        )
-                    yield fresh
+            with _named(url), self._open(url, sent, number) as answer:
+                if answer is not None:
+                    skip = self._start_of(answer, done, url)
+                    for piece in _until_broken(answer, last=number == TRIES - 1):
+                        fresh = piece[skip:] if skip else piece
+                        skip -= min(skip, len(piece))
+                        done += len(fresh)
+                        if done > size_bytes:
+                            raise SourceError(f"{_host(url)} sends more than the {size_bytes:,} bytes of {_path(url)}")
+                        if fresh:
+                            yield fresh
             if done == size_bytes:
                 return
-        raise SourceError(f"{_host(url)} sent {done:,} of {size_bytes:,} bytes of {_path(url)}")
+            number = 0 if done > before else number + 1  # what makes progress may go on as long as it does
+            if number == TRIES:
+                raise SourceError(f"{_host(url)} sent {done:,} of {size_bytes:,} bytes of {_path(url)}")
+            self._sleep(_wait_s(number))
 
     @staticmethod
     def _start_of(answer: httpx.Response, done: int, url: str) -> int:
@@ -122,7 +124,7 @@ class HttpClient:
         raise SourceError(f"{_host(url)} answers {answer.status_code} for {_path(url)}")
 
     @contextmanager
-    def _open(self, url: str, headers: dict[str, str], *, last: bool) -> Iterator[httpx.Response | None]:
+    def _open(self, url: str, headers: dict[str, str], number: int) -> Iterator[httpx.Response | None]:
         """The answer after redirects, body unread; None where trying again may help."""
         import httpx
 
@@ -132,8 +134,8 @@ class HttpClient:
             sent = headers if _origin(place) == _origin(url) else _without_credentials(headers)
             try:
                 answer = self._client.send(self._client.build_request("GET", place, headers=sent), stream=True)
-            except httpx.TransportError:
-                if last:
+            except httpx.TransportError as error:
+                if number >= (CONNECT_TRIES if isinstance(error, httpx.ConnectError) else TRIES) - 1:
                     raise
                 yield None
                 return
@@ -142,7 +144,7 @@ class HttpClient:
                 if answer.status_code in (301, 302, 303, 307, 308) and target:
                     place = urljoin(place, target)
                     continue
-                yield None if answer.status_code in _TRANSIENT and not last else answer
+                yield None if answer.status_code in _TRANSIENT and number < TRIES - 1 else answer
                 return
             finally:
                 answer.close()
@@ -159,12 +161,18 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _tries(sleep: Callable[[float], None]) -> Iterator[bool]:
-    """True at the last one. Waits grow, with jitter; a server's Retry-After is not obeyed beyond them."""
+def _tries(sleep: Callable[[float], None]) -> Iterator[int]:
+    """Numbers from 0, with a wait before all but the first."""
     for number in range(TRIES):
         if number:
-            sleep(min(LONGEST_WAIT_S, 0.5 * 2**number) * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-        yield number == TRIES - 1
+            sleep(_wait_s(number))
+        yield number
+
+
+def _wait_s(number: int) -> float:
+    """Growing, with jitter; a server's Retry-After is not obeyed beyond it."""
+    longest = min(LONGEST_WAIT_S, 2.0 ** (number - 1))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
 def _until_broken(answer: httpx.Response, *, last: bool) -> Iterator[bytes]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 
 from bundler.graphfile import forms
 from bundler.graphfile.shapes import ListOf, Number, Text
+from bundler.graphfile.source import quoted
 from bundler.graphfile.types import TYPES
 
 CAPABILITIES = (  # capabilities(7), without CAP_
@@ -58,12 +60,19 @@ def empty_map(example: str) -> Callable[[object], str | None]:
 
 
 def split(found: object) -> str | None:
-    return "write a list: " + "[" + ", ".join(str(found).split()) + "]" if isinstance(found, str) else None
+    """A command line as the list it means."""
+    if not isinstance(found, str):
+        return None
+    try:
+        words = shlex.split(found)
+    except ValueError:  # an open quote
+        return "write a list: one text per argument"
+    return f"write a list: [{', '.join(quoted(word) for word in words)}]"
 
 
 def test_hint(found: object) -> str | None:
     if isinstance(found, str):
-        return f'write a list: ["sh", "-c", "{found}"]' if set(found) & set("|&;<>$") else split(found)
+        return f'write a list: ["sh", "-c", {quoted(found)}]' if set(found) & set("|&;<>$") else split(found)
     return None
 
 

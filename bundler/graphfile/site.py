@@ -206,7 +206,9 @@ def _check_externals(walker: Walker, data: Mapping[str, Any], externals: Mapping
             elif f"{name}.{field}" in data.get("secrets", {}):
                 message = f"{name}.{field} is also given under secrets"
                 walker.report(path, message, "keep one of them", key=True)
-            elif field == "port" and not (re.fullmatch("[1-9][0-9]{0,4}", fields[field]) and int(fields[field]) < 65536):
+            elif field == "port" and not (
+                re.fullmatch("[1-9][0-9]{0,4}", fields[field]) and int(fields[field]) < 65536
+            ):
                 walker.report(path, f"{name}.port is {quoted(fields[field])}, expected a port number from 1 to 65535")
             elif field in ("url", "endpoint"):
                 _check_url(walker, fields[field], path)

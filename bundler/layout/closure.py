@@ -149,7 +149,7 @@ class _Walk:
                     raise DocumentError(f"{where}: an index with a {child.media_type[:120]!r} in it")
                 found += self._platform(child, where)
         else:
-            found += self._platform(entry, where)
+            found += self._platform(_bare(entry), where)  # without one given, the config's
             if found and entry.platform != found[0].platform:
                 raise DocumentError(f"{where}: ROOT says {entry.platform}, its config {found[0].platform}")
         if not found:

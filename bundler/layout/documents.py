@@ -175,7 +175,7 @@ def _platform(document: Mapping[str, object], where: str) -> Platform:
     parts = [document.get(key) for key in ("os", "architecture", "variant")]
     if parts[2] in (None, ""):
         parts.pop()
-    if not all(isinstance(part, str) for part in parts):
+    if not all(isinstance(part, str) and "/" not in part for part in parts):
         raise DocumentError(f"{where}: no platform")
     try:
         return Platform.parse("/".join(str(part) for part in parts))

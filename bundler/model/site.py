@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+
 @dataclass(frozen=True, slots=True)
 class SecretSource:
     """Where the bytes of a secret are: exactly one of a file's path, the name of an environment variable,

@@ -110,18 +110,28 @@ class Engine:
 
     # images
 
+    @cached_property
+    def containerd_store(self) -> bool:
+        """Whether containerd keeps the images. Its `Id` of one is the manifest's digest, not the config's."""
+        return any("io.containerd.snapshotter" in str(value) for _, value in self.info.get("DriverStatus") or [])
+
     def image(self, reference: str) -> Json | None:
+        """None where there is none, or where some of its content is missing."""
+        path, params = f"/images/{_path(reference)}/json", self._with_manifests((1, 48))
         try:
-            image: Json = self._call("GET", f"/images/{_path(reference)}/json", f"looking for {reference}").json()
+            image: Json = self._call("GET", path, f"looking for {reference}", params=params).json()
         except NotThere:
             return None
-        return image
+        return image if _complete(image) else None
 
     def images(self, pattern: str) -> list[Json]:
-        listed: list[Json] = self._call(
-            "GET", "/images/json", "listing images", params={"filters": {"reference": [pattern]}}
-        ).json()
-        return listed
+        """Those with a name that fits, but for images of which some content is missing."""
+        params = {"filters": {"reference": [pattern]}, **self._with_manifests((1, 47))}
+        listed: list[Json] = self._call("GET", "/images/json", "listing images", params=params).json()
+        return [image for image in listed if _complete(image)]
+
+    def _with_manifests(self, since: tuple[int, int]) -> dict[str, object]:
+        return {"manifests": True} if self.containerd_store and self.api_version >= since else {}
 
     def load(self, archive: Iterator[bytes]) -> None:
         """`docker load`; the archive is streamed."""
@@ -278,6 +288,12 @@ class Engine:
             return None
         stat = json.loads(base64.b64decode(response.headers["X-Docker-Container-Path-Stat"]))
         return int(stat["mode"]) & 0o777 if int(stat["mode"]) & DIRECTORY else None
+
+
+def _complete(image: Mapping[str, Any]) -> bool:
+    """The containerd store takes in an image without some of its layers, and says so only here."""
+    manifests = image.get("Manifests")
+    return not manifests or any(one.get("Kind") == "image" and one.get("Available") for one in manifests)
 
 
 def _parameter(value: object) -> str:

@@ -1,10 +1,13 @@
 """Images and weights, streamed out of the bundle into the engine; nothing is unpacked on the way.
 
 What is sent is a `docker load` archive of one image for one platform, at once in Docker's form (manifest.json,
-read by the classic image store) and in OCI's (index.json, read by the containerd store). Blobs keep their bytes, so the
-engine's identity of an image is known before: the config's digest in the classic store, the manifest's in the
-containerd store. Layers that the classic store has already are left out: it opens a layer only where no chain of
-the same layers exists (moby, image/tarexport/load.go).
+read by the classic image store) and in OCI's (index.json, read by the containerd store). Blobs keep their bytes,
+so the engine's identity of an image is known before: the config's digest in the classic store, the manifest's in
+the containerd store.
+
+Layers that the engine has from other images are left out. The classic store opens a layer only where it has no
+chain of the same layers (moby, image/tarexport/load.go). The containerd store skips missing content without a word
+(containerd, WithSkipMissing) and then says that the image is not available; then everything is sent.
 """
 
 from __future__ import annotations
@@ -57,9 +60,16 @@ def load(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource, progress
         progress(layer.size_bytes)
     engine.load(tar.stream(_archive(payload, layers, had, blobs, progress)))
     loaded = engine.image(reference)
+    if loaded is None and had:
+        engine.load(tar.stream(_archive(payload, layers, 0, blobs, _silent)))
+        loaded = engine.image(reference)
     if loaded is None or loaded["Id"] != pin:
         is_now = "nothing" if loaded is None else loaded["Id"]
         raise TargetError(f"the engine made {is_now} of image {reference}; expected {pin}")
+
+
+def _silent(_size_bytes: int) -> None:
+    """For bytes that have been counted before."""
 
 
 def _archive(
@@ -92,9 +102,8 @@ def _index(payload: Mapping[str, Any], manifest: Descriptor) -> dict[str, object
 
 
 def _layers_had(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource) -> int:
-    """How many of the image's first layers the classic store has from other images of bundles."""
-    if is_containerd_store(engine):
-        return 0
+    """How many of the image's first layers the engine has from other images of bundles, going by their content
+    (which, compressed, may be another blob)."""
     wanted = json.loads(blobs.read(descriptor(payload["config"])))["rootfs"]["diff_ids"]
     most = 0
     for listed in engine.images("bundle.local/*/*"):
@@ -107,10 +116,6 @@ def _layers_had(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource) -
             same += 1
         most = max(most, same)
     return most
-
-
-def is_containerd_store(engine: Engine) -> bool:
-    return any("io.containerd.snapshotter" in str(value) for _, value in engine.info.get("DriverStatus") or [])
 
 
 def _counted(pieces: Iterable[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from bundler.model.observed import LogLine
 from targets.engine.api import Engine
 
 HEADER_BYTES = 8
+WINDOW_LINES = 200
 _END: Final = object()
 
 
@@ -32,7 +33,20 @@ def lines(
     ]
     if follow and len(streams) != 1:
         return _as_they_come(streams)
+    if not follow:
+        streams = [_in_order(stream) for stream in streams]
     return iter(heapq.merge(*streams, key=lambda line: line.time))
+
+
+def _in_order(lines: Iterable[LogLine]) -> Iterator[LogLine]:
+    """The engine writes the two streams of a container side by side, so neighbours may be out of order."""
+    window: list[tuple[str, int, LogLine]] = []
+    for number, line in enumerate(lines):
+        heapq.heappush(window, (line.time, number, line))
+        if len(window) > WINDOW_LINES:
+            yield heapq.heappop(window)[-1]
+    while window:
+        yield heapq.heappop(window)[-1]
 
 
 def container_lines(

@@ -280,7 +280,7 @@ def _features(engine: Engine) -> frozenset[str]:
         workloads.START_INTERVAL: api >= (1, 44),
         workloads.NVIDIA: "nvidia" in runtimes or cdi,
         workloads.LOG_ROTATION: info.get("LoggingDriver") == "json-file",
-        delivery.CONTAINERD_STORE: delivery.is_containerd_store(engine),
+        delivery.CONTAINERD_STORE: engine.containerd_store,
     }
     return frozenset(name for name, has in features.items() if has)
 

@@ -86,7 +86,7 @@ def test_the_platform_must_fit(tree: SourceTree) -> None:
 
 
 @pytest.mark.parametrize(
-    "image", ["oci:./layout", "./layout", "oci:./layout:v0", "oci-archive:./layout.tar", "oci-archive:layout.tar:v0"]
+    "image", ["oci:./layout", "./layout", "oci:./layout:v0", "oci-archive:./layout.tar", "oci-archive:./layout.tar:v0"]
 )
 def test_a_layout_is_taken_byte_for_byte(tree: SourceTree, image: str) -> None:
     lay_out(tree.root / "layout", layout())

@@ -118,3 +118,14 @@ def app(bundle: Bundle) -> Iterator[Callable[[str, str], str]]:
             env=bundle.env,
             timeout=120,
         )
+
+
+@pytest.fixture(scope="session")
+def nlp(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The NLP stack's bundle."""
+    stack = ROOT / "fixtures" / "nlp"
+    if not (stack / "weights" / "minilm" / "model.safetensors").is_file():
+        pytest.fail("the NLP stack is not prepared: run scripts/nlp-prepare", pytrace=False)
+    file = tmp_path_factory.mktemp("nlp") / "nlp.tar"
+    bundle("build", stack, "-o", file)
+    return file

@@ -137,7 +137,9 @@ def test_scale_without_a_maximum_is_a_number_of_instances() -> None:
 
 
 def test_a_value_has_a_type_and_one_without_default_is_required() -> None:
-    of = graph("values: {a: {}, b: {enum: [1, 2]}, c: {default: false}, d: {minimum: 0.5, default: 1}, e: {minimum: 1}}\n")
+    of = graph(
+        "values: {a: {}, b: {enum: [1, 2]}, c: {default: false}, d: {minimum: 0.5, default: 1}, e: {minimum: 1}}\n"
+    )
     assert [(each.schema["type"], each.default) for each in of.values] == [
         ("string", None),
         ("integer", None),

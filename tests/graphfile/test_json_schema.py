@@ -90,12 +90,20 @@ def test_the_patterns_are_such_that_editors_read_them_too() -> None:
         assert not re.search(r"\(\?[^:=!]|\\[AZz]|[*+?}]\+", pattern), pattern
 
 
+_TEXTS = "a A a.b a:/b ./a ../a /a ${values.x} ${a.b} $x 30s 1GiB 512m tcp 0 manual yes 10:10 TERM SIGTERM * :: 1.2.3.4"
 _NEW = st.sampled_from(
-    [None, True, 0, 1, -1, 1.0, 0.5, 80, 10**6, "", "a", "A", "a.b", "a:/b", "./a", "../a", "/a", "${values.x}", "${a.b}", "$x",
-     "30s", "1GiB", "512m", "0 3 * * *", "tcp", "a b", "x" * 70, "0", [], ["a"], ["a", "a"], {}, {"a": "b"}, {"a": 1}, {"a": None},
-     {"to": "a.b"}, {"port": 1}, {"image": "a"}, {"min": 1}, {"http": "/"}, {"image": "a", "build": "b"}, {"file": "a"}]
-)  # fmt: skip
-_NAMES = st.sampled_from(["a", "A", "a_b", "use", "image", "build", "connect", "port", "ports", "default", "1a", "x" * 64])
+    [
+        *_TEXTS.split(),
+        *("", "a b", "0 3 * * *", "x" * 70, "x" * 300),
+        *(None, True, False, 0, 1, -1, 1.0, 0.5, 80, 10**6),
+        *([], ["a"], ["a", "a"], ["a:/b"], [1], [None], [{"path": "/a"}]),
+        *({}, {"a": "b"}, {"a": 1}, {"a": None}, {"to": "a.b"}, {"port": 1}, {"min": 1}, {"max": 2}, {"http": "/"}),
+        *({"image": "a"}, {"image": "a", "build": "b"}, {"file": "a"}, {"tcp": False}, {"a": {"condition": "x"}}),
+    ]
+)
+_NAMES = st.sampled_from(
+    ["a", "A", "a_b", "use", "image", "build", "connect", "port", "ports", "default", "1a", "x" * 64]
+)
 
 
 def _paths(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -11,8 +11,12 @@ from sample import Sample
 
 from bundler.layout import strictjson
 from bundler.layout.archive import ArchiveReader
+from bundler.layout.canonical import lay_out
+from bundler.layout.closure import walk
+from bundler.layout.documents import DocumentError
 from bundler.layout.tar import DOCKER_INDEX, INDEX, OCI_LAYOUT, TRAILER, blob_name, header, padding_bytes
-from bundler.model.oci import Digest
+from bundler.model.oci import INDEX as OCI_INDEX
+from bundler.model.oci import Descriptor, Digest
 from bundler.trust.keys import PrivateKey
 
 Document = dict[str, Any]
@@ -86,6 +90,19 @@ class Forgery:
         metadata = sorted(name for name in self.members if name not in (*ends, *self.data))
         names = [OCI_LAYOUT, *self.data, *metadata, DOCKER_INDEX, INDEX]
         return [(name, self.members[name]) for name in names]
+
+    def make_index_fit(self) -> None:
+        """Make the index files again, where ROOT and its referrers still make any."""
+        entries = json.loads(self.members[INDEX])["manifests"][1:]
+        listed = [Digest(e["digest"]) for e in entries if "kind" in e.get("annotations", {}) or "sigstore" in str(e)]
+        root = Descriptor(OCI_INDEX, self.root, len(self.bytes_of(self.root)))
+        try:
+            layout = lay_out(
+                walk(root, lambda blob: self.bytes_of(blob.digest)), [self.bytes_of(one) for one in listed]
+            )
+        except (DocumentError, KeyError):
+            return
+        self.members[INDEX], self.members[DOCKER_INDEX] = layout.index, layout.docker_index
 
     def write(self, path: Path) -> Path:
         path.write_bytes(raw(self.in_order()))

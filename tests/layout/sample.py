@@ -8,7 +8,7 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -252,7 +252,3 @@ def unpack(path: Path, directory: Path) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(reader.read_member(member.name, 1 << 30))
     return directory
-
-
-def with_source(packed: PackedImage, source: str) -> PackedImage:
-    return replace(packed, source=source)

@@ -2,18 +2,21 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sample
+
 from bundler.errors import SourceError
 from bundler.layout import names, strictjson
 from bundler.layout.archive import ArchiveReader
 from bundler.layout.assembly import PackedConfig
+from bundler.layout.closure import MODEL_MANIFEST
 from bundler.layout.read import read_bundle
-from bundler.model.oci import Descriptor, Digest, Platform
+from bundler.model.oci import GRAPH_MANIFEST, Descriptor, Digest
 
 
-def index_of(path: Path) -> list[dict[str, object]]:
+def index_of(path: Path) -> list[dict[str, Any]]:
     with ArchiveReader(path) as reader:
         return json.loads(reader.read_member("index.json"))["manifests"]  # type: ignore[no-any-return]
 
@@ -65,19 +68,20 @@ def test_upstream_bytes_are_kept(tmp_path: Path) -> None:
 def test_index_names_follow_the_rules_that_tools_forced(tmp_path: Path) -> None:
     entries = index_of(sample.whole().write(tmp_path / "b", sample.key(), sample.key(2)))
     annotations = [entry.get("annotations", {}) for entry in entries]
-    root = annotations[0]
-    assert root == {  # type: ignore[comparison-overlap]
+    assert annotations[0] == {
         "org.opencontainers.image.ref.name": "1.0.0",
         "io.containerd.image.name": "bundle.local/tiny:1.0.0",
         "kind": "dev.cosignproject.cosign/imageIndex",
     }
-    tags = [one["org.opencontainers.image.ref.name"] for one in annotations if "org.opencontainers.image.ref.name" in one]  # type: ignore[operator, index]
+    tags = [
+        one["org.opencontainers.image.ref.name"] for one in annotations if "org.opencontainers.image.ref.name" in one
+    ]  # type: ignore[operator, index]
     assert tags == ["1.0.0", "db-1.0.0", "web-1.0.0", "weights-1.0.0"]
-    full = [one["io.containerd.image.name"] for one in annotations if "io.containerd.image.name" in one]  # type: ignore[operator, index]
+    full = [one[names.CONTAINERD_NAME] for one in annotations if names.CONTAINERD_NAME in one]
     assert all(str(name).startswith("bundle.local/tiny") for name in full)
     assert sum("@sha256:" in str(name) for name in full) == 3
-    nameless = [entry for entry in entries if "annotations" not in entry]
-    assert [str(entry["artifactType"]).split(".")[-2] for entry in nameless] == ["manifest", "manifest"] or len(nameless) == 2
+    nameless = [entry["artifactType"] for entry in entries if "annotations" not in entry]
+    assert nameless == [GRAPH_MANIFEST, MODEL_MANIFEST]
 
 
 def test_docker_gets_one_platform(tmp_path: Path) -> None:
@@ -115,7 +119,6 @@ def test_a_manifest_by_itself_gets_its_platform_from_its_config() -> None:
     made = sample.smallest().assembly
     root = json.loads(made.root_bytes)
     assert root["manifests"][1]["platform"] == {"architecture": "amd64", "os": "linux"}
-    assert Platform.parse("linux/amd64")
 
 
 def test_long_names_and_versions_still_make_tags(tmp_path: Path) -> None:
@@ -123,7 +126,11 @@ def test_long_names_and_versions_still_make_tags(tmp_path: Path) -> None:
     web = sample.image(name, ["web"], [{"f": b""}])
     made = sample.sample({"services": {"web": {"image": "x"}}}, [web], version=version)
     entries = index_of(made.write(tmp_path / "b"))
-    tags = [entry["annotations"].get("org.opencontainers.image.ref.name", "x") for entry in entries if "annotations" in entry]  # type: ignore[attr-defined]
+    tags = [
+        entry["annotations"].get("org.opencontainers.image.ref.name", "x")
+        for entry in entries
+        if "annotations" in entry
+    ]  # type: ignore[attr-defined]
     assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", tag) for tag in tags)
     assert len(read_bundle(ArchiveReader(tmp_path / "b")).images[0].reference.rsplit(":", 1)[1]) <= 128
 
@@ -169,10 +176,9 @@ def test_a_config_file_has_at_most_4_mib() -> None:
 def test_a_layer_shared_by_model_and_image_is_stored_once_with_the_model(tmp_path: Path) -> None:
     weights = sample.model("weights", [{"w": b"same"}])
     web = sample.image("web", ["web"], [{"f": b""}])
-    (digest, body), = weights.layers.items()
-    text = {d: v for d, v in web.packed.documents.items()}
+    ((digest, body),) = weights.layers.items()
     # an image whose only layer is the model's
-    config = next(v for v in text.values() if b"diff_ids" in v)
+    config = next(data for data in web.packed.documents.values() if b"diff_ids" in data)
     manifest = strictjson.canonical(
         {
             "schemaVersion": 2,

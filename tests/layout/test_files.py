@@ -31,9 +31,14 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
 def test_a_failed_write_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_atomic(path, b"one")
-    with pytest.raises(ZeroDivisionError), AtomicFile(path) as file:
-        file.write(b"two")
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with AtomicFile(path) as file:
+            file.write(b"two")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert path.read_bytes() == b"one"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 

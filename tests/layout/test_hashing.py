@@ -22,9 +22,14 @@ def test_no_thread_is_left_behind(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x" * 100_000)
     before = threading.active_count()
-    with pytest.raises(KeyboardInterrupt), ParallelHash() as hashing:
-        hashing.update(b"x")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with ParallelHash() as hashing:
+            hashing.update(b"x")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     fd = os.open(path, os.O_RDONLY)
     chunks = read_ahead(fd, 0, 100_000, 1000)
     next(chunks)

@@ -6,8 +6,10 @@ and without a signature being asked for: `read_bundle` itself refuses.
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
+import socket
 import tarfile
 import time
 from collections.abc import Callable
@@ -34,6 +36,12 @@ def refused(path: Path, why: str | None = None) -> TrustError:
     assert caught.value.what.isprintable()
     assert len(caught.value.what) < 2000
     return caught.value
+
+
+def read_all(path: Path) -> None:
+    with ArchiveReader(path) as reader:
+        read_bundle(reader)
+        reader.check_every_byte()
 
 
 def forged(tmp_path: Path) -> Forgery:
@@ -92,7 +100,9 @@ def test_h03_to_h06_h08_h12_kinds(tmp_path: Path, kind: bytes, target: str) -> N
     refused(with_member(tmp_path, entry))
 
 
-@pytest.mark.parametrize("headers", [{"path": "index.json"}, {"size": "1"}, {"comment": "x\0y"}, {"SCHILY.xattr.a": "b"}])
+@pytest.mark.parametrize(
+    "headers", [{"path": "index.json"}, {"size": "1"}, {"comment": "x\0y"}, {"SCHILY.xattr.a": "b"}]
+)
 def test_h11_pax_records(tmp_path: Path, headers: dict[str, str]) -> None:
     entry = tarfile.TarInfo("oci-layout")
     entry.pax_headers = headers
@@ -115,7 +125,9 @@ def test_h09_a_member_twice(tmp_path: Path, name: str) -> None:
     refused(tmp_path / "b", "two members are named")
 
 
-@pytest.mark.parametrize("size", [b"-0000000001\0", b"\xff" * 12, b"\x80" + b"\x7f" * 11, b"77777777777\0", b"garbage!\0\0\0\0"])
+@pytest.mark.parametrize(
+    "size", [b"-0000000001\0", b"\xff" * 12, b"\x80" + b"\x7f" * 11, b"77777777777\0", b"garbage!\0\0\0\0"]
+)
 def test_h13_sizes(tmp_path: Path, size: bytes) -> None:
     block = bytearray(header(OCI_LAYOUT, 0))
     block[124:136] = size
@@ -168,8 +180,6 @@ def test_h17_truncated_around_every_member(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("compress", ["gzip", "bz2", "lzma"])
 def test_h18_a_compressed_bundle_is_not_one(tmp_path: Path, compress: str) -> None:
-    import importlib
-
     genuine = sample.smallest().write(tmp_path / "genuine").read_bytes()
     (tmp_path / "b").write_bytes(importlib.import_module(compress).compress(genuine))
     refused(tmp_path / "b", "not a bundle")
@@ -183,11 +193,8 @@ def test_h21_every_blob_in_turn(tmp_path: Path) -> None:
     for name in [name for name in forgery.members if name.startswith("blobs/")]:
         genuine = forgery.members[name]
         forgery.members[name] = bytes([genuine[0] ^ 1]) + genuine[1:]
-        with pytest.raises(TrustError, match=name.removeprefix("blobs/sha256/")), ArchiveReader(
-            forgery.write(tmp_path / "b")
-        ) as reader:
-            read_bundle(reader)
-            reader.check_every_byte()
+        with pytest.raises(TrustError, match=name.removeprefix("blobs/sha256/")):
+            read_all(forgery.write(tmp_path / "b"))
         forgery.members[name] = genuine
 
 
@@ -250,6 +257,19 @@ def deep(levels: int) -> object:
 
 
 HEX = "0a" * 32
+TITLE = ("annotations", "org.opencontainers.image.title")
+VERSION = ("annotations", "org.opencontainers.image.version")
+IMAGE = ("manifests", 1, "annotations")
+FILES = ("layers", 0, "annotations", "dev.graphbundle.files")
+CONFIG = ("pins", "configs", "prompts", "files", 0)
+
+
+def file(path: str, offset: int = 512, size: int = 1) -> Change:
+    """Say that the model's first layer holds this file and no other."""
+    listed = [{"path": path, "offset": offset, "size": size, "digest": f"sha256:{HEX}"}]
+    return put(*FILES, value=json.dumps(listed))
+
+
 OTHER = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": f"sha256:{HEX}", "size": 10}
 
 TABLE: list[tuple[str, Callable[[Document], bool], Change]] = [
@@ -284,23 +304,27 @@ TABLE: list[tuple[str, Callable[[Document], bool], Change]] = [
     ("H24 annotations a list", is_docker_manifest, put("annotations", value=[])),
     ("H24 an annotation a number", is_docker_manifest, put("annotations", value={"a": 1})),
     ("H25 nested", is_docker_manifest, put("x", value=deep(40))),
-    ("H27 an index in an index", is_image_index, put("manifests", 0, "mediaType", value=OTHER["mediaType"].replace("manifest", "index"))),  # type: ignore[attr-defined]
+    (
+        "H27 an index in an index",
+        is_image_index,
+        put("manifests", 0, "mediaType", value="application/vnd.oci.image.index.v1+json"),
+    ),
     # ROOT
     ("H24 ROOT of another artifact type", is_root, put("artifactType", value="application/x")),
     ("H24 ROOT without artifact type", is_root, drop("artifactType")),
     ("H27 ROOT empty", is_root, put("manifests", value=[])),
-    ("H29 ROOT with a name for a path", is_root, put("annotations", "org.opencontainers.image.title", value="../x")),
-    ("H30 ROOT with a long name", is_root, put("annotations", "org.opencontainers.image.title", value="x" * 64)),
-    ("H30 ROOT with a name for an option", is_root, put("annotations", "org.opencontainers.image.title", value="--yes")),
-    ("H30 ROOT with another name", is_root, put("annotations", "org.opencontainers.image.title", value="other")),
-    ("H30 ROOT with another version", is_root, put("annotations", "org.opencontainers.image.version", value="2")),
-    ("H30 ROOT with a version for a path", is_root, put("annotations", "org.opencontainers.image.version", value="../2")),
-    ("H30 image with a name for a path", is_root, put("manifests", 1, "annotations", "dev.graphbundle.name", value="../x")),
-    ("H30 image without a name", is_root, drop("manifests", 1, "annotations", "dev.graphbundle.name")),
-    ("H30 image with another name", is_root, put("manifests", 1, "annotations", "dev.graphbundle.name", value="aa")),
-    ("H32 image with another source", is_root, put("manifests", 1, "annotations", "dev.graphbundle.source", value="nginx")),
-    ("H24 unknown role", is_root, put("manifests", 1, "annotations", "dev.graphbundle.role", value="chart")),
-    ("H24 an image as a model", is_root, put("manifests", 1, "annotations", "dev.graphbundle.role", value="model")),
+    ("H29 ROOT with a name for a path", is_root, put(*TITLE, value="../x")),
+    ("H30 ROOT with a long name", is_root, put(*TITLE, value="x" * 64)),
+    ("H30 ROOT with a name for an option", is_root, put(*TITLE, value="--yes")),
+    ("H30 ROOT with another name", is_root, put(*TITLE, value="other")),
+    ("H30 ROOT with another version", is_root, put(*VERSION, value="2")),
+    ("H30 ROOT with a version for a path", is_root, put(*VERSION, value="../2")),
+    ("H30 image with a name for a path", is_root, put(*IMAGE, "dev.graphbundle.name", value="../x")),
+    ("H30 image without a name", is_root, drop(*IMAGE, "dev.graphbundle.name")),
+    ("H30 image with another name", is_root, put(*IMAGE, "dev.graphbundle.name", value="aa")),
+    ("H32 image with another source", is_root, put(*IMAGE, "dev.graphbundle.source", value="nginx")),
+    ("H24 unknown role", is_root, put(*IMAGE, "dev.graphbundle.role", value="chart")),
+    ("H24 an image as a model", is_root, put(*IMAGE, "dev.graphbundle.role", value="model")),
     ("H24 a model as an image", is_root, put("manifests", 3, "annotations", "dev.graphbundle.role", value="image")),
     ("H24 two graphs", is_root, lambda d: d["manifests"].insert(0, d["manifests"][0])),
     ("H24 no graph", is_root, drop("manifests", 0)),
@@ -319,23 +343,23 @@ TABLE: list[tuple[str, Callable[[Document], bool], Change]] = [
     ("H33 a platform gone", is_image_index, drop("manifests", 0)),
     ("H24 pack of another type", is_pack, put("artifactType", value="application/x")),
     ("H33 pack without a layer", is_pack, drop("layers", 0)),
-    ("H29 a model's file for a path", is_pack, put("layers", 0, "annotations", "dev.graphbundle.files", value='[{"path":"../x","offset":512,"size":1,"digest":"sha256:%s"}]' % HEX)),
-    ("H29 a model's file absolute", is_pack, put("layers", 0, "annotations", "dev.graphbundle.files", value='[{"path":"/x","offset":512,"size":1,"digest":"sha256:%s"}]' % HEX)),
-    ("H11 a model's file with an escape", is_pack, put("layers", 0, "annotations", "dev.graphbundle.files", value='[{"path":"\\u001b[2J","offset":512,"size":1,"digest":"sha256:%s"}]' % HEX)),
-    ("H22 a model's file beyond its layer", is_pack, put("layers", 0, "annotations", "dev.graphbundle.files", value='[{"path":"x","offset":512,"size":999999,"digest":"sha256:%s"}]' % HEX)),
-    ("H22 a model's file before its layer", is_pack, put("layers", 0, "annotations", "dev.graphbundle.files", value='[{"path":"x","offset":-1,"size":1,"digest":"sha256:%s"}]' % HEX)),
-    ("H25 a model's files not JSON", is_pack, put("layers", 0, "annotations", "dev.graphbundle.files", value="[")),
+    ("H29 a model's file for a path", is_pack, file("../x")),
+    ("H29 a model's file absolute", is_pack, file("/x")),
+    ("H11 a model's file with an escape", is_pack, file("\x1b[2J")),
+    ("H22 a model's file beyond its layer", is_pack, file("x", 512, 999999)),
+    ("H22 a model's file before its layer", is_pack, file("x", -1, 1)),
+    ("H25 a model's files not JSON", is_pack, put(*FILES, value="[")),
     ("H25 a model's files gone", is_pack, drop("layers", 0, "annotations")),
     ("H24 other layers as an image", is_model_index, drop("manifests", 0)),
     ("H33 graph's manifest names no graph", is_graph_manifest, put("config", "mediaType", value="text/plain")),
     ("H34 a config file nobody has", is_graph, put("pins", "configs", "prompts", "files", value=[])),
     ("H33 a config gone", is_graph, drop("pins", "configs", "prompts")),
-    ("H29 a config's file for a path", is_graph, put("pins", "configs", "prompts", "files", 0, "path", value="../../x")),
-    ("H29 a config's file absolute", is_graph, put("pins", "configs", "prompts", "files", 0, "path", value="/x")),
-    ("H29 a config's file empty among others", is_graph, put("pins", "configs", "prompts", "files", 0, "path", value="")),
-    ("H29 a config's file twice", is_graph, put("pins", "configs", "prompts", "files", 0, "path", value="b.txt")),
-    ("H10 a config's file with a backslash", is_graph, put("pins", "configs", "prompts", "files", 0, "path", value="a\\b")),
-    ("H22 a config's file of another size", is_graph, put("pins", "configs", "prompts", "files", 0, "size", value=2)),
+    ("H29 a config's file for a path", is_graph, put(*CONFIG, "path", value="../../x")),
+    ("H29 a config's file absolute", is_graph, put(*CONFIG, "path", value="/x")),
+    ("H29 a config's file empty among others", is_graph, put(*CONFIG, "path", value="")),
+    ("H29 a config's file twice", is_graph, put(*CONFIG, "path", value="b.txt")),
+    ("H10 a config's file with a backslash", is_graph, put(*CONFIG, "path", value="a\\b")),
+    ("H22 a config's file of another size", is_graph, put(*CONFIG, "size", value=2)),
     ("H25 template a text", is_graph, put("pins", "configs", "prompts", "template", value="yes")),
     ("H33 a config unknown", is_graph, put("pins", "configs", "other", value={"template": False, "files": []})),
     ("H24 another schema", is_graph, put("schema", value=2)),
@@ -347,7 +371,11 @@ TABLE: list[tuple[str, Callable[[Document], bool], Change]] = [
     ("H24 graph empty", is_graph, put("graph", value={})),
     ("H30 graph with another name", is_graph, put("graph", "bundle", value="other")),
     ("H30 graph with a name for a path", is_graph, put("graph", "bundle", value="../x")),
-    ("H30 a service with a name for an option", is_graph, lambda d: d["graph"]["services"].update({"--x": {"image": "x"}})),
+    (
+        "H30 a service with a name for an option",
+        is_graph,
+        lambda d: d["graph"]["services"].update({"--x": {"image": "x"}}),
+    ),
     ("H24 graph with an unknown key", is_graph, put("graph", "privileged", value=True)),
     ("H33 a workload without an image", is_graph, drop("pins", "workloads", "web")),
     ("H33 a workload with an unknown image", is_graph, put("pins", "workloads", "web", value="nginx")),
@@ -355,21 +383,27 @@ TABLE: list[tuple[str, Callable[[Document], bool], Change]] = [
     ("H34 an image that no workload uses", is_graph, put("pins", "workloads", "db", value="web")),
     ("H50 an image pinned otherwise", is_graph, put("pins", "images", "web", "digest", value=f"sha256:{HEX}")),
     ("H50 a model pinned otherwise", is_graph, put("pins", "models", "weights", "pack", value=f"sha256:{HEX}")),
-    ("H50 a model's image pinned otherwise", is_graph, put("pins", "models", "weights", "image", value=f"sha256:{HEX}")),
+    (
+        "H50 a model's image pinned otherwise",
+        is_graph,
+        put("pins", "models", "weights", "image", value=f"sha256:{HEX}"),
+    ),
     ("H33 an image without a pin", is_graph, drop("pins", "images", "web")),
-    ("H33 a pin without an image", is_graph, put("pins", "images", "other", value={"digest": f"sha256:{HEX}", "source": "x"})),
+    ("H33 a pin without an image", is_graph, put("pins", "images", "other", value={"source": "x"})),
     ("H33 a model without a pin", is_graph, drop("pins", "models", "weights")),
     ("H74 a user that is no number", is_graph, put("pins", "users", "db", value="root")),
     ("H74 a user with more behind", is_graph, put("pins", "users", "db", value="0:0\n--privileged")),
     ("H33 a user of no workload", is_graph, put("pins", "users", "other", value="1:1")),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("which", "change"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
 def test_contents(tmp_path: Path, which: Callable[[Document], bool], change: Change) -> None:
     forgery = forged(tmp_path)
     forgery.edit(forgery.find(which), lambda document: (change(document), None)[1])
-    refused(forgery.write(tmp_path / "b"))
+    forgery.make_index_fit()
+    error = refused(forgery.write(tmp_path / "b"))
+    assert "is not what" not in error.what, "the change itself is to be refused, not that the index does not fit"
 
 
 def test_every_row_of_the_table_has_its_name() -> None:
@@ -427,7 +461,10 @@ def test_h27_many_descriptors_end_soon(tmp_path: Path) -> None:
         entry = document["manifests"][2]
         document["manifests"] = [
             *document["manifests"][:1],
-            *({**entry, "annotations": {**entry["annotations"], "dev.graphbundle.name": f"n{n:05}"}} for n in range(9000)),
+            *(
+                {**entry, "annotations": {**entry["annotations"], "dev.graphbundle.name": f"n{n:05}"}}
+                for n in range(9000)
+            ),
         ]
 
     forgery.edit(forgery.root, many)
@@ -435,8 +472,6 @@ def test_h27_many_descriptors_end_soon(tmp_path: Path) -> None:
 
 
 def test_h28_addresses_in_descriptors_are_never_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-
     monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("connected"))
     forgery = Forgery(sample.whole(), tmp_path)
     old = forgery.find(is_docker_manifest)

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from bundler.layout.strictjson import MAX_DEPTH, JsonError, canonical, parse, parse_object
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+NUMBER = st.integers(-(1 << 63), (1 << 63) - 1) | st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.floats(allow_nan=False, allow_infinity=False)
-    | TEXT,
+    st.none() | st.booleans() | NUMBER | TEXT,
     lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
 @given(JSON)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import urllib.request
 import uuid
 from collections.abc import Sequence
 
@@ -61,6 +62,12 @@ class OnEngine:
         found += [v["Name"] for v in self.engine.volumes() if v["Name"].startswith(f"{app}_")]
         found += [n["Name"] for n in self.engine.networks(app) if n["Name"] == app]
         return found + [r for i in self.engine.images(IMAGES) for r in i["RepoTags"] if r == self.image.reference]
+
+
+def get(port: int, path: str) -> str:
+    """What the program of `server.c` answers; raises for anything but 200."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        return str(answer.read().decode())
 
 
 def free_port() -> int:

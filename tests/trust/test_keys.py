@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import sample
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
 from bundler.errors import TrustError, UsageError
 from bundler.trust.keys import KeyStore, read_private, read_public
 from bundler.trust.policy import Policy
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 DER = serialization.Encoding.PEM
 SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
@@ -96,9 +97,13 @@ def test_a_name_is_no_path(store: KeyStore, name: str) -> None:
 def test_a_store_that_others_can_write_to_is_refused(store: KeyStore, tmp_path: Path, which: str) -> None:  # H55
     store.default()
     (tmp_path / which).chmod(0o777)
-    with pytest.raises(TrustError, match="others can write"):
+
+    def use() -> None:
         store.trusted()
         store.load("default")
+
+    with pytest.raises(TrustError, match="others can write"):
+        use()
 
 
 def public(key: object) -> bytes:
@@ -151,7 +156,10 @@ def test_a_passphrase_makes_a_file_as_cosign_has_it(store: KeyStore, tmp_path: P
     document = json.loads(base64.b64decode(b"".join(pem.splitlines()[1:-1])))
     assert document["kdf"]["params"] == {"N": 65536, "r": 8, "p": 1}
     assert store.load("default", b"secret").public == made.public
-    assert read_private(pem.replace(b"SIGSTORE", b"COSIGN"), "older", b"secret").public.fingerprint == made.public.fingerprint
+    assert (
+        read_private(pem.replace(b"SIGSTORE", b"COSIGN"), "older", b"secret").public.fingerprint
+        == made.public.fingerprint
+    )
     for wrong in (None, b"", b"wrong"):
         with pytest.raises(UsageError, match="passphrase"):
             store.load("default", wrong)
