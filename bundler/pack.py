@@ -177,6 +177,7 @@ class _Building:
     ) -> None:
         from bundler.graphfile.check import check
         from bundler.graphfile.source import parse
+        from bundler.graphfile.written import written
 
         self._request = request
         self._tree = tree
@@ -190,9 +191,7 @@ class _Building:
         except UnicodeDecodeError as error:
             raise UsageError(f"{graph_name}: not UTF-8 (byte {error.start})") from error
         self._graph: Graph = check(source)
-        if not isinstance(source.data, Mapping):
-            raise TypeError("a checked graph is a map")
-        self._document: Mapping[str, object] = source.data
+        self._document: Mapping[str, object] = written(self._graph)
         name = f"{self._graph.name}-{self._graph.version}.bundle.tar"
         self._output = Path(os.path.abspath(request.output or name))  # noqa: PTH100 - links are kept
         if not self._output.parent.is_dir():

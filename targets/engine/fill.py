@@ -121,6 +121,8 @@ def _file(
 def data(engine: Engine, payload: Mapping[str, Any], labels: Mapping[str, str]) -> None:
     """A data volume: made, given the content that the first of its mounters' images has at the mount path,
     and its root given to the first writer."""
+    if not payload["mounters"]:
+        engine.create_volume(payload["volume"], labels)
     seeded = False
     with ExitStack() as fillers:
         for number, mounter in enumerate(payload["mounters"]):

@@ -50,9 +50,9 @@ def plan_deploy(target: str, form: Form, release: Release, observed: Observed) -
         return plan
     draft = Draft(target, release, observed)
     loads = supplies.images(draft, pins)
-    ground = [*loads.values(), *supplies.ground(draft, wanted, loads)]
-    works = _workloads(draft, form, wanted, ground)
-    _record(draft, [*ground, *works], ready)
+    supplies.ground(draft, wanted, loads)
+    _workloads(draft, form, wanted, loads)
+    _record(draft, ready)
     cleanup(draft.steps, _kept(release, observed, wanted), observed, recording=not release.recorded)
     return Plan(tuple(draft.steps), said, ready)
 
@@ -95,10 +95,10 @@ def _settled(service: ReleaseService) -> str:
     return "healthy" if service.healthcheck is not None or service.liveness is not None else "running"
 
 
-def _workloads(draft: Draft, form: Form, wanted: tuple[Container, ...], ground: list[str]) -> list[str]:
+def _workloads(draft: Draft, form: Form, wanted: tuple[Container, ...], loads: Mapping[str, str]) -> None:
     by_name = {container.workload.name: container for container in wanted}
     in_waves = [name for wave in draft.release.waves for name in wave]
-    freed = _free_ports(draft, wanted, ground)
+    freed = _free_ports(draft, wanted)
     ids: dict[str, str] = {}
     for name in dict.fromkeys([*in_waves, *sorted(by_name)]):
         container = by_name.get(name)
@@ -112,14 +112,14 @@ def _workloads(draft: Draft, form: Form, wanted: tuple[Container, ...], ground: 
         action, cause = decided
         payload = {"do": "workload", **form.payload(draft.release, wanted, container, draft.observed)}
         needed = [ids[need.node] for need in container.workload.needs if need.node in ids]
-        after = [*ground, *freed.values(), *needed]
+        after = [*supplies.of(draft, container, loads), *freed.values(), *needed]
         waits = _waits(draft.release, container)
         ids[name] = draft.add(resource, action, cause, payload, after=after, waits=waits)
-    return list(ids.values())
 
 
-def _free_ports(draft: Draft, wanted: tuple[Container, ...], ground: list[str]) -> dict[str, str]:
+def _free_ports(draft: Draft, wanted: tuple[Container, ...]) -> dict[str, str]:
     """Removes services whose host port goes to another one; the ids of those steps by resource."""
+    ground = [step.id for step in draft.steps]
     heirs = {
         door.host_port: container.workload
         for container in wanted
@@ -201,8 +201,8 @@ def _revision(observed: Observed) -> int:
     return observed.records[-1].revision + 1 if observed.records else 1
 
 
-def _record(draft: Draft, after: list[str], ready: tuple[Ready, ...]) -> None:
-    """The next revision, once everything is ready."""
+def _record(draft: Draft, ready: tuple[Ready, ...]) -> None:
+    """The next revision, once everything is done and ready."""
     release, observed = draft.release, draft.observed
     if release.recorded:
         return
@@ -215,4 +215,5 @@ def _record(draft: Draft, after: list[str], ready: tuple[Ready, ...]) -> None:
         ownership.ROOT: str(release.root),
     }
     payload = {"do": "mark", "volume": ownership.record_volume(release.app, revision), "labels": labels}
+    after = [step.id for step in draft.steps]
     draft.add(resource, Action.STORE, "this release", payload, after=after, waits=ready)

@@ -14,7 +14,6 @@ from targets import ownership
 from targets.engine import delivery
 from targets.engine.observe import INCOMPLETE
 from targets.engine.workloads import IMAGE_MOUNT, Container
-from targets.helper import MOUNT_PATH
 
 
 @dataclass(slots=True)
@@ -124,45 +123,56 @@ def claim(release: Release, observed: Observed) -> tuple[list[str], str]:
 # network, volumes, secrets, files
 
 
-def ground(draft: Draft, wanted: tuple[Container, ...], loads: Mapping[str, str]) -> list[str]:
+def ground(draft: Draft, wanted: tuple[Container, ...], loads: Mapping[str, str]) -> None:
     release, observed = draft.release, draft.observed
-    ids = []
     network = observed.thing("network")
     if network is None or network.foreign:
         labels = draft.labels("network", "1")
         payload: dict[str, object] = {"do": "network", "network": ownership.network(release.app), "labels": labels}
-        ids.append(draft.add("network", Action.CREATE, "not there", payload))
+        draft.add("network", Action.CREATE, "not there", payload)
     for volume in release.volumes:
-        ids += _data_volume(draft, volume.name, wanted, loads)
+        _data_volume(draft, volume.name, wanted, loads)
     if IMAGE_MOUNT not in observed.host.features:
         for model in _models(release):
-            ids += _model_volume(draft, model)
-    ids += _secrets(draft)
+            _model_volume(draft, model)
+    _secrets(draft)
     for container in wanted:
-        ids += _files(draft, container, loads)
-    if any(mount.path == MOUNT_PATH.rpartition("/")[0] for c in wanted for mount in c.volumes):
-        name = ownership.helper_volume(release.app)
-        if not draft.there("helper", name):
-            payload = {
-                "do": "helper",
-                "volume": name,
-                "architecture": observed.host.platform.architecture,
-                "labels": draft.labels("helper", "1"),
-            }
-            ids.append(draft.add("helper", Action.CREATE, "not there", payload))
-    return ids
+        _files(draft, container, loads)
+    helper = ownership.helper_volume(release.app)
+    used = any(mount.volume == helper for container in wanted for mount in container.volumes)
+    if used and not draft.there("helper", helper):
+        payload = {
+            "do": "helper",
+            "volume": helper,
+            "architecture": observed.host.platform.architecture,
+            "labels": draft.labels("helper", "1"),
+        }
+        draft.add("helper", Action.CREATE, _cause(draft, helper), payload)
+
+
+def of(draft: Draft, container: Container, loads: Mapping[str, str]) -> list[str]:
+    """The steps that this container needs done: its image and weights, its volumes, the network, and the secrets,
+    which must be kept before anything uses one."""
+    models = [draft.release.model(mount.name).reference for mount in container.workload.models]
+    volumes = {mount.volume for mount in container.volumes}
+    return [
+        *(loads[reference] for reference in (container.reference, *models) if reference in loads),
+        "create network",
+        *(step.id for step in draft.steps if step.payload.get("volume") in volumes),
+        "store secrets",
+    ]
 
 
 def _cause(draft: Draft, volume: str) -> str:
     return "not there" if draft.observed.thing(INCOMPLETE + volume) is None else "not complete"
 
 
-def _data_volume(draft: Draft, name: str, wanted: tuple[Container, ...], loads: Mapping[str, str]) -> list[str]:
+def _data_volume(draft: Draft, name: str, wanted: tuple[Container, ...], loads: Mapping[str, str]) -> None:
     """Made for whoever mounts it: content of the first mounter's image, owner the first writer."""
     volume = ownership.volume(draft.release.app, name)
     resource = f"volume/{name}"
     if draft.there(resource, volume):
-        return []
+        return
     mounts: list[tuple[Container, Mount]] = sorted(
         ((c, m) for c in wanted for m in c.workload.volumes if m.name == name), key=lambda pair: pair[0].workload.name
     )
@@ -173,14 +183,14 @@ def _data_volume(draft: Draft, name: str, wanted: tuple[Container, ...], loads: 
     labels = draft.labels(resource, "1")
     payload = {"do": "volume", "volume": volume, "mounters": mounters, "labels": labels}
     after = [loads[c.reference] for c, _ in mounts if c.reference in loads]
-    return [draft.add(resource, Action.CREATE, _cause(draft, volume), payload, after=after)]
+    draft.add(resource, Action.CREATE, _cause(draft, volume), payload, after=after)
 
 
-def _model_volume(draft: Draft, model: BundleModel) -> list[str]:
+def _model_volume(draft: Draft, model: BundleModel) -> None:
     volume = ownership.model_volume(draft.release.app, model.name, model.image.digest.hex)
     resource = f"model/{model.name}"
     if draft.there(resource, volume):
-        return []
+        return
     payload = {
         "do": "model",
         "volume": volume,
@@ -188,25 +198,25 @@ def _model_volume(draft: Draft, model: BundleModel) -> list[str]:
         "labels": draft.labels(resource, str(model.image.digest)),
     }
     size = sum(layer.size_bytes for layer in model.layers)
-    return [draft.add(resource, Action.LOAD, _cause(draft, volume), payload, moves_bytes=size)]
+    draft.add(resource, Action.LOAD, _cause(draft, volume), payload, moves_bytes=size)
 
 
-def _secrets(draft: Draft) -> list[str]:
+def _secrets(draft: Draft) -> None:
     volume = ownership.secrets_volume(draft.release.app)
     there = draft.there("secrets", volume)
     new = [secret.name for secret in draft.release.secrets if not (there and secret.stored)]
     if not new:
-        return []
+        return
     payload = {"do": "secrets", "volume": volume, "names": new, "labels": draft.labels("secrets", "1")}
     cause = f"new or changed: {', '.join(new)}" if there else _cause(draft, volume)
-    return [draft.add("secrets", Action.STORE, cause, payload)]
+    draft.add("secrets", Action.STORE, cause, payload)
 
 
-def _files(draft: Draft, container: Container, loads: Mapping[str, str]) -> list[str]:
+def _files(draft: Draft, container: Container, loads: Mapping[str, str]) -> None:
     volume, name = container.files_volume, container.workload.name
     resource = f"files/{name}"
     if volume is None or draft.there(resource, volume):
-        return []
+        return
     payload = {
         "do": "files",
         "volume": volume,
@@ -218,4 +228,4 @@ def _files(draft: Draft, container: Container, loads: Mapping[str, str]) -> list
     had = any(thing.resource == resource and not thing.foreign for thing in draft.observed.things)
     cause = "content changed" if had and draft.observed.thing(INCOMPLETE + volume) is None else _cause(draft, volume)
     after = [loads[container.reference]] if container.reference in loads else []
-    return [draft.add(resource, Action.CREATE, cause, payload, after=[*after, "store secrets"])]
+    draft.add(resource, Action.CREATE, cause, payload, after=[*after, "store secrets"])

@@ -268,7 +268,7 @@ def _parts(
         ],
     }
     for placed in files:
-        parts[f"file {placed.path}"] = [placed.mode, placed.content, workload.user]
+        parts[f"file {placed.path}"] = [placed.mode, placed.content]
     for name in in_text | _secrets_in_files(workload):
         parts[f"secret {name}"] = revisions[name]
     if isinstance(workload, ReleaseService):

@@ -311,7 +311,7 @@ def test_workers_know_their_rank(subject: OnEngine, deployment: Deployment) -> N
 
 def test_a_service_that_ends_is_started_again_by_the_engine(subject: OnEngine, deployment: Deployment) -> None:
     deployment.go(only(subject))
-    with pytest.raises(OSError, match="closed connection|reset"):
+    with pytest.raises(OSError, match=r"closed connection|reset"):
         get(subject.port, "/exit/4")
     deployment.wait([Ready("service/web", "healthy")])
     assert deployment.observe().of("service/web")[0].restarts == 1

@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -331,6 +333,69 @@ def test_flipped_bits_are_refused(tmp_path: Path) -> None:  # H16, R6
     bits = path.stat().st_size * 8
     assert flips(path, random.Random(1).sample(range(bits), 2000)) == []
     check(path)
+
+
+def mutant(data: bytes, chance: random.Random) -> bytes:
+    """`data` with one change of structure: a piece deleted, inserted, doubled, moved, swapped or blanked."""
+    unit = chance.choice([1, 512])
+    first, second = sorted(chance.randrange(len(data) // unit + 1) * unit for _ in range(2))
+    piece = data[first:second]
+    place = chance.randrange(len(data) // unit + 1) * unit
+    match chance.randrange(6):
+        case 0:
+            return data[:first] + data[second:]
+        case 1:
+            return data[:place] + chance.randbytes(unit * chance.randint(1, 4)) + data[place:]
+        case 2:
+            return data[:place] + piece + data[place:]
+        case 3:
+            rest = data[:first] + data[second:]
+            return rest[:place] + piece + rest[place:]
+        case 4:
+            return data[:first] + piece[::-1] + data[second:]
+        case _:
+            return data[:first] + bytes(len(piece)) + data[second:]
+
+
+def test_mutants_are_refused(tmp_path: Path) -> None:  # R6
+    chance = random.Random(2)
+    genuine = sample.smallest().write(tmp_path / "b", KEY).read_bytes()
+    for _ in range(1000):
+        changed = mutant(genuine, chance)
+        if changed != genuine:
+            (tmp_path / "m").write_bytes(changed)
+            refused(tmp_path / "m", str(tmp_path))
+
+
+def test_two_signed_bundles_do_not_mix(tmp_path: Path) -> None:  # R6, H50
+    chance = random.Random(3)
+    paths = [sample.smallest(version).write(tmp_path / version, KEY) for version in ("1.0.0", "2.0.0")]
+    first, second = (path.read_bytes() for path in paths)
+    for _ in range(300):
+        place = chance.randrange(1, min(len(first), len(second)) // 512) * 512
+        spliced = first[:place] + second[place:]
+        if spliced not in (first, second):
+            (tmp_path / "m").write_bytes(spliced)
+            refused(tmp_path / "m", str(tmp_path))
+
+
+def test_checks_hold_without_assertions(tmp_path: Path) -> None:
+    """`python -O` strips assertions; what is refused must not depend on them."""
+    path = sample.smallest().write(tmp_path / "b", OTHER)
+    (tmp_path / "key.pub").write_bytes(KEY.public.pem)
+    program = (
+        "import sys, pathlib\n"
+        "from bundler.errors import TrustError\n"
+        "from bundler.layout.archive import ArchiveReader\n"
+        "from bundler.trust.keys import read_public\n"
+        "from bundler.trust.policy import Policy\n"
+        "from bundler.trust.verify import verify\n"
+        "key = read_public(pathlib.Path(sys.argv[2]).read_bytes(), 'k')\n"
+        "try:\n    verify(ArchiveReader(pathlib.Path(sys.argv[1])), Policy((key,)))\n"
+        "except TrustError:\n    sys.exit(5)\n"
+    )
+    argv = [sys.executable, "-O", "-c", program, str(path), str(tmp_path / "key.pub")]
+    assert subprocess.run(argv, check=False).returncode == 5
 
 
 EXHAUSTIVE = pytest.mark.skipif(
