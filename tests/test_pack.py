@@ -461,7 +461,7 @@ def test_without_an_engine_names_are_the_registrys_and_builds_refused(
 ) -> None:
     watching = Watching()
     pack.build(request_, watching)
-    assert f"{registry.image}: from the registry {registry.image.split('/')[0]}" in watching.lines
+    assert f"{registry.image}: from the registry {registry.image.split('/')[0]}, as no engine answers" in watching.lines
     replace_in(
         graph / "bundle.yaml",
         f"image: {registry.image}\n    command: [/x]\n    expose",

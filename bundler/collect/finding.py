@@ -197,7 +197,8 @@ class Finder:
         from bundler.collect.registry import Repository
 
         reference = Reference.parse(source.image or "")
-        self._progress.line(f"{source.image}: from the registry {reference.host}")
+        there = "" if self._outside.engine() is not None else ", as no engine answers"
+        self._progress.line(f"{source.image}: from the registry {reference.host}{there}")
         repository = Repository(self._outside.http(), reference)
         found = repository.find()
         image = upstream(source, found.descriptor, found.data, repository, self._found.platforms)

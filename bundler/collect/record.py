@@ -18,7 +18,6 @@ from typing import Any
 from bundler import __version__
 from bundler.collect.paths import SourceFile
 
-FORMAT = 1
 MAX_RECORD_BYTES = 64 << 20
 
 
@@ -92,7 +91,7 @@ def load(path: Path) -> Record:
         if path.stat().st_size > MAX_RECORD_BYTES:
             return Record()
         data = json.loads(path.read_bytes())
-        if (data.pop("format"), data.pop("tool")) != (FORMAT, __version__):
+        if data.pop("tool") != _tool():
             return Record()
         data["items"] = [Item(**item) for item in data["items"]]
         data["models"] = {name: ModelRecord(**model) for name, model in data["models"].items()}
@@ -104,7 +103,7 @@ def load(path: Path) -> Record:
 
 def save(path: Path, record: Record) -> None:
     """Atomic; a cache that cannot be written is no error."""
-    data = {"format": FORMAT, "tool": __version__, **asdict(record)}
+    data = {"tool": _tool(), **asdict(record)}
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -113,3 +112,14 @@ def save(path: Path, record: Record) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _tool() -> list[Any]:
+    """Another version, or another state of the program's files, may make other bytes."""
+    top = Path(__file__).parent.parent
+    facts = [
+        (str(path.relative_to(top)), found.st_size, found.st_mtime_ns)
+        for path in sorted(top.rglob("*.py"))
+        if (found := path.stat())
+    ]
+    return [__version__, hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()]

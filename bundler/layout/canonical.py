@@ -28,9 +28,12 @@ from bundler.model.oci import EMPTY, IMAGE_CONFIG, INDEX, MANIFEST, Descriptor, 
 
 SIGSTORE_BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
+BUNDLE_CONTENT = "dev.sigstore.bundle.content"
+BUNDLE_PREDICATE = "dev.sigstore.bundle.predicateType"
 MAX_REFERRERS = 16
 
 OCI_LAYOUT_BYTES = strictjson.canonical({"imageLayoutVersion": "1.0.0"})
+_BUNDLE_ANNOTATIONS = (BUNDLE_CONTENT, BUNDLE_PREDICATE)
 _AMD64 = ("linux", "amd64")
 
 
@@ -99,7 +102,9 @@ def read_referrer(data: bytes, root: Descriptor) -> tuple[Manifest, dict[str, ob
     """A referrer's manifest and its entry in index.json."""
     where = f"referrer {Digest.of(data)}"
     manifest = parse_manifest(data, MANIFEST, where)
-    described = Descriptor(MANIFEST, Digest.of(data), len(data), manifest.annotations, None, manifest.artifact_type)
+    # No other annotation of a manifest that nobody signed: a name among them would be taken for an image's.
+    shown = {key: manifest.annotations[key] for key in _BUNDLE_ANNOTATIONS if key in manifest.annotations}
+    described = Descriptor(MANIFEST, Digest.of(data), len(data), shown, None, manifest.artifact_type)
     for blob in (manifest.config, *manifest.layers):
         if blob.size_bytes > METADATA_LIMIT_BYTES:
             raise DocumentError(f"{where}: {blob.digest} has {blob.size_bytes} bytes")

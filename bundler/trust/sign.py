@@ -14,7 +14,7 @@ from pathlib import Path
 from bundler.edges.files import open_regular
 from bundler.errors import SourceError
 from bundler.layout import strictjson
-from bundler.layout.canonical import SIGSTORE_BUNDLE, Referrer
+from bundler.layout.canonical import BUNDLE_CONTENT, BUNDLE_PREDICATE, SIGSTORE_BUNDLE, Referrer
 from bundler.layout.documents import describe
 from bundler.layout.hashing import read_ahead
 from bundler.model.oci import EMPTY, IMAGE_CONFIG, INDEX, MANIFEST, Descriptor, Digest
@@ -96,8 +96,8 @@ def _sigstore(root: Descriptor, key: PrivateKey) -> Referrer:
         "layers": [describe(SIGSTORE_BUNDLE, bundle)],
         "subject": {"mediaType": INDEX, "digest": root.digest.text, "size": root.size_bytes},
         "annotations": {
-            signature.BUNDLE_CONTENT: "dsse-envelope",
-            signature.BUNDLE_PREDICATE: signature.PREDICATE,
+            BUNDLE_CONTENT: "dsse-envelope",
+            BUNDLE_PREDICATE: signature.PREDICATE,
         },
     }
     return Referrer(strictjson.canonical(manifest), {Digest.of(bundle): bundle, Digest.of(empty): empty})

@@ -17,14 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bundler.layout import names, strictjson
-from bundler.layout.canonical import SIGSTORE_BUNDLE, SIMPLE_SIGNING
+from bundler.layout.canonical import BUNDLE_CONTENT, BUNDLE_PREDICATE, SIGSTORE_BUNDLE, SIMPLE_SIGNING
 from bundler.layout.documents import DocumentError, Manifest, as_list, as_object, describe, parse_object, text
 from bundler.model.oci import Descriptor, Digest
 
 PREDICATE = "https://sigstore.dev/cosign/sign/v1"
 SIGNATURE = "dev.cosignproject.cosign/signature"
-BUNDLE_CONTENT = "dev.sigstore.bundle.content"
-BUNDLE_PREDICATE = "dev.sigstore.bundle.predicateType"
 _IN_TOTO = "application/vnd.in-toto+json"
 _STATEMENT = "https://in-toto.io/Statement/v1"
 _SIMPLE_TYPE = "cosign container image signature"

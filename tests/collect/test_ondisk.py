@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import uuid
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -140,3 +142,17 @@ def test_a_blob_that_is_a_link_out_of_the_layout_is_refused(tree: SourceTree, tm
 def test_what_lies_elsewhere_is_refused(tree: SourceTree, image: str) -> None:
     with pytest.raises(SourceError):
         find(tree, image)
+
+
+@pytest.mark.engine
+def test_what_a_real_docker_save_wrote_is_read_in_place(tree: SourceTree) -> None:
+    name = f"collect-dev/saved-{uuid.uuid4().hex[:8]}"
+    made = subprocess.run(["docker", "import", "-", name], input=LAYERS[1], capture_output=True)
+    if made.returncode:
+        pytest.fail(f"no engine to import an image into (scripts/engine up): {made.stderr.decode()}")
+    try:
+        subprocess.run(["docker", "save", "-o", str(tree.root / "saved.tar"), name], check=True)
+    finally:
+        subprocess.run(["docker", "rmi", name], capture_output=True)
+    _, layers = find(tree, f"docker-archive:./saved.tar:{name}:latest")
+    assert list(layers.values()) == [LAYERS[1]]

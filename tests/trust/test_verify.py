@@ -247,6 +247,21 @@ def test_a_wrong_signature_is_refused_whatever_is_allowed(
     assert "is not what" not in error.what, "the change itself is to be refused, not that the index does not fit"
 
 
+def test_h32_an_unsigned_manifest_names_no_image(tmp_path: Path) -> None:
+    """What stands in a referrer's own annotations does not reach index.json, where importers look for names."""
+    for which in (is_sigstore_manifest, is_simple):
+        forgery = Forgery(sample.smallest(), tmp_path, KEY)
+
+        def change(document: Document) -> None:
+            document.setdefault("annotations", {})[names.CONTAINERD_NAME] = "docker.io/library/nginx:latest"
+
+        forgery.edit(forgery.find(which), change)
+        forgery.make_index_fit()
+        with ArchiveReader(forgery.write(tmp_path / "b")) as reader:
+            verify(reader, TRUSTING)
+            assert b"nginx" not in reader.read_member("index.json")
+
+
 def test_h42_a_changed_root_under_the_old_signature(tmp_path: Path) -> None:
     """Everything is made to fit, unsigned parts too; only the signed bytes still name the old ROOT."""
     forgery = Forgery(sample.smallest(), tmp_path, KEY)
