@@ -89,12 +89,17 @@ def build(request: BuildRequest, progress: Progress) -> BuildResult:
         outside = Outside(stack)
         if record.asked == asked and _unchanged(record, tree, outside):
             return _result(record, unchanged=True)
-        building = _Building(request, graph_file.name, text, tree, outside, record, stack, progress)
+        building = _Building(request, _as_named(request.source), text, tree, outside, record, stack, progress)
         new = building.run()
         new.asked = asked
     if place is not None:
         records.save(place, new)
     return _result(new, unchanged=False)
+
+
+def _as_named(source: Path) -> str:
+    """The graph file as the user calls it, for messages."""
+    return str(source / GRAPH_FILE if source.is_dir() else source)
 
 
 def _graph_file(source: Path) -> tuple[Path, bytes]:

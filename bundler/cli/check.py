@@ -47,7 +47,7 @@ def command(directory: Path, *, as_json: bool) -> int:
         )
         return 0
     output.answer(
-        f"{graph.name} {graph.version} is valid: " + ", ".join(f"{n} {word}" for word, n in counts.items() if n)
+        f"{graph.name} {graph.version} is valid: " + ", ".join(output.count(n, word) for word, n in counts.items() if n)
     )
     output.answer("starts in this order: " + " → ".join(", ".join(wave) for wave in graph.waves))
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from bundler.errors import UsageError
@@ -24,7 +23,7 @@ def load_graph(directory: Path) -> Graph:
     from bundler.graphfile import check, source
 
     path = graph_file(directory)
-    return check.check(source.parse(read_text(path), os.path.relpath(path)))
+    return check.check(source.parse(read_text(path), str(path)))
 
 
 def read_text(path: Path) -> str:

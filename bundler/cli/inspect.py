@@ -69,7 +69,7 @@ def _lines(bundle: Bundle, signers: tuple[Signer, ...], size_bytes: int) -> list
                     (
                         model.name,
                         output.size(sum(file.size_bytes for file in model.files)),
-                        f"{len(model.files)} files",
+                        output.count(len(model.files), "files"),
                         model.license or "no license stated",
                     )
                     for model in bundle.models
@@ -84,7 +84,7 @@ def _lines(bundle: Bundle, signers: tuple[Signer, ...], size_bytes: int) -> list
                     (
                         config.name,
                         output.size(sum(file.blob.size_bytes for file in config.files)),
-                        f"{len(config.files)} files",
+                        output.count(len(config.files), "files"),
                         "template" if config.template else "",
                     )
                     for config in bundle.configs

@@ -93,6 +93,11 @@ def size(count_bytes: float) -> str:
     raise AssertionError("unreachable")
 
 
+def count(number: int, plural: str) -> str:
+    """`3 services`, `1 service`."""
+    return f"{number} {plural.removesuffix('s') if number == 1 else plural}"
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that looks most like a mistyped one."""
     return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)

@@ -55,7 +55,9 @@ def command(
         place = open_target(target or site.target)
         name = app_name(app, graph.name)
         nowhere = Observed(name, Host(Platform.parse(platform), "none", ""))
-        inputs = releasing.Inputs(name, checked, reader, site, nowhere, read_secrets(site), {}, revision=lambda: "0" * 16)
+        inputs = releasing.Inputs(
+            name, checked, reader, site, nowhere, read_secrets(site), {}, revision=lambda: "0" * 16
+        )
         files = place.render(releasing.release(inputs).release)
     if directory is None:
         for number, (path, text) in enumerate(files.items()):

@@ -102,7 +102,7 @@ def app_json(observed: Observed, target: str) -> dict[str, object]:
 
 def plan_lines(plan: Plan, app: str, target: str) -> list[str]:
     """The plan for people; the same plan always gives the same text."""
-    lines = [f"{app} on {target}: " + ("no changes" if not plan.steps else f"{len(plan.steps)} steps")]
+    lines = [f"{app} on {target}: " + ("no changes" if not plan.steps else output.count(len(plan.steps), "steps"))]
     rows = []
     for step in plan.steps:
         moved = output.size(step.moves_bytes) if step.moves_bytes else ""

@@ -182,6 +182,11 @@ def test_a_digest_in_the_reference_is_what_counts(registry: str) -> None:
 Handle = Callable[[BaseHTTPRequestHandler], None]
 
 
+class Quiet(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is part of the tests."""
+
+
 @pytest.fixture
 def server() -> Iterator[Callable[[Handle], str]]:
     """Starts servers that answer GET with a function; gives HOST:PORT."""
@@ -197,7 +202,7 @@ def server() -> Iterator[Callable[[Handle], str]]:
             def log_message(self, format: str, *args: object) -> None:
                 return
 
-        httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        httpd = Quiet(("127.0.0.1", 0), Handler)
         Thread(target=httpd.serve_forever, daemon=True).start()
         running.append(httpd)
         return f"127.0.0.1:{httpd.server_address[1]}"
