@@ -31,7 +31,10 @@ _REPOSITORY = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _NAME = rf"(?:{_DOMAIN}/)?{_REPOSITORY}(?:/{_REPOSITORY})*"
 _TAG = r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _DIGEST = r"@sha256:[0-9a-f]{64}"
-IMAGE = rf"{_NAME}(?:{_TAG})?(?:{_DIGEST})?"
+REFERENCE = rf"{_NAME}(?:{_TAG})?(?:{_DIGEST})?"
+# On disk: the "./" tells `oci:./dir` from the image named "oci" with a tag.
+_ON_DISK = rf"(?:oci|oci-archive|docker-archive):\./{RELATIVE_PATH}(?::[A-Za-z0-9][A-Za-z0-9._:/-]{{0,254}})?"
+IMAGE = rf"(?:{_ON_DISK}|{REFERENCE})"
 MODEL = rf"\.|\./{RELATIVE_PATH}|{_NAME}(?:{_TAG}(?:{_DIGEST})?|{_DIGEST})"
 
 SIZE = r"[1-9][0-9]{0,8}(?:KiB|MiB|GiB)"
@@ -198,7 +201,7 @@ def image_hint(found: object) -> str | None:
         return "an image is fixed when the bundle is packed; it takes no placeholder"
     if text.startswith(("http://", "https://")):
         return f"write {text.split('//', 1)[1]}"
-    if text != text.lower() and re.fullmatch(IMAGE, text.lower()):
+    if text != text.lower() and re.fullmatch(REFERENCE, text.lower()):
         return "repository names are lower case"
     return None
 
