@@ -31,7 +31,8 @@ _WORKLOAD_KEYS = (
             max_length=255,
             hint=forms.image_hint,
         ),
-        "The image, pinned by digest when packed: a reference, or one on disk as oci:./DIR, oci-archive:./FILE or docker-archive:./FILE.",
+        "The image, pinned by digest when packed: a reference, or one on disk as oci:./DIR, oci-archive:./FILE or "
+        "docker-archive:./FILE.",
     ),
     Key(
         "build",

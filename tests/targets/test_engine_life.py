@@ -18,11 +18,11 @@ from bundler.model.observed import LogLine, State
 from bundler.model.plan import Action, Ready
 from bundler.model.release import FileMount, Need, Release, ReleaseDoor, SecretPart
 from targets.compose.target import ComposeTarget
-from targets.conformance import SECRET, Deployment, job, sample, service, settled, with_service
 from targets.docker.target import DockerTarget
 from targets.engine import tar
 from targets.engine.api import Engine
 from targets.engine.target import EngineTarget
+from targets.sample import SECRET, Deployment, job, sample, service, settled, with_service
 
 pytestmark = pytest.mark.engine
 

@@ -23,11 +23,11 @@ from bundler.model.release import Release, ReleaseSecret, SecretPart
 from targets import ownership
 from targets.compose import document
 from targets.compose.target import ComposeTarget
-from targets.conformance import job, sample, service, settled, with_service
 from targets.docker.target import DockerTarget
 from targets.engine import delivery, logs, tar, texts, workloads
 from targets.engine.planning import changes
 from targets.engine.target import EngineTarget
+from targets.sample import job, sample, service, settled, with_service
 
 GOLDEN = Path(__file__).with_name("golden")
 FEATURES = frozenset({workloads.IMAGE_MOUNT, workloads.SUBPATH, workloads.START_INTERVAL})
