@@ -106,7 +106,7 @@ class Engine:
     @property
     def local(self) -> bool:
         """Whether the engine runs on this machine, as far as its address tells."""
-        return str(self._client.base_url).startswith("http+docker://")
+        return self._client.base_url in ("http+docker://localhost", "http+docker://localnpipe")  # not http+docker://ssh
 
     # images
 

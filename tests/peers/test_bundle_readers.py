@@ -32,7 +32,7 @@ OFFLINE = ("--insecure-ignore-tlog=true",)
 def tool(name: str) -> str:
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f'{name} is missing: PATH="$(scripts/peers up):$PATH"')
+        pytest.fail(f'{name} is missing: PATH="$(scripts/peers up):$PATH"')
     return found
 
 
@@ -161,7 +161,7 @@ def docker_answers() -> bool:
 @pytest.mark.engine
 def test_docker_loads_images_and_weights_under_our_names(place: Path) -> None:
     if not docker_answers():
-        pytest.skip("no Docker engine answers: scripts/engine up")
+        pytest.fail("no Docker engine answers: scripts/engine up")
     wanted = {entry["RepoTags"][0] for entry in docker_index(place)}
     try:
         told = run(tool("docker"), "load", "--input", "b.tar", cwd=place)
@@ -191,7 +191,7 @@ def containerd(tmp_path: Path) -> Iterator[Path]:
                 break
             time.sleep(0.1)
         else:
-            pytest.skip(f"containerd does not start here: {(tmp_path / 'log').read_text()[-500:]}")
+            pytest.fail(f"containerd does not start here: {(tmp_path / 'log').read_text()[-500:]}")
         yield socket
     finally:
         process.terminate()
