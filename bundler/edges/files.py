@@ -12,6 +12,7 @@ import fcntl
 import os
 import secrets
 import stat
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +20,7 @@ from typing import Self
 from bundler.errors import BundleError, SourceError, StoppedError, UsageError
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_FLUSH_BYTES = 32 << 20
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -100,6 +102,8 @@ class AtomicFile:
         self.path = Path(os.path.realpath(path))
         self._private = private
         self._temporary: Path | None = None
+        self._flusher: _Flusher | None = None
+        self._unflushed_bytes = 0
         self.fd = -1
 
     def __enter__(self) -> Self:
@@ -132,6 +136,11 @@ class AtomicFile:
                 rest = rest[os.write(self.fd, rest) :]
         except OSError as error:
             raise failure(error, self.path, "writing") from error
+        self._unflushed_bytes += len(data)
+        if self._unflushed_bytes >= _FLUSH_BYTES:
+            self._unflushed_bytes = 0
+            self._flusher = self._flusher or _Flusher(self.fd)
+            self._flusher.flush()
 
     def write_at(self, data: bytes, offset_bytes: int) -> None:
         rest = memoryview(data)
@@ -147,6 +156,8 @@ class AtomicFile:
         if self._temporary is None:
             raise ValueError("nothing to put in place")
         try:
+            if self._flusher is not None:
+                self._flusher.finish()
             if not self._private:
                 os.fchmod(self.fd, 0o666 & ~_umask())
             os.fsync(self.fd)
@@ -165,12 +176,53 @@ class AtomicFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._flusher is not None:
+            self._flusher.close()
+            self._flusher = None
         if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
             self._temporary = None
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+class _Flusher:
+    """Has the disk write while the next bytes are made, so that the `fsync` at the end has little left to do.
+
+    Linux tells a failed write to one `fsync` only, so an error met here is raised by `finish`.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._wanted = threading.Event()
+        self._closing = False
+        self._error: OSError | None = None
+        self._thread = threading.Thread(target=self._run, name="flush", daemon=True)
+        self._thread.start()
+
+    def flush(self) -> None:
+        self._wanted.set()
+
+    def finish(self) -> None:
+        """End the thread and raise the OSError it met."""
+        self.close()
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        self._closing = True
+        self._wanted.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while self._wanted.wait() and not self._closing:
+            self._wanted.clear()
+            try:
+                os.fdatasync(self._fd)
+            except OSError as error:
+                self._error = error
+                return
 
 
 def _prefix(path: Path) -> str:
