@@ -82,12 +82,16 @@ def duration_s(text: str | None) -> float | None:
     """Seconds of `90s`, `15m`, `1h30m`, or a plain number of seconds."""
     if text is None:
         return None
+    import re
+
     from bundler.graphfile import forms
 
-    try:
-        seconds = float(text) if text.replace(".", "", 1).isdigit() else forms.duration_s(text)
-    except ValueError as error:
-        raise UsageError(f"--timeout {text}: not a duration", hint="90s, 15m, 1h30m") from error
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        seconds = float(text)
+    elif text and re.fullmatch(forms.DURATION, text):
+        seconds = forms.duration_s(text)
+    else:
+        raise UsageError(f"--timeout {text}: not a duration", hint="90s, 15m, 1h30m")
     if seconds <= 0:
         raise UsageError(f"--timeout {text}: must be more than nothing")
     return seconds

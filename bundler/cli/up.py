@@ -21,7 +21,6 @@ from bundler.cli.options import (
     timeout_option,
     yes_option,
 )
-from bundler.trust.policy import Policy
 
 
 @click.command("up", short_help="Build a graph and deploy it in one go.")
@@ -44,6 +43,8 @@ def command(
     as_json: bool,
 ) -> int:
     """Build the graph in DIRECTORY into the cache and deploy it to TARGET (docker unless given)."""
+    from bundler.trust.policy import Policy
+
     limit_s = duration_s(timeout)
     key = signing_key(None)
     place = hashlib.sha256(str(graph_file(directory).resolve()).encode()).hexdigest()[:16]
