@@ -140,11 +140,11 @@ def _unchanged(record: Record, tree: SourceTree, outside: Outside) -> bool:
         or not all(record.output)
     ):
         return False
-    items = {(item.kind, item.text): item for item in record.items}
+    items = {(item.kind, item.text, item.stamp): item for item in record.items}
     try:
         return all(
             changes.unchanged(item, tree, outside)
-            for item in sorted(items.values(), key=lambda item: item.kind in ("engine", "registry"))
+            for item in sorted(items.values(), key=lambda item: item.kind in ("engine", "platform", "registry"))
         )
     except SourceError:
         return False  # the build itself says it better
@@ -207,11 +207,12 @@ class _Building:
         from bundler.collect.finding import Finder
 
         graph = self._graph
+        # What a source is now is noted before it is read: the next build sees what changed in between.
+        items = [changes.of_config(self._tree, config) for config in graph.configs]
+        items += [changes.of_model(self._tree, model) for model in graph.models]
         packed_configs = [configs.pack(self._tree, config) for config in graph.configs]
         self._check_templates(packed_configs)
-        items = [changes.of_config(self._tree, config) for config in graph.configs]
         plans = [weights.plan(self._tree, model) for model in graph.models]
-        items += [changes.of_model(self._tree, model) for model in graph.models]
         finder = Finder(
             self._tree, self._request.platforms, self._old.builds, self._outside, self._stack, self._progress
         )
@@ -301,7 +302,7 @@ class _Building:
             for stale in self._signature_files():
                 stale.unlink(missing_ok=True)
             writer.finish(assembly, referrers)
-        files = [self._output, *self._sign_detached()]
+            files = [self._output, *self._sign_detached(writer)]
         self._new.users, self._new.configs = packed.known_users, packed.configs
         self._new.output = [records.file_stamp(path) for path in files]
         parts = [BuiltPart("image", i.name, sum(layer.size_bytes for layer in i.layers)) for i in packed.images]
@@ -339,14 +340,14 @@ class _Building:
             self._output.with_name(self._output.name + ".sigstore.json"),
         )
 
-    def _sign_detached(self) -> tuple[Path, ...]:
+    def _sign_detached(self, writer: ArchiveWriter) -> tuple[Path, ...]:
         if not self._request.detached or self._request.key is None:
             return ()
         from bundler.edges.files import write_atomic
         from bundler.trust.sign import sign_file
 
         self._progress.phase("signing the file")
-        made = sign_file(self._output, self._request.key)
+        made = sign_file(writer.written(), self._request.key)
         signature, bundle = self._signature_files()
         write_atomic(signature, made.signature)
         write_atomic(bundle, made.bundle)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 import tarfile
 import textwrap
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,8 +26,12 @@ from typing import Any
 import pytest
 
 from bundler import pack
+from bundler.collect.finding import Finder
+from bundler.collect.outside import Outside
+from bundler.collect.paths import SourceTree
+from bundler.edges import images
 from bundler.errors import GraphError, SourceError, StoppedError, UsageError
-from bundler.layout.archive import ArchiveReader
+from bundler.layout.archive import ArchiveReader, ArchiveWriter
 from bundler.model.bundle import Bundle
 from bundler.model.oci import Platform
 from bundler.model.progress import Silent
@@ -74,6 +83,15 @@ def replace_in(path: Path, old: str, new: str) -> None:
     assert old in text
     path.write_text(text.replace(old, new))
     os.utime(path, ns=(LONG_AGO, LONG_AGO + path.stat().st_size))
+
+
+def edited_in_place(path: Path) -> None:
+    """Change a byte, and put size and time back to what they were."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(before.st_size // 2)
+        file.write(bytes([file.read(1)[0] ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def checked(result: BuildResult, key: PrivateKey) -> Bundle:
@@ -300,11 +318,26 @@ def test_nothing_changed_nothing_is_read(request_: BuildRequest, monkeypatch: py
         lambda g, o: (g / "d/one").unlink(),
         lambda g, o: os.utime(g / "w/config.json", ns=(LONG_AGO, LONG_AGO + 1)),
         lambda g, o: replace_in(g / "bundle.yaml", "1.0.0", "1.0.1"),
+        lambda g, o: (g / "c.yaml").rename(g / "x.yaml").rename(g / "c.yaml"),
+        lambda g, o: edited_in_place(g / "w/model.bin"),
         lambda g, o: os.utime(o),
+        lambda g, o: edited_in_place(o),
         lambda g, o: o.unlink(),
         lambda g, o: image_layout(g.parent / "image", user="0"),
     ],
-    ids=["config", "new file", "file gone", "weights touched", "graph", "bundle touched", "bundle gone", "image"],
+    ids=[
+        "config",
+        "new file",
+        "file gone",
+        "weights touched",
+        "graph",
+        "moved and back",
+        "weights edited",
+        "bundle touched",
+        "bundle edited",
+        "bundle gone",
+        "image",
+    ],
 )
 def test_whatever_changed_is_noticed(
     request_: BuildRequest, graph: Path, key: PrivateKey, change: Callable[..., Any]
@@ -315,6 +348,69 @@ def test_whatever_changed_is_noticed(
     assert not result.unchanged
     checked(result, key)
     assert pack.build(request_, Silent()).unchanged
+
+
+@pytest.mark.parametrize("what", ["config", "weights", "image"])
+def test_a_source_that_changes_while_it_is_packed_is_packed_again(
+    request_: BuildRequest, graph: Path, key: PrivateKey, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right after it was looked at or read: what the next build compares with must be older than what was read."""
+    image_layout(graph / "layout")
+    text = (graph / "bundle.yaml").read_text()
+    image = text.split("image: ")[1].split()[0]
+    write(graph, {"bundle.yaml": text.replace(f"image: {image}", "image: oci:./layout")})
+    name = {
+        "config": "bundler.collect.configs.pack",
+        "weights": "bundler.collect.weights.plan",
+        "image": "bundler.collect.ondisk.find",
+    }[what]
+    real = pkgutil.resolve_name(name)
+    change = {
+        "config": lambda: write(graph, {"c.yaml": "a: 2\n"}),
+        "weights": lambda: write(graph, {"w/late.bin": b"late"}),
+        "image": lambda: image_layout(graph / "layout", user="0"),
+    }[what]
+
+    def changing(*arguments: Any) -> Any:
+        found = real(*arguments)
+        change()
+        time.sleep(0.03)  # longer than files count as changing
+        return found
+
+    time.sleep(0.03)
+    with monkeypatch.context() as patch:
+        patch.setattr(name, changing)
+        pack.build(request_, Silent())
+    again = pack.build(request_, Silent())
+    assert not again.unchanged
+    fresh = pack.build(replace(request_, output=request_.output.with_name("fresh"), cache=None), Silent())  # type: ignore[union-attr]
+    assert again.path.read_bytes() == fresh.path.read_bytes()
+    checked(again, key)
+
+
+def test_a_record_that_others_may_have_written_is_not_believed(request_: BuildRequest, tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        pack.build(request_, Silent())
+        assert pack.build(request_, Silent()).unchanged
+        (record,) = (tmp_path / "cache/builds").iterdir()
+        record.chmod(0o666)
+        assert not pack.build(request_, Silent()).unchanged
+        assert pack.build(request_, Silent()).unchanged
+        record.parent.chmod(0o777)
+        assert not pack.build(request_, Silent()).unchanged
+    finally:
+        os.umask(old)
+
+
+def test_platforms_are_asked_for_in_any_order(request_: BuildRequest, tmp_path: Path) -> None:
+    amd64 = Platform("linux", "amd64")
+    result = pack.build(replace(request_, platforms=(amd64, Platform("linux", "amd64", "v1"), amd64)), Silent())
+    assert result.platforms == (amd64,)
+    with ExitStack() as stack:
+        asked = (Platform("linux", "s390x"), Platform("linux", "arm64", "v8"), amd64)
+        finder = Finder(SourceTree(tmp_path), asked, {}, Outside(stack), stack, Silent())
+        assert [str(platform) for platform in finder._requested] == ["linux/amd64", "linux/arm64", "linux/s390x"]
 
 
 def test_another_key_or_platform_is_another_build(request_: BuildRequest, tmp_path: Path) -> None:
@@ -360,10 +456,6 @@ def test_a_record_that_is_nonsense_costs_time_only(request_: BuildRequest, tmp_p
         checked(pack.build(request_, Silent()), key)
 
 
-class InterruptingError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("at", [0, 1, 3, 5, 6])
 def test_an_interrupted_build_leaves_nothing_and_the_old_bundle(request_: BuildRequest, graph: Path, at: int) -> None:
     class Interrupting(Silent):
@@ -402,6 +494,26 @@ def test_detached_signatures_lie_beside_and_go_when_they_no_longer_hold(
     write(graph, {"c.yaml": "a: 9\n"})
     assert pack.build(request_, Silent()).files == (result.path,)
     assert [path.name for path in result.path.parent.iterdir()] == ["tiny.tar"]
+
+
+def test_what_is_signed_is_the_file_that_was_written(
+    request_: BuildRequest, key: PrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what somebody put in its place since."""
+    finish = ArchiveWriter.finish
+    genuine = []
+
+    def swapped(writer: ArchiveWriter, *arguments: Any) -> None:
+        finish(writer, *arguments)
+        output = request_.output
+        assert output is not None
+        genuine.append(output.read_bytes())
+        output.unlink()
+        output.write_bytes(b"somebody else's")
+
+    monkeypatch.setattr(ArchiveWriter, "finish", swapped)
+    result = pack.build(replace(request_, detached=True), Silent())
+    assert key.public.verifies(base64.b64decode(result.files[1].read_bytes()), genuine[0])
 
 
 def test_problems_of_the_graph_are_all_told(request_: BuildRequest, graph: Path) -> None:
@@ -618,7 +730,82 @@ def test_a_build_that_fails_shows_its_last_lines(built: BuildRequest) -> None:
         pack.build(built, watching)
     assert "missing-file" in str(refused.value.hint)
     assert "build same" in watching.phases
+    assert any("missing-file" in line for line in watching.lines)
     assert list(built.output.parent.iterdir()) == []  # type: ignore[union-attr]
+
+
+@pytest.mark.engine
+def test_the_image_is_the_one_that_was_built_whoever_has_its_tag_now(
+    built: BuildRequest, key: PrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another checkout of the same graph is built at the same time, and was a moment later."""
+    real = images.build
+
+    def overtaken(builds: Any, line: Any) -> Any:
+        ids = real(builds, line)
+        for one in builds:
+            docker("tag", f"collect-dev/{built.output.stem}", one.tag)  # type: ignore[union-attr]
+        return ids
+
+    name = (built.source / "web/x").read_text().split()[1]
+    built = replace(built, output=built.output.with_name(name))  # type: ignore[union-attr]
+    monkeypatch.setattr(images, "build", overtaken)
+    result = pack.build(built, Silent())
+    same = checked(result, key).images[1].platforms[0]
+    assert b"program" in layer(result, same.layers[1].digest.hex)["x"]
+
+
+@pytest.mark.engine
+def test_several_dockerfiles_are_built_side_by_side_and_told_one_after_another(
+    built: BuildRequest, key: PrivateKey
+) -> None:
+    name = (built.source / "web/x").read_text().split()[1]
+    text = "bundle: NAME\nversion: 1.0.0\nservices:\n".replace("NAME", name)
+    for place in "abcde":
+        text += f"  s{place}: {{build: ./{place}, command: [/x]}}\n"
+        dockerfile = f"FROM scratch\nLABEL collect-dev={name}\nCOPY x /x\n"
+        write(built.source, {f"{place}/Dockerfile": dockerfile, f"{place}/x": f"program {place} {name}"})
+    write(built.source, {"bundle.yaml": text})
+    threads = set()
+
+    class Threads(Watching):
+        def line(self, text: str) -> None:
+            super().line(text)
+            threads.add(threading.get_ident())
+
+    watching = Threads()
+    result = pack.build(built, watching)
+    for image in checked(result, key).images:
+        (only,) = image.platforms[0].layers
+        assert layer(result, only.digest.hex) == {"x": f"program {image.name[1:]} {name}".encode()}
+    assert {f"build s{place}" for place in "abcde"} <= set(watching.phases)
+    assert threads == {threading.get_ident()}
+    for place in "db":
+        write(built.source, {f"{place}/Dockerfile": f"FROM scratch\nCOPY missing-{place} /x\n"})
+    with pytest.raises(SourceError, match=r"^sb: build b: the build of") as refused:
+        pack.build(built, Silent())
+    assert "missing-b" in str(refused.value.hint)
+
+
+@pytest.mark.engine
+def test_files_of_the_same_size_and_time_are_not_mixed_up(built: BuildRequest, key: PrivateKey) -> None:
+    """BuildKit by itself does that: it takes a directory of the same name for the one it knows."""
+    name = (built.source / "web/x").read_text().split()[1]
+    text = f"bundle: {name}\nversion: 1.0.0\nservices:\n"
+    for place in ("one", "two"):
+        text += f"  {place}: {{build: ./{place}/app, command: [/x]}}\n"
+        dockerfile = f"FROM scratch\nLABEL collect-dev={name}\nCOPY x /x\n"
+        write(built.source, {f"{place}/app/Dockerfile": dockerfile, f"{place}/app/x": f"{place} {name}"})
+    write(built.source, {"bundle.yaml": text})
+
+    def contents() -> list[bytes]:
+        result = pack.build(built, Silent())
+        images = checked(result, key).images
+        return [layer(result, image.platforms[0].layers[0].digest.hex)["x"] for image in images]
+
+    assert contents() == [f"one {name}".encode(), f"two {name}".encode()]
+    write(built.source, {"one/app/x": f"won {name}"})
+    assert contents() == [f"won {name}".encode(), f"two {name}".encode()]
 
 
 @pytest.mark.engine

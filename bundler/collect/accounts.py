@@ -10,6 +10,7 @@ the stream. Nothing is unpacked.
 from __future__ import annotations
 
 import queue
+import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ MAX_FILE_BYTES = 4 << 20
 MAX_ID = 2**31 - 1
 _WAITING_PIECES = 8
 _ROOT = ("", "0", "root")
+_NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(slots=True)
@@ -37,8 +39,8 @@ class LayerAccounts:
 def needs_files(user: str) -> bool:
     """Whether the image's files must be looked at to know the numbers."""
     name, _, group = user.partition(":")
-    group_known = group in ("0", "root") or group.isdigit()
-    return not ((name in _ROOT and (not group or group_known)) or (name.isdigit() and group_known))
+    group_known = group in ("0", "root") or _is_number(group)
+    return not ((name in _ROOT and (not group or group_known)) or (_is_number(name) and group_known))
 
 
 def resolve(user: str, layers: Sequence[LayerAccounts], what: str) -> str:
@@ -46,11 +48,11 @@ def resolve(user: str, layers: Sequence[LayerAccounts], what: str) -> str:
     name, _, group = user.partition(":")
     if name in _ROOT:
         uid, own_group = "0", "0"
-    elif name.isdigit() and group.isdigit():
+    elif _is_number(name) and _is_number(group):
         uid, own_group = name, group
     else:
         uid, own_group = _user(name, layers, what)
-    if group in ("", "root") or group.isdigit():
+    if group in ("", "root") or _is_number(group):
         gid = {"": own_group, "root": "0"}.get(group, group)
     else:
         gid = _group(group, layers, what)
@@ -60,19 +62,24 @@ def resolve(user: str, layers: Sequence[LayerAccounts], what: str) -> str:
     return f"{int(uid)}:{int(gid)}"
 
 
+def _is_number(text: str) -> bool:
+    """Of a user or group; other digits than 0 to 9 are letters to an engine."""
+    return _NUMBER.fullmatch(text) is not None
+
+
 def _user(name: str, layers: Sequence[LayerAccounts], what: str) -> tuple[str, str]:
     """Number and own group of a user named by name or number."""
     for entry in _entries(_find(PASSWD, layers, what)):
-        if len(entry) >= 4 and name in (entry[0], entry[2]) and entry[2].isdigit() and entry[3].isdigit():
+        if len(entry) >= 4 and name in (entry[0], entry[2]) and _is_number(entry[2]) and _is_number(entry[3]):
             return entry[2], entry[3]
-    if name.isdigit():
+    if _is_number(name):
         return name, "0"
     raise SourceError(f"{what}: the image has no user {name!r} in /etc/passwd", hint="name a user by its number")
 
 
 def _group(name: str, layers: Sequence[LayerAccounts], what: str) -> str:
     for entry in _entries(_find(GROUP, layers, what)):
-        if len(entry) >= 3 and entry[0] == name and entry[2].isdigit():
+        if len(entry) >= 3 and entry[0] == name and _is_number(entry[2]):
             return entry[2]
     raise SourceError(f"{what}: the image has no group {name!r} in /etc/group", hint="name a group by its number")
 
@@ -84,7 +91,7 @@ class Tap:
         self._what = what
         self._queue: queue.Queue[bytes | None] = queue.Queue(_WAITING_PIECES)
         self._found = LayerAccounts()
-        self._failed: SourceError | None = None
+        self._failed: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="accounts", daemon=True)
 
     def watch(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -107,7 +114,7 @@ class Tap:
         pieces = iter(self._queue.get, None)
         try:
             self._found = scan(pieces, self._what)
-        except SourceError as error:
+        except Exception as error:  # raised by `result`: whoever feeds this thread must not wait for a dead one
             self._failed = error
         for _ in pieces:  # whatever follows, so that nobody waits for room
             pass

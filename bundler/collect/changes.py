@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bundler.collect import dockerfile, listing
+from bundler.collect import dockerfile, listing, manifests
 from bundler.collect.outside import Outside
 from bundler.collect.paths import SourceTree
 from bundler.collect.record import Item, stamp_of
+from bundler.model.oci import Platform
 
 if TYPE_CHECKING:
     from bundler.model.graph import Config, Model
@@ -16,19 +17,22 @@ ENGINE_HAS_NONE = "absent"
 
 
 def of_model(tree: SourceTree, model: Model) -> Item:
-    return _now(Item("model", model.source, ""), tree)
+    return Item("model", model.source, stamp_of(listing.model_files(tree, model.name, model.source)))
 
 
 def of_config(tree: SourceTree, config: Config) -> Item | None:
     """None for one whose content is in the graph itself."""
-    if config.file is not None:
-        return _now(Item("config-file", config.file, ""), tree)
-    return None if config.dir is None else _now(Item("config-dir", config.dir, ""), tree)
+    path = config.file if config.file is not None else config.dir
+    if path is None:
+        return None
+    files = listing.config_files(tree, config.name, file=config.file, directory=config.dir)
+    return Item("config-dir" if config.file is None else "config-file", path, stamp_of(files))
 
 
 def of_image(tree: SourceTree, path: str) -> Item:
     """An image that lies on disk, in a file or a directory."""
-    return _now(Item("context" if (tree.root / path).is_dir() else "file", path, ""), tree)
+    kind = "context" if (tree.root / path).is_dir() else "file"
+    return Item(kind, path, _now(Item(kind, path, ""), tree))
 
 
 def unchanged(item: Item, tree: SourceTree, outside: Outside) -> bool:
@@ -38,30 +42,31 @@ def unchanged(item: Item, tree: SourceTree, outside: Outside) -> bool:
             engine = outside.engine()
             image = engine.inspect(item.text) if engine is not None else None
             stamp = image.id if image is not None else ENGINE_HAS_NONE
+        case "platform":
+            engine = outside.engine()
+            stamp = str(manifests.normal(Platform(*engine.platform()))) if engine is not None else ENGINE_HAS_NONE
         case "registry":
             from bundler.collect.reference import Reference
             from bundler.collect.registry import Repository
 
             stamp = Repository(outside.http(), Reference.parse(item.text)).find().descriptor.digest.text
         case _:
-            stamp = _now(item, tree).stamp
+            stamp = _now(item, tree)
     return stamp != "" and stamp == item.stamp
 
 
-def _now(item: Item, tree: SourceTree) -> Item:
-    """A source on disk, with its stamp of this moment."""
+def _now(item: Item, tree: SourceTree) -> str:
+    """The stamp of a source on disk."""
     text = item.text
     match item.kind:
         case "model":
-            stamp = stamp_of(listing.model_files(tree, text, text))
+            return stamp_of(listing.model_files(tree, text, text))
         case "config-file":
-            stamp = stamp_of(listing.config_files(tree, text, file=text, directory=None))
+            return stamp_of(listing.config_files(tree, text, file=text, directory=None))
         case "config-dir":
-            stamp = stamp_of(listing.config_files(tree, text, file=None, directory=text))
+            return stamp_of(listing.config_files(tree, text, file=None, directory=text))
         case "file":
-            stamp = stamp_of([tree.file(tree.locate(text, text), text, text)])
+            return stamp_of([tree.file(tree.locate(text, text), text, text)])
         case "context":
-            stamp = dockerfile.context_stamp(tree.locate(text, text), text)
-        case _:
-            stamp = ""
-    return Item(item.kind, text, stamp)
+            return dockerfile.context_stamp(tree.locate(text, text))
+    return ""

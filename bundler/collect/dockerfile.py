@@ -6,12 +6,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bundler.collect.paths import RACY_NS
+from bundler.collect.paths import settled
 from bundler.edges.files import open_regular
 from bundler.errors import SourceError
 
@@ -19,7 +19,9 @@ MAX_DOCKERFILE_BYTES = 1 << 20
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
 _FROM_FLAG = re.compile(r"--from=(\S+)")
 _MOUNT_FROM = re.compile(r"--mount=\S*\bfrom=([^,\s]+)")
-_REMOTE = re.compile(r"(?:https?|git|ssh)(?:://|@)", re.IGNORECASE)
+_REMOTE = re.compile(r"(?:https?|git|ssh)(?:://|@)|\$", re.IGNORECASE)  # or what a variable may make one
+_DIRECTIVE = re.compile(r"^#\s*(syntax|escape)\s*=\s*(\S*)", re.IGNORECASE | re.MULTILINE)
+_KNOWN_SYNTAX = re.compile(r"(?:docker\.io/)?docker/dockerfile(?:[:@]|\Z)")
 
 
 class UncertainError(Exception):
@@ -31,17 +33,37 @@ def tag(graph: str, workload: str, platform: str) -> str:
     return f"bundle.local/build/{graph}/{workload}:{platform.replace('/', '-')}"
 
 
-def context_stamp(context: Path, what: str) -> str:
-    """Changes whenever a file of the directory does; "" where one changed so lately that it may do so unseen."""
+def context_stamp(context: Path) -> str:
+    """Changes whenever a file of the directory does, if they are read after it was taken; "" where that cannot be,
+    or something cannot be looked at (BuildKit may not want it: .dockerignore)."""
     digest = hashlib.sha256()
     newest = 0
-    for path, found in sorted(_everything(context, what)):
-        facts = [found.st_mode, found.st_ino]
-        if not stat.S_ISDIR(found.st_mode):
-            newest = max(newest, found.st_mtime_ns)
-            facts += [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
-        digest.update(os.fsencode(path) + f"\0{facts}\n".encode())
-    return "" if newest > time.time_ns() - RACY_NS else digest.hexdigest()
+    try:
+        everything = sorted(_everything(context))
+    except OSError:
+        return ""
+    for path, found in everything:
+        newest = max(newest, found.st_ctime_ns)
+        digest.update(_facts(path, found))
+    return digest.hexdigest() if settled(newest) else ""
+
+
+def sync_name(context: Path) -> str:
+    """What BuildKit is to know a directory by.
+
+    It keeps what it was sent under the directory's last name, and takes only files again whose size or time is
+    another: of two directories called `api`, or of one that an archive was unpacked over, it builds the wrong bytes
+    where an archive or a checkout set the times. So the name is the whole place, and every file's state whose time
+    was set (to whole seconds); all else is sent as little as ever.
+    """
+    digest = hashlib.sha256(os.fsencode(context))
+    try:
+        for path, found in sorted(_everything(context)):
+            if not stat.S_ISDIR(found.st_mode) and found.st_mtime_ns % 1_000_000_000 == 0:
+                digest.update(_facts(path, found))
+    except OSError:
+        return secrets.token_hex(16)
+    return digest.hexdigest()[:32]
 
 
 def base_images(context: Path) -> frozenset[str]:
@@ -50,9 +72,16 @@ def base_images(context: Path) -> frozenset[str]:
         fd = open_regular(context / "Dockerfile")
     except SourceError as error:
         raise UncertainError from error
-    with open(fd, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - a descriptor, not a path
-        text = file.read(MAX_DOCKERFILE_BYTES)
-    if (context / "Dockerfile").is_symlink() or re.search(r"^#\s*escape\s*=", text, re.IGNORECASE | re.MULTILINE):
+    try:
+        with open(fd, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - a descriptor, not a path
+            text = file.read(MAX_DOCKERFILE_BYTES + 1)
+    except OSError as error:
+        raise UncertainError from error
+    if len(text) > MAX_DOCKERFILE_BYTES:
+        raise UncertainError
+    directives = {found[1].lower(): found[2] for found in _DIRECTIVE.finditer(text)}
+    foreign = "syntax" in directives and not _KNOWN_SYNTAX.match(directives["syntax"])
+    if (context / "Dockerfile").is_symlink() or "escape" in directives or foreign:
         raise UncertainError
     return frozenset(_bases(text))
 
@@ -74,6 +103,8 @@ def _bases(text: str) -> Iterator[str]:
                     yield image
                 stages.add(parts[2].lower() if len(parts) == 3 else f"#{number}")
             case "ADD" if _REMOTE.search(rest):
+                raise UncertainError
+            case "COPY" | "ADD" | "RUN" if "<<" in rest:  # what follows is a text, not instructions
                 raise UncertainError
             case "COPY" | "ADD" | "RUN":
                 for image in (*_FROM_FLAG.findall(rest), *_MOUNT_FROM.findall(rest)):
@@ -107,15 +138,18 @@ def _substituted(text: str, defaults: dict[str, str]) -> str:
     return _VARIABLE.sub(value, text)
 
 
-def _everything(top: Path, what: str) -> Iterator[tuple[str, os.stat_result]]:
+def _facts(path: str, found: os.stat_result) -> bytes:
+    facts = [found.st_mode, found.st_ino]
+    if not stat.S_ISDIR(found.st_mode):
+        facts += [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    return os.fsencode(path) + f"\0{facts}\n".encode()
+
+
+def _everything(top: Path) -> Iterator[tuple[str, os.stat_result]]:
     pending = [top]
     while pending:
-        directory = pending.pop()
-        try:
-            with os.scandir(directory) as entries:
-                for entry in entries:
-                    yield os.path.relpath(entry.path, top), entry.stat(follow_symlinks=False)
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(Path(entry.path))
-        except OSError as error:
-            raise SourceError(f"{what}: {directory} cannot be read: {error.strerror}") from error
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                yield os.path.relpath(entry.path, top), entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(Path(entry.path))

@@ -26,7 +26,7 @@ from bundler.model.oci import Digest, Platform
 from bundler.model.progress import Progress
 
 if TYPE_CHECKING:
-    from bundler.edges.images import Engine, EngineImage
+    from bundler.edges.images import Build, Engine, EngineImage
 
 DEFAULT_PLATFORM = Platform("linux", "amd64")
 
@@ -42,6 +42,17 @@ class Found:
     builds: dict[str, BuildRecord] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class _Job:
+    """One platform of an image that a Dockerfile makes. `ids`: what the engine may know it by, once that is known."""
+
+    source: ImageSource
+    platform: Platform
+    build: Build
+    record: BuildRecord
+    ids: tuple[str, ...]
+
+
 class Finder:
     """Finds the images of one graph. `requested` platforms; none: the engine's own, where it gives an image."""
 
@@ -55,7 +66,8 @@ class Finder:
         progress: Progress,
     ) -> None:
         self._tree = tree
-        self._requested = tuple(manifests.normal(platform) for platform in requested)
+        # In one order, so that the bytes are the same in whichever they were asked for.
+        self._requested = tuple(sorted({manifests.normal(platform) for platform in requested}, key=str))
         self._old_builds = builds
         self._outside = outside
         self._stack = stack
@@ -66,9 +78,10 @@ class Finder:
         sources = image_sources(graph)
         local = {source.name: there for source in sources if (there := self._local(source)) is not None}
         self._found.platforms = self._platforms(sources, bool(local))
+        built = self._built(graph.name, [source for source in sources if source.build is not None])
         for source in sources:
             if source.build is not None:
-                image: Image = self._built(graph.name, source)
+                image: Image = OwnImage(source, tuple(built[source.name]))
             elif ondisk.transport(source.image or "") is not None:
                 image = self._on_disk(source)
             else:
@@ -83,7 +96,9 @@ class Finder:
         if built is None and not local:
             return (DEFAULT_PLATFORM,)
         engine = self._outside.required_engine(built.what if built else "the Docker engine")
-        return (manifests.normal(Platform(*engine.platform())),)
+        platform = manifests.normal(Platform(*engine.platform()))
+        self._found.items.append(Item("platform", "", str(platform)))
+        return (platform,)
 
     def _local(self, source: ImageSource) -> EngineImage | None:
         """The engine's image of a plain name."""
@@ -128,49 +143,73 @@ class Finder:
             identity = Digest(image.id)
         except ValueError as error:
             raise SourceError(f"image {name}: the engine's answer makes no sense: {error}") from error
-        return OwnPart(manifests.normal(_platform_of(image)), diff_ids, image.user, None, identity, image.size_bytes)
+        return OwnPart(manifests.normal(_platform_of(image)), diff_ids, image.user, None, identity)
 
-    def _built(self, graph: str, source: ImageSource) -> Image:
+    def _built(self, graph: str, sources: Sequence[ImageSource]) -> dict[str, list[OwnPart]]:
+        """The images of Dockerfiles, by source; all that BuildKit has to look at are given to it at once."""
+        jobs = [self._job(graph, source, platform) for source in sources for platform in self._found.platforms]
+        self._run([job for job in jobs if not job.ids])
+        parts: dict[str, list[OwnPart]] = {}
+        for job in jobs:
+            engine = self._outside.required_engine(job.source.what)
+            candidates = (engine.inspect(name) for name in (*job.ids, job.build.tag))
+            image = next((image for image in candidates if image is not None), None)
+            part = self._part(image.id, image, job.platform) if image is not None else None
+            if image is None or part is None:
+                raise SourceError(
+                    f"{job.source.what}: built, but the engine that answers here does not have it for {job.platform}",
+                    hint="does the docker command build in another place (docker context, docker buildx ls)?",
+                )
+            self._found.builds[job.build.tag] = replace(job.record, image=image.id)
+            parts.setdefault(job.source.name, []).append(part)
+        return parts
+
+    def _job(self, graph: str, source: ImageSource, platform: Platform) -> _Job:
+        """One platform of a Dockerfile's image, with the image's id where it is certain that BuildKit would change
+        nothing. All stamps are taken before anything is read."""
+        from bundler.edges.images import Build
+
         context = self._tree.locate(source.build or "", source.what)
         if not context.is_dir() or not (context / "Dockerfile").exists():
             raise SourceError(f"{source.what}: there is no Dockerfile", hint=f"looked in {context}")
         engine = self._outside.required_engine(source.what)
-        parts = []
-        for platform in self._found.platforms:
-            tag = dockerfile.tag(graph, source.name, str(platform))
-            self._build(source, context, tag, platform, engine)
-            image = engine.inspect(tag)
-            part = self._part(tag, image, platform) if image is not None else None
-            if image is None or part is None:
-                raise SourceError(
-                    f"{source.what}: built, but the engine that answers here does not have it for {platform}",
-                    hint="does the docker command build in another place (docker context, docker buildx ls)?",
-                )
-            self._found.items.append(Item("engine", tag, image.id))
-            self._found.builds[tag] = replace(self._found.builds[tag], image=image.id)
-            parts.append(part)
-        return OwnImage(source, tuple(parts))
-
-    def _build(self, source: ImageSource, context: Path, tag: str, platform: Platform, engine: Engine) -> None:
-        """Call BuildKit unless it is certain that it would change nothing."""
-        from bundler.edges import images
-
-        stamp = dockerfile.context_stamp(context, source.what)
+        stamp = dockerfile.context_stamp(context)
         bases = self._bases(context, engine)
-        now = BuildRecord(stamp, "", bases or {})
-        old = self._old_builds.get(tag)
-        self._found.builds[tag] = now
+        build = Build(
+            context,
+            dockerfile.sync_name(context),
+            dockerfile.tag(graph, source.name, str(platform)),
+            str(platform) if self._requested else None,
+            source.what,
+        )
         self._found.items.append(Item("context", source.build or "", stamp))
         self._found.items += [Item("engine", base, identity) for base, identity in sorted((bases or {}).items())]
+        old = self._old_builds.get(build.tag)
+        ids: tuple[str, ...] = ()
         if bases is None:  # nothing that could be compared without BuildKit
             self._found.items.append(Item("unknown", source.build or "", ""))
-        elif old is not None and stamp and (old.stamp, old.bases) == (stamp, bases):
-            image = engine.inspect(tag)
-            if image is not None and image.id == old.image:
-                return
-        self._progress.phase(f"build {source.name}")
-        wanted = str(platform) if self._requested else None
-        images.build(context, tag, wanted, lambda text: self._progress.line(shown(text)), source.what)
+        elif old is not None and stamp and (old.stamp, old.bases) == (stamp, bases) and engine.inspect(old.image):
+            ids = (old.image,)
+        return _Job(source, platform, build, BuildRecord(stamp, "", bases or {}), ids)
+
+    def _run(self, jobs: Sequence[_Job]) -> None:
+        if not jobs:
+            return
+        from bundler.edges import images
+
+        names = {job.build: f"build {job.source.name}" for job in jobs}
+        shown_now = ""
+
+        def heard(build: images.Build, text: str) -> None:
+            nonlocal shown_now
+            if names[build] != shown_now:
+                shown_now = names[build]
+                self._progress.phase(shown_now)
+            self._progress.line(shown(text))
+
+        self._progress.phase("build")
+        for job, ids in zip(jobs, images.build([job.build for job in jobs], heard), strict=True):
+            job.ids = ids
 
     def _bases(self, context: Path, engine: Engine) -> dict[str, str] | None:
         """The images a build starts from and their ids; None where BuildKit has to look."""
@@ -187,10 +226,11 @@ class Finder:
         return found
 
     def _on_disk(self, source: ImageSource) -> Image:
+        path, _ = ondisk.split_tag(self._tree, (ondisk.transport(source.image or "") or ("", ""))[1])
+        self._tree.locate(path, source.what)
+        self._found.items.append(changes.of_image(self._tree, path))  # before it is read, see `pack`
         image, openers = ondisk.find(self._tree, source, self._found.platforms, self._stack)
         self._found.openers |= openers
-        path, _ = ondisk.split_tag(self._tree, (ondisk.transport(source.image or "") or ("", ""))[1])
-        self._found.items.append(changes.of_image(self._tree, path))
         return image
 
     def _registrys(self, source: ImageSource) -> Image:

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from bundler.collect.paths import SourceFile, SourceTree, shown
 from bundler.errors import SourceError
+from bundler.layout.names import is_file_path
 
 BOOKKEEPING = frozenset({".git", ".cache/huggingface"})  # of a model's download, not of the model
 MAX_CONFIG_FILES = 1_000
@@ -30,9 +31,7 @@ def model_files(tree: SourceTree, name: str, source: str) -> tuple[SourceFile, .
             raise SourceError(f"{what}: {shown(source)} holds no file")
     else:
         files = (tree.file(real, PurePosixPath(source).name, what),)
-    for file in files:
-        if any(ord(c) < 0x20 or ord(c) == 0x7F for c in file.path):
-            raise SourceError(f"{what}: a control character in the name {shown(file.path)}", hint="rename the file")
+    _require_names(files, what)
     return files
 
 
@@ -52,4 +51,15 @@ def config_files(tree: SourceTree, name: str, *, file: str | None, directory: st
         raise SourceError(f"{what}: {shown(directory or '')} holds no file")
     if len(files) > MAX_CONFIG_FILES:
         raise SourceError(f"{what}: {len(files):,} files; the limit is {MAX_CONFIG_FILES:,}")
+    _require_names(files, what)
     return files
+
+
+def _require_names(files: tuple[SourceFile, ...], what: str) -> None:
+    """Names that no bundle is read with are found before one is made."""
+    for file in files:
+        if not is_file_path(file.path):
+            raise SourceError(
+                f"{what}: a control character, an invisible one or a backslash in the name {shown(file.path)}",
+                hint="rename the file",
+            )

@@ -24,6 +24,7 @@ from bundler.model.oci import INDEX, Descriptor, Digest, Platform
 OCI, OCI_ARCHIVE, DOCKER_ARCHIVE = "oci", "oci-archive", "docker-archive"
 REF_NAME = "org.opencontainers.image.ref.name"
 MAX_LINKS = 8
+MAX_MEMBERS, MAX_NAME = 65_536, 4_096  # they are kept in memory
 _PATHS = ("./", "../", "/")
 
 
@@ -99,7 +100,11 @@ class _Archive:
     def __init__(self, fd: int, what: str) -> None:
         self._fd = fd
         self._what = what
-        self._members = {member.name: member for member in TarReader(FileSource(fd, what), what)}
+        self._members: dict[str, Member] = {}
+        for member in TarReader(FileSource(fd, what), what):
+            self._members[member.name] = member
+            if len(self._members) > MAX_MEMBERS or len(member.name) > MAX_NAME:
+                raise SourceError(f"{what}: not an archive of images: too many members, or endless names")
 
     def size(self, name: str) -> int:
         return self._member(name).size_bytes
@@ -192,7 +197,6 @@ def _from_docker(
         return lambda: decompressed(archive.pieces(layer), what)
 
     part = OwnPart(parsed.platform, parsed.diff_ids, parsed.user, config)
-    part.size_bytes = sum(archive.size(layer) for layer in layers)
     return OwnImage(source, (part,)), dict(zip(parsed.diff_ids, map(opener, layers), strict=True))
 
 

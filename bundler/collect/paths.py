@@ -18,7 +18,7 @@ from bundler.errors import SourceError
 
 MAX_FILES = 100_000
 MAX_DEPTH = 64
-RACY_NS = 10_000_000  # a file changed within the clock's granularity may change again under the same time
+TICK_NS = 10_000_000  # a file changed within the file system's clock's granularity may change again under one time
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,6 @@ class SourceFile:
     def stamp(self) -> list[str | int]:
         """What is compared to see whether the file changed. `ctime_ns` shows changes that put the old time back."""
         return [self.path, str(self.real), self.size_bytes, self.mtime_ns, self.inode, self.ctime_ns]
-
-    @property
-    def racy(self) -> bool:
-        return self.mtime_ns > time.time_ns() - RACY_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +146,33 @@ def read_file(file: SourceFile, what: str, *, limit_bytes: int) -> bytes:
     if file.size_bytes > limit_bytes:
         raise SourceError(f"{what}: {shown(file.path)} has {file.size_bytes:,} bytes; the limit is {limit_bytes:,}")
     fd = open_file(file, what)
-    with open(fd, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
-        data = stream.read(limit_bytes + 1)
+    try:
+        data = b""
+        while len(data) <= limit_bytes and (piece := read_piece(fd, limit_bytes + 1 - len(data), file, what)):
+            data += piece
         require_unchanged(fd, file, what)
+    finally:
+        os.close(fd)
     if len(data) != file.size_bytes:
         raise SourceError(f"{what}: {shown(file.path)} changed while it was being read")
     return data
+
+
+def settled(changed_ns: int) -> bool:
+    """Wait until a file changed at this time would get another time if it changed again: then a stamp taken before
+    and what is read from now on belong together. False where that is not soon (the clock was set back)."""
+    wait_ns = changed_ns + TICK_NS - time.time_ns()
+    if 0 < wait_ns <= TICK_NS:
+        time.sleep(wait_ns / 1e9)
+    return wait_ns <= TICK_NS
+
+
+def read_piece(fd: int, size_bytes: int, file: SourceFile, what: str) -> bytes:
+    """At most so many of the next bytes of an open file."""
+    try:
+        return os.read(fd, size_bytes)
+    except OSError as error:
+        raise SourceError(f"{what}: {shown(file.path)} cannot be read: {_why(error)}") from error
 
 
 def shown(text: str) -> str:

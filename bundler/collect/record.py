@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bundler import __version__
-from bundler.collect.paths import SourceFile
+from bundler.collect.paths import SourceFile, settled
+from bundler.edges.files import check_private, private_directory, write_atomic
+from bundler.errors import BundleError
 
 MAX_RECORD_BYTES = 64 << 20
 
@@ -58,14 +59,14 @@ class Record:
     builds: dict[str, BuildRecord] = field(default_factory=dict)
     configs: dict[str, str] = field(default_factory=dict)  # an engine's image id -> the config's digest
     users: dict[str, str] = field(default_factory=dict)  # layers and user -> uid:gid
-    output: list[Any] = field(default_factory=list)  # path, size, mtime, inode of every file written
+    output: list[Any] = field(default_factory=list)  # path, size, times, inode of every file written
     result: dict[str, Any] = field(default_factory=dict)
 
 
 def stamp_of(files: Iterable[SourceFile]) -> str:
-    """Changes whenever one of the files does; "" where one changed so lately that it may do so unseen."""
+    """Changes whenever one of the files does, if they are read after it was taken; "" where that cannot be."""
     found = list(files)
-    if any(file.racy for file in found):
+    if not settled(max((file.ctime_ns for file in found), default=0)):
         return ""
     return hashlib.sha256(json.dumps([file.stamp for file in found]).encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -76,7 +77,7 @@ def file_stamp(path: Path) -> list[Any]:
         now = path.stat()
     except OSError:
         return []
-    return [str(path), now.st_size, now.st_mtime_ns, now.st_ino]
+    return [str(path), now.st_size, now.st_mtime_ns, now.st_ino, now.st_ctime_ns]
 
 
 def place(directory: Path, *key: str) -> Path:
@@ -86,8 +87,11 @@ def place(directory: Path, *key: str) -> Path:
 
 
 def load(path: Path) -> Record:
-    """An empty record where there is none that can be read."""
+    """An empty record where there is none that can be read, or where somebody else may have written it: whoever can
+    say what was packed for which sources decides what is signed."""
     try:
+        check_private(path.parent)
+        check_private(path)
         if path.stat().st_size > MAX_RECORD_BYTES:
             return Record()
         data = json.loads(path.read_bytes())
@@ -97,21 +101,16 @@ def load(path: Path) -> Record:
         data["models"] = {name: ModelRecord(**model) for name, model in data["models"].items()}
         data["builds"] = {name: BuildRecord(**build) for name, build in data["builds"].items()}
         return Record(**data)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (BundleError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Record()
 
 
 def save(path: Path, record: Record) -> None:
     """Atomic; a cache that cannot be written is no error."""
-    data = {"tool": _tool(), **asdict(record)}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            temporary.write_bytes(json.dumps(data, sort_keys=True).encode("utf-8", "surrogateescape"))
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    data = json.dumps({"tool": _tool(), **asdict(record)}, sort_keys=True)
+    with contextlib.suppress(OSError, BundleError):
+        private_directory(path.parent)
+        write_atomic(path, data.encode("utf-8", "surrogateescape"), private=True)
 
 
 def _tool() -> list[Any]:

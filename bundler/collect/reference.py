@@ -5,6 +5,7 @@ Grammar: distribution/reference (https://github.com/distribution/reference), wit
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ class Reference:
             host, path = DEFAULT_HOST, rest
         if host == DEFAULT_HOST and "/" not in path:
             path = f"library/{path}"
-        if not _HOST.match(host) or not _PATH.match(path) or len(path) > 255:
+        if not _is_host(host) or not _PATH.match(path) or len(path) > 255:
             raise ValueError(f"not the name of an image: {text[:300]!r}")
         return cls(host, path, tag or (None if at else "latest"), Digest(digest) if at else None)
 
@@ -53,3 +54,17 @@ class Reference:
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""
         return f"{self.host}/{self.path}{tag}{digest}"
+
+
+def _is_host(text: str) -> bool:
+    """Whether there can be such a HOST[:PORT]: ports end at 65535, and brackets hold an IPv6 address."""
+    if not _HOST.match(text):
+        return False
+    host, bracket, rest = text.rpartition("]")
+    port = rest.rpartition(":")[2] if ":" in rest else ""
+    try:
+        if bracket:
+            ipaddress.IPv6Address(host.removeprefix("["))
+    except ValueError:
+        return False
+    return int(port or 0) <= 65535

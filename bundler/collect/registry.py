@@ -34,7 +34,7 @@ class Found:
 
 
 class Repository:
-    """One repository of a registry. A `images.Blobs`: documents and layers by descriptor."""
+    """One repository of a registry. A `sources.Blobs`: documents and layers by descriptor."""
 
     def __init__(self, http: HttpClient, reference: Reference) -> None:
         self._http = http
@@ -69,7 +69,7 @@ class Repository:
                 f"{self.what}: a document of {wanted.size_bytes:,} bytes; the limit is {MAX_DOCUMENT_BYTES:,}"
             )
         data = self._get(f"{'manifests' if manifest else 'blobs'}/{wanted.digest}", wanted.size_bytes).body
-        if Digest.of(data) != wanted.digest:
+        if Digest.of(data) != wanted.digest or len(data) != wanted.size_bytes:
             raise SourceError(f"{self.what}: the registry's bytes for {wanted.digest} are others")
         return data
 

@@ -64,7 +64,6 @@ class OwnPart:
     user: str
     config: bytes | None
     id: Digest | None = None  # the engine's
-    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,10 @@ class FileSource:
     def pieces(self, size_bytes: int) -> Iterator[bytes]:
         left = size_bytes
         while left:
-            piece = os.pread(self._fd, min(left, PIECE_BYTES, max(self._end - self._place, 0)), self._place)
+            try:
+                piece = os.pread(self._fd, min(left, PIECE_BYTES, max(self._end - self._place, 0)), self._place)
+            except OSError as error:
+                raise SourceError(f"{self._what}: reading failed: {error.strerror or error}") from error
             if not piece:
                 raise SourceError(f"{self._what}: the archive ends too early")
             self._place += len(piece)
@@ -170,6 +173,8 @@ class TarReader:
                 kind, size = Kind.SYMLINK, 0
             case b"5":
                 kind, size = Kind.DIRECTORY, 0
+            case b"3" | b"4" | b"6":  # devices and pipes: no body, whatever the header says
+                kind, size = Kind.OTHER, 0
             case b"S":
                 raise SourceError(f"{self._what}: sparse members are not read")
             case _:

@@ -20,9 +20,11 @@ from typing import Protocol
 
 from bundler.collect import tarheader
 from bundler.collect.listing import model_files
-from bundler.collect.paths import SourceFile, SourceTree, open_file, require_unchanged, shown
+from bundler.collect.paths import SourceFile, SourceTree, open_file, read_piece, require_unchanged, shown
 from bundler.errors import SourceError
+from bundler.layout import strictjson
 from bundler.layout.assembly import PackedModel
+from bundler.layout.documents import METADATA_LIMIT_BYTES
 from bundler.layout.hashing import ParallelHash
 from bundler.model.bundle import ModelFile
 from bundler.model.graph import Model
@@ -32,6 +34,7 @@ from bundler.model.progress import Progress
 LARGE_BYTES = 64 << 20
 MAX_LAYERS = 100
 PIECE_BYTES = 1 << 20
+MANIFEST_BYTES = 64 << 10  # of a ModelPack manifest, without the list of files
 
 
 class Stored(Protocol):
@@ -79,7 +82,22 @@ def plan(tree: SourceTree, model: Model) -> ModelPlan:
     for file in files:
         for path, _ in _members((file,)):
             tarheader.file_header(path, 0, f"model {model.name}")  # too long a name is found before anything is written
+    _require_listable(files, f"model {model.name}")
     return ModelPlan(model, files, layer_plan(files))
+
+
+def _require_listable(files: tuple[SourceFile, ...], what: str) -> None:
+    """Path, place and digest of every file stand in the ModelPack manifest, as JSON in JSON: is it going to be read?"""
+    widest = sum(file.size_bytes for file in files) + 2 * tarheader.BLOCK_BYTES * len(files)
+    digest = Digest.of(b"").text
+    entries = ({"digest": digest, "offset": widest, "path": f.path, "size": f.size_bytes} for f in files)
+    list_bytes = sum(len(strictjson.canonical(strictjson.canonical(entry).decode())) for entry in entries)
+    if list_bytes > METADATA_LIMIT_BYTES - MANIFEST_BYTES:
+        raise SourceError(
+            f"{what}: the list of its {len(files):,} files has about {list_bytes:,} bytes; "
+            f"the limit is {METADATA_LIMIT_BYTES - MANIFEST_BYTES:,}",
+            hint="put many small files into one, such as a .tar or .parquet",
+        )
 
 
 def layer_plan(files: tuple[SourceFile, ...]) -> tuple[tuple[SourceFile, ...], ...]:
@@ -144,7 +162,7 @@ class _Packing:
         fd = open_file(file, self._what)
         with ExitStack() as stack:
             stack.callback(os.close, fd)
-            data = os.read(fd, PIECE_BYTES)
+            data = read_piece(fd, PIECE_BYTES, file, self._what)
             if len(data) != file.size_bytes:
                 raise SourceError(f"{self._what}: {shown(file.path)} changed while it was being read")
             require_unchanged(fd, file, self._what)
@@ -159,7 +177,7 @@ class _Packing:
             raw = stack.enter_context(ParallelHash())
             left = file.size_bytes
             while left:
-                piece = os.read(fd, min(PIECE_BYTES, left))
+                piece = read_piece(fd, min(PIECE_BYTES, left), file, self._what)
                 if not piece:
                     raise SourceError(f"{self._what}: {shown(file.path)} became shorter while it was being read")
                 left -= len(piece)

@@ -20,6 +20,7 @@ from typing import Self
 from bundler.errors import BundleError, SourceError, StoppedError, UsageError
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 _FLUSH_BYTES = 32 << 20
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -65,13 +66,18 @@ def private_directory(directory: Path) -> Path:
     return directory
 
 
-def check_private(path: Path, *, as_error: type[BundleError] = UsageError) -> None:
-    """`as_error` where somebody else owns `path` or could write to it."""
+def check_private(path: Path, *, secret: bool = False, as_error: type[BundleError] = UsageError) -> None:
+    """`as_error` where somebody else owns `path` or could write to it, or read what is `secret`."""
     found = path.stat()
     if found.st_mode & _OTHERS_WRITE:
         raise as_error(
             f"{path}: others can write to it (mode {stat.S_IMODE(found.st_mode):04o})",
             hint=f"see that nobody changed what is in it, then: chmod go-w {path}",
+        )
+    if secret and found.st_mode & _OTHERS_READ:
+        raise as_error(
+            f"{path}: others can read it (mode {stat.S_IMODE(found.st_mode):04o})",
+            hint=f"if nobody has read it: chmod 600 {path}; else make another key",
         )
     if found.st_uid not in (os.geteuid(), 0):
         raise as_error(f"{path}: belongs to user {found.st_uid}, not to you")

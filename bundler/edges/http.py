@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ MAX_REDIRECTS = 5
 TRIES = 5
 CONNECT_TRIES = 2  # nobody there, or no network: waiting longer seldom helps
 LONGEST_WAIT_S = 10.0
+LONGEST_GET_S = 300.0  # for a document of some megabytes; a server that sends a byte now and then never is idle
 PIECE_BYTES = 1 << 20
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -71,6 +73,7 @@ class HttpClient:
         """The whole answer, whatever its status; a longer body than `limit_bytes` is a SourceError."""
         import httpx
 
+        ends_at = time.monotonic() + LONGEST_GET_S
         for number in _tries(self._sleep):
             last = number == TRIES - 1
             with _named(url), self._open(url, dict(headers or {}), number) as answer:
@@ -78,10 +81,12 @@ class HttpClient:
                     continue
                 body = bytearray()
                 try:
-                    for piece in answer.iter_raw(PIECE_BYTES):
+                    for piece in answer.iter_raw():
                         body += piece
                         if len(body) > limit_bytes:
                             raise SourceError(f"{_host(url)} sends more than {limit_bytes:,} bytes for {_path(url)}")
+                        if time.monotonic() > ends_at:
+                            raise SourceError(f"{_host(url)} takes more than {LONGEST_GET_S:g} s for {_path(url)}")
                 except httpx.TransportError:
                     if last:
                         raise
@@ -142,7 +147,7 @@ class HttpClient:
             try:
                 target = answer.headers.get("location")
                 if answer.status_code in (301, 302, 303, 307, 308) and target:
-                    place = urljoin(place, target)
+                    place = _joined(place, target, url)
                     continue
                 yield None if answer.status_code in _TRANSIENT and number < TRIES - 1 else answer
                 return
@@ -153,12 +158,21 @@ class HttpClient:
 
 def is_loopback(host: str) -> bool:
     """Whether a host (without port) is this machine: there, registries speak plain HTTP."""
-    if host.rstrip(".") == "localhost":
-        return True
+    address = _address(host)
+    return host.rstrip(".") == "localhost" or (address is not None and address.is_loopback)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """What a host in digits stands for, however a resolver would let it be written (`127.1`, `2130706433`,
+    `::ffff:127.0.0.1`); None for a name."""
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        found = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return False
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        except (OSError, ValueError):
+            return None
+    return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
 
 
 def _tries(sleep: Callable[[float], None]) -> Iterator[int]:
@@ -211,21 +225,31 @@ def _named(url: str) -> Iterator[None]:
 
 def require_allowed(place: str, asked: str) -> None:
     """Refuse an address that a server may not send us to: other schemes, a fall to plain HTTP, this network."""
-    parts, first = urlsplit(place), urlsplit(asked)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+    first = urlsplit(asked)
+    try:
+        parts = urlsplit(place)
+        host, _ = parts.hostname or "", parts.port  # both are read now: either may be nonsense
+    except ValueError as error:
+        raise SourceError(f"{_host(asked)} leads to an address that is not followed: {error}") from error
+    if parts.scheme not in ("http", "https") or not host or parts.username is not None:
         raise SourceError(f"{_host(asked)} leads to an address that is not followed: {parts.scheme}:")
     if place == asked:
         return
     if parts.scheme == "http" and first.scheme == "https":
         raise SourceError(f"{_host(asked)} leads from https to http")
-    if is_loopback(parts.hostname) and not is_loopback(first.hostname or ""):
+    address = _address(host)
+    if (is_loopback(host) or host.rstrip(".").endswith(".localhost")) and not is_loopback(first.hostname or ""):
         raise SourceError(f"{_host(asked)} leads to this machine")
-    try:
-        address = ipaddress.ip_address(parts.hostname)
-    except ValueError:
-        return
-    if address.is_link_local or address.is_unspecified or address.is_multicast:
+    if address is not None and (address.is_link_local or address.is_unspecified or address.is_multicast):
         raise SourceError(f"{_host(asked)} leads to {address}, which is not followed")
+
+
+def _joined(place: str, target: str, asked: str) -> str:
+    """Where a redirect leads."""
+    try:
+        return urljoin(place, target)
+    except ValueError as error:
+        raise SourceError(f"{_host(asked)} leads to an address that is not followed: {error}") from error
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

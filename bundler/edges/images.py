@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 LAST_LINES = 20
+AT_ONCE = 4  # builds; BuildKit makes once what several of them have in common
 _PLATFORM_API = (1, 49)  # Docker Engine 28.1: inspect with `platform`
 
 
@@ -112,37 +114,75 @@ def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield b"".join(waiting)
 
 
-def build(context: Path, tag: str, platform: str | None, line: Callable[[str], None], what: str) -> None:
-    """Build a directory with a Dockerfile by BuildKit into the engine, as `tag`.
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A directory with a Dockerfile, what BuildKit is to know it by, and what the engine is to call the image;
+    `what` begins an error's text."""
 
-    `line` gets every line of BuildKit's; the last ones are in the SourceError of a build that fails.
+    context: Path
+    known_as: str
+    tag: str
+    platform: str | None
+    what: str
+
+
+def build(builds: Sequence[Build], line: Callable[[Build, str], None]) -> list[tuple[str, ...]]:
+    """Build by BuildKit into the engine, some side by side: of each, the digests that the engine may know it by.
+
+    A tag is not enough: another build of the same graph may have moved it by now. `line` gets every line of
+    BuildKit's; the last ones are in the SourceError of the first build, in their order, that fails.
     """
     docker = process.find(
         "docker",
         hint="building images needs the docker command with its buildx plugin",
         as_error=SourceError,
     )
-    argv = [*_build_command(docker), "--progress=plain", f"--tag={tag}"]
-    argv += [*([f"--platform={platform}"] if platform else []), "--", str(context)]
-    last: deque[str] = deque(maxlen=LAST_LINES)
-    output = process.lines(argv)
-    try:
-        while True:
-            text = next(output)
-            last.append(text)
-            line(text)
-    except StopIteration as end:
-        status = int(end.value)
-    if status:
-        shown = "\n    ".join(text for text in last if text.strip())
-        raise SourceError(f"{what}: the build of {context} failed (exit status {status})", hint=shown or None)
+    command, told_by = _build_command(docker)
+    last: list[deque[str]] = [deque(maxlen=LAST_LINES) for _ in builds]
+
+    def heard(index: int, text: str) -> None:
+        last[index].append(text)
+        line(builds[index], text)
+
+    # One that is confined (Ubuntu's snap) sees nothing outside of the home directory.
+    visible = Path.home() if Path(docker).resolve().name == "snap" else None
+    with tempfile.TemporaryDirectory(prefix="bundle-build-", dir=visible) as directory:
+        argvs = []
+        told = []
+        for index, one in enumerate(builds):
+            place = Path(directory, str(index))
+            place.mkdir()
+            (place / one.known_as).symlink_to(one.context, target_is_directory=True)
+            told.append(place / "told")
+            options = ["--progress=plain", f"--tag={one.tag}", f"{told_by}={told[-1]}"]
+            options += [f"--platform={one.platform}"] if one.platform else []
+            argvs.append([*command, *options, "--", str(place / one.known_as)])
+        statuses = process.side_by_side(argvs, heard, at_once=AT_ONCE)
+        for one, status, lines in zip(builds, statuses, last, strict=True):
+            if status:
+                shown = "\n    ".join(text for text in lines if text.strip())
+                raise SourceError(
+                    f"{one.what}: the build of {one.context} failed (exit status {status})", hint=shown or None
+                )
+        return [_digests(file) for file in told]
 
 
-def _build_command(docker: str) -> list[str]:
-    """buildx where it is there (without attestations, which would be of this moment), else the engine's BuildKit."""
+def _build_command(docker: str) -> tuple[list[str], str]:
+    """buildx where it is there (without attestations, which would be of this moment), else the engine's BuildKit; and
+    the option by which it tells the digests."""
     asked = process.run([docker, "buildx", "version"], timeout_s=30.0, as_error=SourceError)
     found = re.search(rb"v?(\d+)\.(\d+)", asked.stdout)
     if asked.returncode or found is None:
-        return ["/usr/bin/env", "DOCKER_BUILDKIT=1", docker, "build"]
+        return ["/usr/bin/env", "DOCKER_BUILDKIT=1", docker, "build"], "--iidfile"
     attestations = ["--provenance=false", "--sbom=false"] if (int(found[1]), int(found[2])) >= (0, 10) else []
-    return [docker, "buildx", "build", "--load", *attestations]
+    return [docker, "buildx", "build", "--load", *attestations], "--metadata-file"
+
+
+def _digests(file: Path) -> tuple[str, ...]:
+    """Out of buildx's metadata (the manifest's on the containerd store, the config's on the classic one), or a file
+    with the image's id."""
+    text = file.read_text(encoding="utf-8", errors="replace").strip() if file.exists() else ""
+    if not text.startswith("{"):
+        return (text,) if text else ()
+    found = json.loads(text)
+    return tuple(found[key] for key in ("containerimage.digest", "containerimage.config.digest") if key in found)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import selectors
 import shutil
 import subprocess
-from collections.abc import Generator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bundler.errors import BundleError, TargetError
+
+_READ_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +60,73 @@ def run(
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
-def lines(argv: Sequence[str], *, cwd: str | None = None) -> Generator[str, None, int]:
-    """The lines of a program's standard error and output together, as they come; its exit status is the
-    generator's return value."""
-    with subprocess.Popen(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd=cwd,
-        text=True,
-        errors="replace",
-    ) as process:
-        if process.stdout is None:  # never, with PIPE above; for the type checker
-            return -1
+def side_by_side(
+    commands: Sequence[Sequence[str]], line: Callable[[int, str], None], *, at_once: int
+) -> list[int | None]:
+    """Run programs, at most `at_once` of them together. Exit statuses; None for what was not run to its end.
+
+    `line` gets the index of a program and a line of its standard error or output, as they come, on this thread. When
+    one fails, those after it are ended or not begun and those before it go on: the first failure is the same whoever
+    is faster. Whatever `line` raises ends them all.
+    """
+    statuses: list[int | None] = [None] * len(commands)
+    waiting = deque(range(len(commands)))
+    running: dict[int, _Running] = {}
+    with selectors.DefaultSelector() as selector:
         try:
-            yield from (line.rstrip("\n") for line in process.stdout)
-        except BaseException:
-            process.terminate()
-            raise
-    return process.returncode
+            while waiting or running:
+                while waiting and len(running) < at_once:
+                    index = waiting.popleft()
+                    running[index] = _Running.start(commands[index])
+                    selector.register(running[index].fd, selectors.EVENT_READ, index)
+                for key, _ in selector.select():
+                    index = key.data
+                    for text in running[index].read():
+                        line(index, text)
+                    if running[index].ended:
+                        selector.unregister(key.fd)
+                        statuses[index] = running.pop(index).wait()
+                        if statuses[index]:
+                            waiting.clear()
+                            for later in running:
+                                if later > index:
+                                    running[later].process.terminate()
+        finally:
+            for child in running.values():
+                child.process.terminate()
+                child.wait()
+    return statuses
+
+
+@dataclass(slots=True)
+class _Running:
+    """A program and what it has written of a line that is not whole yet."""
+
+    process: subprocess.Popen[bytes]
+    fd: int
+    rest: bytes = b""
+    ended: bool = False
+
+    @classmethod
+    def start(cls, argv: Sequence[str]) -> _Running:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0
+        )
+        if process.stdout is None:
+            raise AssertionError("there is a pipe, as was asked for")
+        return cls(process, process.stdout.fileno())
+
+    def read(self) -> list[str]:
+        """The lines that became whole."""
+        data = os.read(self.fd, _READ_BYTES)
+        self.ended = not data
+        *whole, self.rest = (self.rest + data).split(b"\n")
+        if self.rest and (self.ended or len(self.rest) > _READ_BYTES):
+            whole.append(self.rest)
+            self.rest = b""
+        return [text.decode("utf-8", "replace").rstrip("\r") for text in whole]
+
+    def wait(self) -> int:
+        with self.process:  # closes the pipe first, so that nobody waits for somebody to read it
+            pass
+        return self.process.returncode

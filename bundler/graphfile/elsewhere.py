@@ -66,7 +66,7 @@ WORKLOAD: Mapping[str, str] = {
     "sysctls": "these are the host's",
     "ulimits": "these are the host's",
     "pull_policy": "a bundle holds its images; nothing is pulled",
-    "platform": "`bundle pack --platform` says which platforms are packed",
+    "platform": "`bundle build --platform` says which platforms are packed",
     "extends": "a graph repeats nothing: use a variant for what differs",
     "workdir": "write working_dir",
     "args": "write command: [a list]",

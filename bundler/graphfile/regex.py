@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 MAX_STATES = 5000
+MAX_PARTS = 4 * MAX_STATES  # also those that make no state, such as the empty group in (){9999}
 _CLASSES = {
     "d": re.compile(r"[0-9]"),
     "w": re.compile(r"[A-Za-z0-9_]"),
@@ -43,6 +44,7 @@ class Pattern:
 
     def __init__(self, pattern: str) -> None:
         self._steps: list[tuple[str, Test | None, tuple[int, ...]]] = []
+        self._parts = 0
         node = _Parser(pattern).whole()
         self._start = self._compile(node, self._add("accept", None, ()))
 
@@ -68,6 +70,9 @@ class Pattern:
 
     def _compile(self, node: _Node, following: int) -> int:
         """The state in which `node` begins, if `following` comes after it."""
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise PatternError("the expression is too large")
         match node.what:
             case "join":
                 for part in reversed(node.parts):

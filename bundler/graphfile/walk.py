@@ -159,11 +159,14 @@ class Walker:
         if len(value) < shape.min_items:
             self.report(path, f"{label(path)} is an empty list, expected {shape.expected}")
         read: list[Any] = []
+        seen: set[tuple[str, object]] = set()
         for index, item in enumerate(value):
-            if shape.unique and any(item == other and kind(item) == kind(other) for other in value[:index]):
-                self.report((*path, index), f"{found(item)} stands twice in {label(path)}", "keep one of them")
-                read.append(None)
-                continue
+            if shape.unique and isinstance(item, str | int | float):
+                if (kind(item), item) in seen:
+                    self.report((*path, index), f"{found(item)} stands twice in {label(path)}", "keep one of them")
+                    read.append(None)
+                    continue
+                seen.add((kind(item), item))
             good = self.walk(shape.items, item, (*path, index))
             read.append(None if good is ABSENT else good)
         return read

@@ -148,6 +148,13 @@ class ArchiveWriter:
         self._truncate(self._end_bytes + len(tar.TRAILER))
         self._file.commit()
 
+    def written(self) -> Iterator[bytes]:
+        """After `finish`: the file's bytes, whatever now stands at its path."""
+        try:
+            yield from read_ahead(self._file.fd, 0, os.fstat(self._file.fd).st_size)
+        except OSError as error:
+            raise failure(error, self._file.path, "reading") from error
+
     def _append(self, name: str, body: bytes) -> None:
         self._file.write_at(body, self._end_bytes + tar.BLOCK_BYTES)
         self._close_member(name, len(body))

@@ -35,6 +35,7 @@ MAX_REFERRERS = 16
 OCI_LAYOUT_BYTES = strictjson.canonical({"imageLayoutVersion": "1.0.0"})
 _BUNDLE_ANNOTATIONS = (BUNDLE_CONTENT, BUNDLE_PREDICATE)
 _AMD64 = ("linux", "amd64")
+_LAYER_NAME_BYTES = len("blobs/sha256/") + 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +178,16 @@ def _entry(part: Part, annotations: Mapping[str, str]) -> dict[str, object]:
 def _docker_entries(closure: Closure) -> list[dict[str, object]]:
     wanted = _docker_platform(closure)
     entries: list[dict[str, object]] = []
+    named_bytes = 0
     for part in closure.parts:
         if part.role not in (Role.IMAGE, Role.MODEL_IMAGE) or wanted is None:
             continue
         # Weights are the same for every platform, so a model has one to show even where it lacks `wanted`.
         image = next((image for image in part.platforms if _kind(image) == wanted), part.platforms[0])
+        # Found before they are made: many images of the same many layers would be gigabytes.
+        named_bytes += _LAYER_NAME_BYTES * len(image.layers)
+        if named_bytes > METADATA_LIMIT_BYTES:
+            raise DocumentError(f"more entries than {METADATA_LIMIT_BYTES} bytes of index hold")
         entries.append(
             {
                 "Config": tar.blob_name(image.config.digest),

@@ -36,6 +36,11 @@ from bundler.model.oci import (
 MODEL_MANIFEST = "application/vnd.cncf.model.manifest.v1+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 
+# No engine runs an image of more layers, and no image is made for more platforms. Without these, a document of 4 MiB
+# that names another one again and again stands for gigabytes.
+MAX_LAYERS = 1_000
+MAX_PLATFORMS = 250
+
 Fetch = Callable[[Descriptor], bytes]
 
 _ORDER = {Role.GRAPH: 0, Role.IMAGE: 1, Role.MODEL: 2, Role.MODEL_IMAGE: 2}
@@ -83,6 +88,7 @@ class _Walk:
         self._image_layers: dict[Digest, Descriptor] = {}
         self._manifests: dict[tuple[Digest, str], Manifest] = {}
         self._images: dict[tuple[Digest, str], tuple[PlatformImage, ...]] = {}
+        self._layers: dict[tuple[Digest, str], tuple[Descriptor, ...]] = {}
 
     def run(self, root: Descriptor) -> Closure:
         index = parse_index(self._fetch(root), root.media_type, "ROOT")
@@ -144,7 +150,10 @@ class _Walk:
             return known
         found: list[PlatformImage] = []
         if entry.media_type in INDEXES:
-            for child in parse_index(self._fetch(entry), entry.media_type, where).manifests:
+            children = parse_index(self._fetch(entry), entry.media_type, where).manifests
+            if len(children) > MAX_PLATFORMS:
+                raise DocumentError(f"{where}: an index of {len(children)} images, at most {MAX_PLATFORMS} are read")
+            for child in children:
                 if child.media_type not in MANIFESTS:
                     raise DocumentError(f"{where}: an index with a {child.media_type[:120]!r} in it")
                 found += self._platform(child, where)
@@ -161,8 +170,7 @@ class _Walk:
         """The image of one manifest; none where it is something else (an attestation beside the images)."""
         manifest = self._manifest(entry, where)
         self._note(manifest.config, where)
-        for layer in manifest.layers:
-            self._note_data(layer, self._image_layers, where)
+        layers = self._layers_of(entry, manifest, where)
         platform = entry.platform
         if manifest.config.media_type not in (IMAGE_CONFIG, DOCKER_CONFIG):
             return ()
@@ -170,7 +178,20 @@ class _Walk:
             platform = platform_of_config(self._fetch(manifest.config), f"{where} config")
         if "unknown" in (platform.os, platform.architecture):
             return ()
-        return (PlatformImage(platform, _bare(entry), _bare(manifest.config), tuple(map(_bare, manifest.layers))),)
+        return (PlatformImage(platform, _bare(entry), _bare(manifest.config), layers),)
+
+    def _layers_of(self, entry: Descriptor, manifest: Manifest, where: str) -> tuple[Descriptor, ...]:
+        """Once for each manifest, however often it is named."""
+        known = self._layers.get((entry.digest, entry.media_type))
+        if known is not None:
+            return known
+        if len(manifest.layers) > MAX_LAYERS:
+            raise DocumentError(f"{where}: an image of {len(manifest.layers)} layers, at most {MAX_LAYERS} are read")
+        for layer in manifest.layers:
+            self._note_data(layer, self._image_layers, where)
+        found = tuple(map(_bare, manifest.layers))
+        self._layers[entry.digest, entry.media_type] = found
+        return found
 
     def _manifest(self, entry: Descriptor, where: str) -> Manifest:
         known = self._manifests.get((entry.digest, entry.media_type))

@@ -65,23 +65,23 @@ def read_ahead(
 ) -> Generator[bytes, None, None]:
     """`size_bytes` bytes of `fd` from `offset_bytes` in chunks, read by a thread that stays some chunks ahead.
 
-    Ends early where the file does: the caller compares sizes. An OSError of the thread is raised here. The file's
+    Ends early where the file does: the caller compares sizes. What fails in the thread is raised here. The file's
     position is neither used nor moved.
     """
     if size_bytes <= chunk_bytes:
         yield from _read(fd, offset_bytes, size_bytes, chunk_bytes)
         return
-    chunks: queue.Queue[bytes | OSError | None] = queue.Queue(_WAITING_CHUNKS)
+    chunks: queue.Queue[bytes | Exception | None] = queue.Queue(_WAITING_CHUNKS)
     stopped = threading.Event()
 
     def run() -> None:
-        end: OSError | None = None
+        end: Exception | None = None
         try:
             for chunk in _read(fd, offset_bytes, size_bytes, chunk_bytes):
                 chunks.put(chunk)
                 if stopped.is_set():
                     return
-        except OSError as error:
+        except Exception as error:
             end = error
         chunks.put(end)
 
@@ -89,7 +89,7 @@ def read_ahead(
     reader.start()
     try:
         while (item := chunks.get()) is not None:
-            if isinstance(item, OSError):
+            if isinstance(item, Exception):
                 raise item
             yield item
     finally:

@@ -18,7 +18,6 @@ ROLE = PREFIX + "role"
 NAME = PREFIX + "name"
 SOURCE = PREFIX + "source"
 FILES = PREFIX + "files"  # of a model's layer: JSON, the files in it with byte range and sha256
-LICENSE = PREFIX + "license"
 KEY = PREFIX + "key"  # of a simple signature: the fingerprint of its key
 
 TITLE = "org.opencontainers.image.title"
@@ -53,6 +52,13 @@ def is_version(text: str) -> bool:
     return _VERSION.match(text) is not None
 
 
+def is_file_path(text: str) -> bool:
+    """A relative path of a file that stays where it is put: no `..`, nothing absolute, nothing a terminal would act
+    on, nothing that is another path on another system."""
+    harmless = all(character.isprintable() for character in text) and "\\" not in text
+    return harmless and not any(part in ("", ".", "..") for part in text.split("/"))
+
+
 def bundle_repository(bundle: str) -> str:
     return f"{REGISTRY}/{bundle}"
 
@@ -71,4 +77,5 @@ def image_reference(bundle: str, version: str, image: str, digest: Digest) -> st
 
 def image_tag(version: str, image: str) -> str:
     """The layout's `ref.name`: a legal tag, or `oras restore` cannot push it. Cut, it still differs between images."""
-    return f"{image}-{version}"[:_TAG_LIMIT]
+    tag = f"{image}-{version}"
+    return tag if len(tag) <= _TAG_LIMIT else f"{tag[: _TAG_LIMIT - 13]}-{Digest.of(image.encode()).short}"

@@ -169,7 +169,7 @@ class _Contents:
         _same_digest(pin.get("pack"), pack, "model")
         _same_digest(pin.get("image"), image, "image of model")
         layers = {layer.digest: layer.size_bytes for layer in _manifest_of(pack).layers}
-        for platform in image.platforms:
+        for platform in {platform.manifest.digest: platform for platform in image.platforms}.values():
             if {layer.digest: layer.size_bytes for layer in platform.layers} != layers:
                 raise DocumentError(f"{where}: as an image it has other layers")
         return BundleModel(
@@ -280,10 +280,8 @@ def _config_files(pin: Mapping[str, object], sizes: Mapping[Digest, int], where:
 
 
 def _path(entry: Mapping[str, object], where: str) -> str:
-    """A relative path that stays where it is put: no `..`, nothing absolute, nothing a terminal would act on."""
     path = text(entry, "path", where)
-    harmless = all(character.isprintable() for character in path) and "\\" not in path
-    if not harmless or any(part in ("", ".", "..") for part in path.split("/")):
+    if not names.is_file_path(path):
         raise DocumentError(f"{where}: not a path of a file in it: {path[:120]!r}")
     return path
 

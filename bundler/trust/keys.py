@@ -110,7 +110,7 @@ class KeyStore:
         if not path.exists():
             raise UsageError(f"{path}: no such key", hint=f"bundle keys generate {name}")
         self._check()
-        check_private(path, as_error=TrustError)
+        check_private(path, secret=True, as_error=TrustError)
         return read_private(_read(path), name, passphrase)
 
     def private_names(self) -> tuple[str, ...]:

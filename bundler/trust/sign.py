@@ -7,16 +7,12 @@ Reads ROOT's descriptor and keys. Writes referrers for `ArchiveWriter.finish`, o
 from __future__ import annotations
 
 import hashlib
-import os
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from bundler.edges.files import open_regular
-from bundler.errors import SourceError
 from bundler.layout import strictjson
 from bundler.layout.canonical import BUNDLE_CONTENT, BUNDLE_PREDICATE, SIGSTORE_BUNDLE, Referrer
 from bundler.layout.documents import describe
-from bundler.layout.hashing import read_ahead
 from bundler.model.oci import EMPTY, IMAGE_CONFIG, INDEX, MANIFEST, Descriptor, Digest
 from bundler.trust import signature
 from bundler.trust.keys import PrivateKey
@@ -43,17 +39,11 @@ class Detached:
     bundle: bytes
 
 
-def sign_file(path: Path, key: PrivateKey) -> Detached:
-    """Sign the whole of a file, which is read once."""
+def sign_file(chunks: Iterable[bytes], key: PrivateKey) -> Detached:
+    """Sign the whole of a file, given as it is read: by whoever knows that it is the file that was written."""
     hashing = hashlib.sha256()
-    fd = open_regular(path)
-    try:
-        for chunk in read_ahead(fd, 0, os.fstat(fd).st_size):
-            hashing.update(chunk)
-    except OSError as error:
-        raise SourceError(f"{path}: reading failed: {error.strerror or error}") from error
-    finally:
-        os.close(fd)
+    for chunk in chunks:
+        hashing.update(chunk)
     made = key.sign_digest(hashing.digest())
     return Detached(
         signature=signature.encode(made).encode("ascii"),

@@ -184,9 +184,11 @@ class Engine:
             return None
         return volume
 
-    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> Mapping[str, str]:
+        """The labels that the volume of this name has: others than `labels` where it was there before."""
         body = {"Name": name, "Driver": "local", "Labels": dict(labels)}
-        self._call("POST", "/volumes/create", f"creating volume {name}", body=body)
+        volume: Json = self._call("POST", "/volumes/create", f"creating volume {name}", body=body).json()
+        return volume.get("Labels") or {}
 
     def remove_volume(self, name: str) -> None:
         with suppress(NotThere):

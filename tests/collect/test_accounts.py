@@ -3,7 +3,7 @@ from __future__ import annotations
 import gzip
 
 import pytest
-from conftest import make_tar
+from tars import make_tar
 
 from bundler.collect import accounts
 from bundler.collect.accounts import LayerAccounts, Tap, resolve, scan
@@ -59,6 +59,18 @@ def test_who_is_not_there_is_refused(user: str, expected: str) -> None:
         resolve(user, layers(BOTTOM), "user of x")
 
 
+@pytest.mark.parametrize("user", ["²", "١", "1" * 11, "1" * 5000, "app:²"])
+def test_other_digits_and_endless_ones_are_no_numbers(user: str) -> None:
+    with pytest.raises(SourceError, match=r"no user|no group"):
+        resolve(user, layers(BOTTOM), "user of x")
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 5000, "-1", "0x1", ""])
+def test_an_entry_without_a_number_is_none(number: str) -> None:
+    passwd = f"app:x:{number}:0::/:\napp:x:7:8::/:\n".encode()
+    assert resolve("app", layers(make_tar({"etc/passwd": passwd})), "x") == "7:8"
+
+
 def test_an_upper_layer_wins() -> None:
     upper = make_tar({"etc/passwd": b"app:x:5:6::/:\n"})
     assert resolve("app", layers(BOTTOM, upper, make_tar({"x": b""})), "x") == "5:6"
@@ -103,3 +115,15 @@ def test_a_tap_ends_when_the_stream_breaks() -> None:
     tap = Tap("test")
     with pytest.raises(SourceError, match="broken"):
         list(tap.watch(broken()))
+
+
+@pytest.mark.timeout(20)
+def test_a_tap_that_breaks_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(pieces: object, what: str) -> LayerAccounts:
+        raise MemoryError
+
+    monkeypatch.setattr(accounts, "scan", broken)
+    tap = Tap("test")
+    assert sum(map(len, tap.watch(bytes(1000) for _ in range(100)))) == 100_000
+    with pytest.raises(MemoryError):
+        tap.result()

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from conftest import make_tar
+from tars import make_tar
 from test_saved import CONFIG, DIFF_IDS, LAYERS, classic, containerd, legacy
 
 from bundler.collect import ondisk

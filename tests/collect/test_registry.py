@@ -17,14 +17,14 @@ from threading import Thread
 
 import httpx
 import pytest
-from conftest import make_tar
+from tars import make_tar
 
 from bundler.collect.reference import Reference
 from bundler.collect.registry import Repository
 from bundler.collect.sources import ImageSource, upstream
-from bundler.edges.http import HttpClient
+from bundler.edges.http import HttpClient, require_allowed
 from bundler.errors import SourceError
-from bundler.model.oci import DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, Digest, Platform
+from bundler.model.oci import DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, Descriptor, Digest, Platform
 
 HTTP = httpx.Client()
 AMD64, ARM64, S390 = (Platform("linux", name) for name in ("amd64", "arm64", "s390x"))
@@ -273,6 +273,69 @@ def test_a_redirect_into_the_network_is_not_followed(server: Callable[[Handle], 
         http.get(f"http://{here}/x", limit_bytes=10)
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://127.0.0.1/",
+        "https://localhost/",
+        "https://localhost./",
+        "https://x.localhost/",
+        "https://127.1/",
+        "https://2130706433/",
+        "https://0x7f.0.0.1/",
+        "https://0/",
+        "https://[::1]/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://[::ffff:169.254.169.254]/",
+        "https://2852039166/latest",
+        "https://user@registry.example/",
+        "https://[/",
+        "https://[::zz]/",
+        "https://registry.example:99999/",
+        "http://registry.example/",
+        "//",
+    ],
+)
+def test_an_address_on_this_network_is_found_in_any_spelling(target: str) -> None:
+    with pytest.raises(SourceError, match="leads"):
+        require_allowed(target, "https://registry.example/v2/x")
+
+
+@pytest.mark.parametrize("target", ["https://[/", "http://h:99999/", "http://h:x/", "http:///x"])
+def test_a_redirect_to_nonsense_is_refused(server: Callable[[Handle], str], target: str) -> None:
+    here = server(lambda handler: answer(handler, 302, Location=target))
+    with client() as http, pytest.raises(SourceError):
+        http.get(f"http://{here}/x", limit_bytes=10)
+    realm = server(lambda handler: answer(handler, 401, WWW_Authenticate=f'Bearer realm="{target}"'))
+    with client() as http, pytest.raises(SourceError):
+        Repository(http, Reference.parse(f"{realm}/acme/web:1")).find()
+
+
+def test_a_body_that_drips_ends(server: Callable[[Handle], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        for _ in range(100):
+            handler.wfile.write(b"x")
+            time.sleep(0.02)
+
+    monkeypatch.setattr("bundler.edges.http.LONGEST_GET_S", 0.2)
+    here = server(drip)
+    with client() as http, pytest.raises(SourceError, match=r"more than 0\.2 s"):
+        http.get(f"http://{here}/x", limit_bytes=1000)
+
+
+def test_a_document_of_another_size_than_its_descriptor_says_is_refused(server: Callable[[Handle], str]) -> None:
+    here = server(lambda handler: answer(handler, 200, b"{}"))
+    with client() as http:
+        repository = Repository(http, Reference.parse(f"{here}/acme/web:1"))
+        assert repository.document(Descriptor(MANIFEST, Digest.of(b"{}"), 2)) == b"{}"
+        for wanted in (Descriptor(MANIFEST, Digest.of(b"{}"), 1), Descriptor(MANIFEST, Digest.of(b"[]"), 2)):
+            with pytest.raises(SourceError, match="others"):
+                repository.document(wanted)
+
+
 def test_redirects_end(server: Callable[[Handle], str]) -> None:
     here = server(lambda handler: answer(handler, 302, Location="/again"))
     with client() as http, pytest.raises(SourceError, match="redirects more than"):
@@ -374,8 +437,9 @@ def test_references_are_completed(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "UPPER", "a b", "a:", "a@sha256:1", "-x", "a//b", "../x", "a:b:c", "x" * 300, "a@md5:00", "$(id)", "--flag"],
-)
+    ["", "UPPER", "a b", "a:", "a@sha256:1", "-x", "a//b", "../x", "a:b:c", "x" * 300, "a@md5:00", "$(id)", "--flag",
+     "localhost:65536/a", "a.example:99999/b", "[:::]/a", "[::1/a"],
+)  # fmt: skip
 def test_what_names_no_image_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         Reference.parse(text)

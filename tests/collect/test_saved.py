@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import make_tar
+from tars import make_tar
 
 from bundler.collect import saved
 from bundler.collect.layers import LayerWriter

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import tarfile
@@ -8,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import make_tar
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tars import make_tar
 
 from bundler.collect.tarstream import FileSource, Kind, StreamSource, TarReader
 from bundler.errors import SourceError
@@ -110,6 +111,23 @@ def test_a_size_in_base_256_is_read() -> None:
     assert contents(header_with(b"\x80" + (5).to_bytes(11, "big")) + b"hello".ljust(512, b"\0") + bytes(1024)) == {
         "a": b"hello"
     }
+
+
+@pytest.mark.parametrize("kind", [b"1", b"2", b"3", b"4", b"5", b"6"])
+def test_what_has_no_body_has_none_whatever_its_size_says(kind: bytes) -> None:
+    data = header_with(b"00000001000\0", kind) + make_tar({"b": b"second"})
+    assert contents(data) == {"b": b"second"}
+
+
+def test_a_disk_that_fails_is_a_source_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "t").write_bytes(make_tar({"a": b"x"}))
+    with (tmp_path / "t").open("rb") as file:
+        monkeypatch.setattr(os, "pread", fail)
+        with pytest.raises(SourceError, match="test: reading failed: Input/output error"):
+            list(TarReader(FileSource(file.fileno(), "test"), "test"))
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from bundler.collect import tarheader, weights
+from bundler.collect import configs, tarheader, weights
 from bundler.collect.paths import SourceFile, SourceTree
 from bundler.errors import SourceError
-from bundler.model.graph import Model
-from bundler.model.oci import Digest
+from bundler.layout import assembly
+from bundler.layout.documents import METADATA_LIMIT_BYTES
+from bundler.model.bundle import ModelFile
+from bundler.model.graph import Config, Model
+from bundler.model.oci import LAYER_TAR, Descriptor, Digest
 from bundler.model.progress import Silent
 
 MIB = 1 << 20
@@ -159,6 +163,59 @@ def test_what_may_not_be_packed_is_refused(tree: SourceTree, source: str, expect
     os.mkfifo(tree.root / "fifo/x")
     with pytest.raises(SourceError, match=expected):
         weights.plan(tree, Model("m", source))
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\\b", "a\u200bb", "a\u00a0b", "\x1b[2J"])
+def test_a_name_that_no_bundle_is_read_with_is_not_packed(tree: SourceTree, name: str) -> None:
+    (tree.root / "w").mkdir()
+    (tree.root / "w" / name).write_bytes(b"x")
+    for look in (
+        lambda: weights.plan(tree, Model("m", "./w")),
+        lambda: weights.plan(tree, Model("m", f"./w/{name}")),
+        lambda: configs.pack(tree, Config("c", None, "w", None, template=False)),
+    ):
+        with pytest.raises(SourceError, match="in the name") as refused:
+            look()
+        assert str(refused.value).isprintable()
+
+
+def test_more_files_than_a_manifest_can_list_are_told_before_they_are_read() -> None:
+    def listed(count: int) -> tuple[SourceFile, ...]:
+        return tuple(fake(f'a-directory/"file"-{n:06}', 5_000_000) for n in range(count))
+
+    weights._require_listable(listed(20_000), "model m")
+    with pytest.raises(SourceError, match="30,000 files"):
+        weights._require_listable(listed(30_000), "model m")
+    layer = Digest.of(b"layer")
+    for count in (20_000, 22_500):  # what is let through is what can be read
+        files = listed(count)
+        packed = weights.PackedModel(
+            "m",
+            None,
+            tuple(ModelFile(f.path, f.size_bytes, layer, layer, 10**11) for f in files),
+            (Descriptor(LAYER_TAR, layer, 10**12),),
+        )
+        size = int(str(assembly._model_pack(packed, assembly._Blobs())["size"]))
+        try:
+            weights._require_listable(files, "model m")
+        except SourceError:
+            assert size > 0.95 * METADATA_LIMIT_BYTES
+        else:
+            assert size <= METADATA_LIMIT_BYTES
+
+
+def test_a_disk_that_fails_is_a_source_error(tree: SourceTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    for size in (1000, 3 * MIB):
+        sparse(tree.root / "w/model.bin", size)
+        plan = weights.plan(tree, Model("m", "./w"))
+
+        def fail(*_: object) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "read", fail)
+            with pytest.raises(SourceError, match=r"model m: model\.bin cannot be read: Input/output error"):
+                weights.pack(plan, Memory(), Silent())
 
 
 @pytest.mark.parametrize("size", [1000, 3 * MIB])

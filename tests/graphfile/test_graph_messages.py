@@ -6,12 +6,13 @@ After a change of wording run `python tests/graphfile/test_graph_messages.py` an
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
 
 from bundler.errors import GraphError, Position
-from bundler.graphfile.check import check
+from bundler.graphfile.check import check, check_document
 from bundler.graphfile.source import parse
 
 MESSAGES = Path(__file__).with_name("messages.txt")
@@ -57,6 +58,16 @@ def test_problems_are_sorted_by_position() -> None:
         places = [(p.where.line, p.where.column) for p in caught.value.problems if isinstance(p.where, Position)]
         assert places == sorted(places)
         assert len(places) == len(caught.value.problems)
+
+
+def test_long_lists_take_no_time() -> None:
+    choices = [f"choice-{number}" for number in range(30_000)]
+    began = time.perf_counter()
+    with pytest.raises(GraphError) as refused:
+        check_document({"bundle": "a", "version": "1", "values": {"v": {"enum": [*choices, "choice-7"]}}})
+    (problem,) = refused.value.problems
+    assert "stands twice" in problem.message
+    assert time.perf_counter() - began < 5
 
 
 def main() -> None:

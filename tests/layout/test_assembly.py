@@ -135,6 +135,24 @@ def test_long_names_and_versions_still_make_tags(tmp_path: Path) -> None:
     assert len(read_bundle(ArchiveReader(tmp_path / "b")).images[0].reference.rsplit(":", 1)[1]) <= 128
 
 
+def test_tags_that_are_cut_still_differ() -> None:
+    version = "-".join(["1111"] * 20)
+    assert len({names.image_tag(version, "a" * 50 + end) for end in ("", "-1111", "-1111-1111")}) == 3
+
+
+@pytest.mark.parametrize("path", ["a", "a/b", "é.txt", "a b", ".hidden", "a..b", "模型.bin"])
+def test_a_path_of_a_file_is_one(path: str) -> None:
+    assert names.is_file_path(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a\\b", "a\nb", "\x1b[2J", "a\u200bb", "a\u00a0b"],
+)
+def test_what_is_no_path_of_a_file_is_refused(path: str) -> None:
+    assert not names.is_file_path(path)
+
+
 @pytest.mark.parametrize("version", ["", "a b", "1/2", "1+2", "x" * 101, ".1", "-1", "1\n"])
 def test_a_version_that_makes_no_tag_is_not_one(version: str) -> None:
     assert not names.is_version(version)

@@ -53,3 +53,13 @@ def test_reading_ahead_gives_the_bytes_that_are_there(tmp_path: Path, offset: in
 def test_an_error_while_reading_ahead_is_raised_to_the_reader() -> None:
     with pytest.raises(OSError, match="Bad file descriptor"):
         list(read_ahead(-1, 0, 100, 10))
+
+
+@pytest.mark.timeout(20)
+def test_whatever_fails_while_reading_ahead_is_raised_to_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(os, "pread", fail)
+    with pytest.raises(MemoryError):
+        list(read_ahead(0, 0, 100, 10))

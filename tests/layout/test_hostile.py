@@ -471,6 +471,39 @@ def test_h27_many_descriptors_end_soon(tmp_path: Path) -> None:
     refused(forgery.write(tmp_path / "b"))
 
 
+def test_h27_a_manifest_named_again_and_again_is_read_once(tmp_path: Path) -> None:
+    """Documents within their limits that stand for far more than they hold: layers times platforms times images."""
+    forgery = forged(tmp_path)
+    manifest = Digest(json.loads(forgery.bytes_of(forgery.find(is_image_index)))["manifests"][0]["digest"])
+    forgery.edit(manifest, lambda document: document.update(layers=document["layers"] * 400))
+    wide = forgery.find(is_image_index)
+    forgery.edit(wide, lambda document: document.update(manifests=document["manifests"][:1] * 250))
+
+    def many(document: Document) -> None:
+        graph, _, web = document["manifests"][:3]
+        document["manifests"] = [graph] + [
+            {**web, "annotations": {**web["annotations"], "dev.graphbundle.name": f"n{n:05}"}} for n in range(9000)
+        ]
+
+    forgery.edit(forgery.root, many)
+    refused(forgery.write(tmp_path / "b"), "of index hold")
+
+
+@pytest.mark.parametrize(
+    ("which", "change", "why"),
+    [
+        (is_docker_manifest, lambda d: d.update(layers=d["layers"] * 600), "an image of 1200 layers"),
+        (is_image_index, lambda d: d.update(manifests=d["manifests"] * 100), "an index of 300 images"),
+    ],
+)
+def test_h27_more_than_any_image_has(
+    tmp_path: Path, which: Callable[[Document], bool], change: Callable[[Document], None], why: str
+) -> None:
+    forgery = forged(tmp_path)
+    forgery.edit(forgery.find(which), change)
+    refused(forgery.write(tmp_path / "b"), why)
+
+
 def test_h28_addresses_in_descriptors_are_never_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("connected"))
     forgery = Forgery(sample.whole(), tmp_path)

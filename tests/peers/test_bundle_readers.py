@@ -52,7 +52,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sample.unpack(path, place / "layout")
     (place / "key.pub").write_bytes(KEY.public.pem)
     (place / "other.pub").write_bytes(OTHER.public.pem)
-    detached = sign_file(path, KEY)
+    detached = sign_file([path.read_bytes()], KEY)
     (place / "b.tar.sig").write_bytes(detached.signature)
     (place / "b.tar.sigstore.json").write_bytes(detached.bundle)
     return place

@@ -106,6 +106,15 @@ def test_a_store_that_others_can_write_to_is_refused(store: KeyStore, tmp_path: 
         use()
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o604])
+def test_a_private_key_that_others_can_read_is_refused(store: KeyStore, tmp_path: Path, mode: int) -> None:
+    store.default()
+    (tmp_path / "keys/default.key").chmod(mode)
+    with pytest.raises(TrustError, match="others can read it") as refused:
+        store.default()
+    assert "chmod 600" in str(refused.value.hint)
+
+
 def public(key: object) -> bytes:
     return key.public_key().public_bytes(DER, SPKI)  # type: ignore[attr-defined, no-any-return]
 
