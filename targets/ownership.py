@@ -26,10 +26,9 @@ BUNDLE = PREFIX + "bundle"
 VERSION = PREFIX + "version"
 ROOT = PREFIX + "root"
 
-FILLER = ".fill-"
+FILLER = ".fill"
 SUCCESSOR = ".next"
 READER = ".read-"
-FILLING = ".filling"
 
 
 def labels(target: str, app: str, resource: str, spec: str) -> dict[str, str]:
@@ -97,13 +96,9 @@ def record_volume(app: str, revision: int) -> str:
     return f"{app}_r{revision}"
 
 
-def ran_volume(app: str, job: str) -> str:
-    return f"{app}_ran_{job}"
-
-
-def filling_volume(volume_name: str) -> str:
-    """The empty volume that marks another as not complete while it exists."""
-    return volume_name + FILLING
+def filler(volume_name: str, number: int = 0) -> str:
+    """The never started container that fills a volume; while it exists, the volume is not complete."""
+    return f"{volume_name}{FILLER}{number or ''}"
 
 
 def successor(container_name: str) -> str:

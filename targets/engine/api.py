@@ -184,11 +184,9 @@ class Engine:
             return None
         return volume
 
-    def create_volume(self, name: str, labels: Mapping[str, str]) -> Mapping[str, str]:
-        """The labels that the volume of this name has: others than `labels` where it was there before."""
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
         body = {"Name": name, "Driver": "local", "Labels": dict(labels)}
-        volume: Json = self._call("POST", "/volumes/create", f"creating volume {name}", body=body).json()
-        return volume.get("Labels") or {}
+        self._call("POST", "/volumes/create", f"creating volume {name}", body=body)
 
     def remove_volume(self, name: str) -> None:
         with suppress(NotThere):

@@ -1,8 +1,9 @@
 """Volumes and what is in them, written through the engine's archive API.
 
-A volume is filled through a container that mounts it, is created and never started. An empty volume beside it
-marks it as not complete, from before it is made until all is in it: an interrupted filling is done again. Nothing
-of this machine's file system is involved: the engine may be elsewhere.
+A volume is filled through a container that mounts it, is created and never started, and is removed when the
+volume is complete. The engine makes the volume, with our labels, together with that container: so a volume
+without its filler is a complete one, and an interrupted filling is done again. Nothing of this machine's file
+system is involved: the engine may be elsewhere.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import posixpath
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from secrets import token_hex
 from typing import Any
 
@@ -26,7 +27,6 @@ from targets.helper import MOUNT_PATH, binary
 
 HOLDER = "bundle.local/graphbundle/helper"
 HOLDER_ARCHITECTURE = "amd64"  # of the holder image's own file, which never runs
-INCOMPLETE = "incomplete/"  # the resource of a mark, by the name of the volume that it is about
 _PLACE = "/.bundle-fill"
 _CONTENT = "content"
 
@@ -53,41 +53,26 @@ def _architecture(engine: Engine) -> str:
 
 @contextmanager
 def filling(
-    engine: Engine, volume: str, labels: Mapping[str, str], *, marked: bool = True
-) -> Iterator[Callable[..., str]]:
-    """A function that makes containers of an image with `volume` at _PLACE/`name`; the first one makes the volume.
+    engine: Engine, volume: str, image: str, labels: Mapping[str, str], *, name: str = _CONTENT, number: int = 0
+) -> Iterator[str]:
+    """A created container of `image` with `volume` at _PLACE/`name`; the volume is made if need be.
 
-    Where `marked`, the volume counts as not complete until the end, and stays so after an error.
+    `number` tells several fillers of one volume apart. After an error the filler stays, as the mark of a volume that is
+    not complete.
     """
     app, target = labels[ownership.APP], labels[ownership.TARGET]
-    mark = ownership.filling_volume(volume)
     there = engine.volume(volume)
     if there is not None and not ownership.ours(there.get("Labels"), target, app):
         raise TargetError(f"volume {volume} is there and does not belong to {app}")
-    if marked:
-        found = engine.create_volume(mark, ownership.labels(target, app, INCOMPLETE + volume, "1"))
-        if not ownership.ours(found, target, app):
-            raise TargetError(f"volume {mark} is there and does not belong to {app}")
-    made: list[str] = []
-
-    def container(image: str, name: str = _CONTENT) -> str:
-        made.append(_create(engine, f"{volume}{ownership.FILLER}{token_hex(4)}", volume, image, labels, name))
-        return made[-1]
-
-    try:
-        yield container
-    except BaseException:
-        with suppress(TargetError):
-            _remove(engine, made)
-        raise
-    _remove(engine, made)
-    if marked:
-        engine.remove_volume(mark)
-
-
-def _remove(engine: Engine, containers: Iterable[str]) -> None:
-    for container in containers:
-        engine.remove(container)
+    filler = ownership.filler(volume, number)
+    stale = engine.container(filler)
+    if stale is not None:
+        if not ownership.ours(stale["Config"].get("Labels"), target, app):
+            raise TargetError(f"container {filler} is there and does not belong to {app}")
+        engine.remove(stale["Id"])
+    container = _create(engine, filler, volume, image, labels, name)
+    yield container
+    engine.remove(container)
 
 
 def _create(engine: Engine, container: str, volume: str, image: str, labels: Mapping[str, str], name: str) -> str:
@@ -115,8 +100,7 @@ def files(
     secrets: Mapping[str, StoredSecret],
 ) -> None:
     """One workload's config and secret files, owned by its user."""
-    with filling(engine, payload["volume"], labels) as made_of:
-        container = made_of(payload["image"])
+    with filling(engine, payload["volume"], payload["image"], labels) as container:
         uid, gid = owner(engine, container, payload["image"], payload["user"])
         members = (_file(entry, uid, gid, blobs, secrets) for entry in payload["files"])
         engine.put(container, _PLACE, tar.stream([tar.directory(_CONTENT, uid=0, gid=0), *members]))
@@ -137,14 +121,16 @@ def _file(
 def data(engine: Engine, payload: Mapping[str, Any], labels: Mapping[str, str]) -> None:
     """A data volume: made, given the content that the first of its mounters' images has at the mount path,
     and its root given to the first writer."""
+    if not payload["mounters"]:
+        engine.create_volume(payload["volume"], labels)
     seeded = False
-    with filling(engine, payload["volume"], labels) as made_of:
-        if not payload["mounters"]:
-            engine.create_volume(payload["volume"], labels)
-        for mounter in payload["mounters"]:
+    with ExitStack() as fillers:
+        for number, mounter in enumerate(payload["mounters"]):
             path, image = mounter["path"].rstrip("/"), mounter["image"]
             name = posixpath.basename(path)
-            container = made_of(image, name)
+            container = fillers.enter_context(
+                filling(engine, payload["volume"], image, labels, name=name, number=number)
+            )
             mode = engine.directory_mode(container, path)
             if not seeded and mode is not None:
                 seeded = _seed(engine, container, path)
@@ -202,8 +188,7 @@ def model(
     """Weights in a volume, for engines without image mounts: the layers are tars of the files."""
     if blobs is None:
         raise TargetError(f"the weights of {payload['volume']} are in the bundle, and no bundle was given")
-    with filling(engine, payload["volume"], labels) as made_of:
-        container = made_of(holder(engine))
+    with filling(engine, payload["volume"], holder(engine), labels) as container:
         for value in payload["layers"]:
             engine.put(container, f"{_PLACE}/{_CONTENT}", _counted(blobs.stream(delivery.descriptor(value)), progress))
 
@@ -217,13 +202,12 @@ def _counted(pieces: Iterable[bytes], progress: Callable[[int], None]) -> Iterat
 def helper(engine: Engine, payload: Mapping[str, Any], labels: Mapping[str, str]) -> None:
     """The volume with the program that probes from inside."""
     name = f"{_CONTENT}/{posixpath.basename(MOUNT_PATH)}"
-    with filling(engine, payload["volume"], labels) as made_of:
-        container = made_of(holder(engine))
+    with filling(engine, payload["volume"], holder(engine), labels) as container:
         engine.put(container, _PLACE, tar.whole([tar.file(name, binary(payload["architecture"]), mode=0o555)]))
 
 
-# Secrets: NAME and NAME.revision, readable by root alone. The revision is emptied first and written last: a value that
-# is not whole, or not the revision's, never looks stored. So this volume needs no mark.
+# Secrets: NAME and NAME.revision, readable by root alone. The revision goes first: a value without its own
+# revision must never look stored.
 
 REVISION = ".revision"
 
@@ -231,31 +215,15 @@ REVISION = ".revision"
 def store_secrets(
     engine: Engine, payload: Mapping[str, Any], labels: Mapping[str, str], secrets: Mapping[str, StoredSecret]
 ) -> None:
-    volume = payload["volume"]
     members = []
     for name in payload["names"]:
         if name not in secrets:
             raise TargetError(f"secret {name} has no value yet")
         secret = secrets[name]
-        members.append(tar.file(f"{_CONTENT}/{name}{REVISION}", b"", mode=0o400))
-        members.append(tar.file(f"{_CONTENT}/{name}", secret.value, mode=0o400))
         members.append(tar.file(f"{_CONTENT}/{name}{REVISION}", secret.revision.encode(), mode=0o400))
-    if payload["first"] and engine.volume(volume) is None:
-        engine.create_volume(volume, labels)
-    with filling(engine, volume, labels, marked=False) as made_of:
-        if payload["first"]:
-            _refuse_another(engine, volume, labels)
-        engine.put(made_of(holder(engine)), _PLACE, tar.whole([tar.directory(_CONTENT, mode=0o700), *members]))
-
-
-def _refuse_another(engine: Engine, volume: str, labels: Mapping[str, str]) -> None:
-    """Two first deploys at once have made different secrets. The volume is labelled with those that it was made for."""
-    found = (engine.volume(volume) or {}).get("Labels") or {}
-    if found.get(ownership.SPEC) != labels[ownership.SPEC]:
-        raise TargetError(
-            f"another deploy of {labels[ownership.APP]} has stored its secrets meanwhile",
-            hint="wait until it has ended, then run the same command again",
-        )
+        members.append(tar.file(f"{_CONTENT}/{name}", secret.value, mode=0o400))
+    with filling(engine, payload["volume"], holder(engine), labels) as container:
+        engine.put(container, _PLACE, tar.whole([tar.directory(_CONTENT, mode=0o700), *members]))
 
 
 def stored_secrets(engine: Engine, volume: str, labels: Mapping[str, str]) -> dict[str, StoredSecret]:
@@ -282,7 +250,7 @@ def stored_secrets(engine: Engine, volume: str, labels: Mapping[str, str]) -> di
     return {
         name: StoredSecret(found[name + REVISION].decode(), value)
         for name, value in sorted(found.items())
-        if found.get(name + REVISION)
+        if name + REVISION in found
     }
 
 

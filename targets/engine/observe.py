@@ -18,17 +18,18 @@ from bundler.model.oci import Digest, Platform
 from targets import ownership
 from targets.engine import delivery, workloads
 from targets.engine.api import Engine, Json
-from targets.engine.fill import HOLDER, INCOMPLETE, holder_reference
+from targets.engine.fill import HOLDER, holder_reference
 
 DOOR_PORTS = range(8080, 8181)
 BUNDLE_IMAGES = "bundle.local/*/*"
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
 COMPOSE_NUMBER = "com.docker.compose.container-number"
-LEFTOVER = "leftover/"  # a container that was to take another's place, or to fill or read a volume
+INCOMPLETE = "incomplete/"  # a volume whose filling was interrupted, by the volume's name
+LEFTOVER = "leftover/"  # a container that was to take another's place, or to read a volume
 
 _AUXILIARY = re.compile(
-    rf"(?:{re.escape(ownership.SUCCESSOR)}|(?:{re.escape(ownership.FILLER)}|{re.escape(ownership.READER)})[0-9a-f]+)\Z"
+    rf"(?:{re.escape(ownership.SUCCESSOR)}|{re.escape(ownership.FILLER)}\d*|{re.escape(ownership.READER)}[0-9a-f]+)\Z"
 )
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 _VARIANTS = {"armv7l": "v7"}
@@ -63,7 +64,7 @@ def observe(engine: Engine, target: str, app: str) -> Observed:
 
 
 def apps(engine: Engine, target: str) -> tuple[AppSummary, ...]:
-    """Every app that has a container or a volume here."""
+    """Every app that has a container or a record here."""
     running: dict[str, int] = {}
     for container in engine.containers():
         labels = container.get("Labels") or {}
@@ -74,12 +75,10 @@ def apps(engine: Engine, target: str) -> tuple[AppSummary, ...]:
     newest: dict[str, tuple[int, Mapping[str, str]]] = {}
     for volume in engine.volumes():
         labels = volume.get("Labels") or {}
-        if labels.get(ownership.TARGET) != target or ownership.APP not in labels:
-            continue
-        app, revision = labels[ownership.APP], _revision(labels)
-        known = newest.setdefault(app, (-1, {}))
-        if revision is not None:
-            newest[app] = max(known, (revision, labels), key=lambda pair: pair[0])
+        revision = _revision(labels)
+        if labels.get(ownership.TARGET) == target and revision is not None:
+            app = labels[ownership.APP]
+            newest[app] = max(newest.get(app, (-1, {})), (revision, labels), key=lambda pair: pair[0])
     summaries = []
     for app in sorted({*running, *newest}):
         _, recorded = newest.get(app, (-1, {}))
@@ -180,8 +179,11 @@ def _detail(state: Mapping[str, Any], judged: State) -> str:
 def _things(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterator[Thing]:
     prefix = f"{app}_"
     for container in mine:
-        if _auxiliary(name := _name(container)):
-            yield Thing(LEFTOVER + name, name, "")
+        name = _name(container)
+        if not _auxiliary(name):
+            continue
+        filled, filler, _ = name.rpartition(ownership.FILLER)
+        yield Thing(INCOMPLETE + filled if filler else LEFTOVER + name, name, "")
     for volume in found.volumes:
         labels, name = volume.get("Labels") or {}, volume["Name"]
         if ownership.ours(labels, target, app):
@@ -202,7 +204,7 @@ def _things(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterato
 
 
 def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterator[Thing]:
-    """Images of bundles. Those that no app has brought are foreign."""
+    """Images of bundles. Those that this app has not brought are foreign to it."""
     claimed: set[str] = set()
     others: set[str] = set()
     other_apps = False
@@ -226,7 +228,7 @@ def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterato
                     f"image/{reference}",
                     reference,
                     image["Id"],
-                    foreign=reference not in claimed | others,
+                    foreign=reference not in claimed,
                     shared=reference in others or image["Id"] in used,
                 )
 

@@ -12,7 +12,7 @@ from bundler.model.plan import Action, Ready, Step
 from bundler.model.release import Release
 from targets import ownership
 from targets.engine import delivery
-from targets.engine.fill import INCOMPLETE
+from targets.engine.observe import INCOMPLETE
 from targets.engine.workloads import IMAGE_MOUNT, Container
 
 
@@ -115,9 +115,8 @@ def images(draft: Draft, pins: Mapping[str, str]) -> dict[str, str]:
 
 
 def claim(release: Release, observed: Observed) -> tuple[list[str], str]:
-    """The references this release brings, and the volume that says so. What somebody else had loaded stays theirs."""
-    foreign = {thing.name for thing in observed.things if thing.foreign and thing.resource.startswith("image/")}
-    references = sorted({thing.reference for thing in _things_to_load(release, observed)} - foreign)
+    """The references this release brings, and the volume that says so."""
+    references = sorted(thing.reference for thing in _things_to_load(release, observed))
     return references, ownership.claim_volume(release.app, ownership.digest(references))
 
 
@@ -208,9 +207,7 @@ def _secrets(draft: Draft) -> None:
     new = [secret.name for secret in draft.release.secrets if not (there and secret.stored)]
     if not new:
         return
-    revisions = {secret.name: secret.revision for secret in draft.release.secrets if secret.name in new}
-    labels = draft.labels("secrets", ownership.digest(revisions))
-    payload = {"do": "secrets", "volume": volume, "names": new, "labels": labels, "first": not there}
+    payload = {"do": "secrets", "volume": volume, "names": new, "labels": draft.labels("secrets", "1")}
     cause = f"new or changed: {', '.join(new)}" if there else _cause(draft, volume)
     draft.add("secrets", Action.STORE, cause, payload)
 
