@@ -2,8 +2,8 @@
  * The static program that runs inside other people's containers.
  *
  * An image may be FROM scratch: no shell, no curl, no cp. This program is mounted read-only at /.bundle/helper and does
- * the few things a deployment needs in there. It reads no environment, writes no file except through `copy`, and
- * everything that touches the network ends at a deadline on the monotonic clock.
+ * the few things a deployment needs in there. It reads no environment, writes no file except through `copy` and `seed`,
+ * and everything that touches the network ends at a deadline on the monotonic clock.
  *
  * Exit status: 0 done, 1 not ready or failed (one line says why), 2 usage. `probe` and `wait` give the reason on
  * stdout, because Docker keeps stdout as the health log; the other commands keep stdout for their answer.
@@ -22,6 +22,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -50,6 +51,7 @@ static const char usage_text[] =
     "       helper wait http HOST PORT PATH TIMEOUT_S\n"
     "       helper wait tcp HOST PORT TIMEOUT_S\n"
     "       helper copy [--force] SRC DST\n"
+    "       helper seed SRC DST\n"
     "       helper own UID:GID DIR\n"
     "       helper cat FILE\n"
     "       helper version\n";
@@ -843,6 +845,57 @@ static int copy_tree(int count, char **arguments)
     return DONE;
 }
 
+/*
+ * seed SRC DST
+ *
+ * Makes DST, whose parent is there, a copy of the directory SRC with its mode and, where we may, its owner; an empty
+ * directory where there is no SRC. What is there is left as it is, so that this may run before every start: DST gets its
+ * name when it is whole. The lock keeps several apart that share a volume on one machine.
+ */
+static int seed(int count, char **arguments)
+{
+    static copy job;
+    static char parent[PATH_MAX_BYTES], building[PATH_MAX_BYTES + 8];
+    struct stat source, destination;
+    int from, to, place;
+    if (count != 2)
+        return usage("seed takes SRC DST");
+    const char *slash = strrchr(arguments[1], '/');
+    const char *name = slash ? slash + 1 : arguments[1];
+    size_t length = slash ? (size_t)(slash - arguments[1]) : 0;
+    if (!*name || is_dots(name) || length >= sizeof parent || strlen(name) >= sizeof parent)
+        return usage("DST names a directory");
+    snprintf(parent, sizeof parent, "%.*s", (int)length, arguments[1]);
+    snprintf(building, sizeof building, "%s.new", name);
+    place = open(length ? parent : slash ? "/" : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (place < 0 || flock(place, LOCK_EX) != 0)
+        return file_failure("seed", length ? parent : ".", words(errno));
+    if (fstatat(place, name, &destination, AT_SYMLINK_NOFOLLOW) == 0) {
+        dprintf(STDOUT_FILENO, "there already\n");
+        return DONE;
+    }
+    if (errno != ENOENT)
+        return file_failure("seed", arguments[1], words(errno));
+    from = open(arguments[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (from < 0 && errno != ENOENT && errno != ENOTDIR)
+        return file_failure("seed", arguments[0], words(errno));
+    job.force = true;
+    umask(0);
+    to = make_directory(&job, place, building);
+    if (to < 0)
+        return FAILED;
+    if (fstat(to, &destination) != 0 || (from >= 0 && fstat(from, &source) != 0))
+        return file_failure("seed", arguments[1], words(errno));
+    job.destination_device = destination.st_dev;
+    job.destination_inode = destination.st_ino;
+    if (from < 0 ? fchmod(to, 0755) != 0 : !(copy_content(&job, from, to, 0) && keep_attributes(&job, to, &source)))
+        return FAILED;
+    if (renameat(place, building, place, name) != 0)
+        return file_failure("seed", arguments[1], words(errno));
+    dprintf(STDOUT_FILENO, "entries copied: %lu\n", job.count);
+    return DONE;
+}
+
 /* own UID:GID DIR. O_PATH needs no right to read DIR, so CAP_CHOWN is enough. */
 static int own(int count, char **arguments)
 {
@@ -903,6 +956,8 @@ int main(int count, char **arguments)
         return wait_for(count, arguments);
     if (strcmp(command, "copy") == 0)
         return copy_tree(count, arguments);
+    if (strcmp(command, "seed") == 0)
+        return seed(count, arguments);
     if (strcmp(command, "own") == 0)
         return own(count, arguments);
     if (strcmp(command, "cat") == 0)

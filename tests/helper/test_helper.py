@@ -702,6 +702,46 @@ def test_copy_without_the_right_to_change_owners_drops_set_id_bits_and_keeps_the
     assert (sub.st_uid, sub.st_gid, stat.S_IMODE(sub.st_mode)) == (12345, 20001, 0o2755)
 
 
+# ---- seed ----
+
+
+@runs_here
+def test_seed_makes_a_whole_copy_with_the_mode_of_the_source(run: Helper, source: Path, tmp_path: Path) -> None:
+    source.chmod(0o711)
+    target = tmp_path / "volume" / "data"
+    target.parent.mkdir()
+
+    result = run("seed", source, target)
+
+    entries = tree(source)
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"entries copied: {len(entries)}\n", "")
+    assert stat.S_IMODE(target.stat().st_mode) == 0o711
+    assert tree(target).keys() == entries.keys()
+    assert [path.name for path in target.parent.iterdir()] == ["data"]
+
+
+@runs_here
+def test_seed_leaves_what_is_there_as_it_is(run: Helper, source: Path, destination: Path) -> None:
+    result = run("seed", source, destination)
+    assert (result.returncode, result.stdout) == (0, "there already\n")
+    assert list(destination.iterdir()) == []
+
+
+@runs_here
+def test_seed_without_a_source_makes_an_empty_directory(run: Helper, tmp_path: Path) -> None:
+    assert run("seed", tmp_path / "nowhere", tmp_path / "data").returncode == 0
+    assert (stat.S_IMODE((tmp_path / "data").stat().st_mode), list((tmp_path / "data").iterdir())) == (0o755, [])
+
+
+@runs_here
+def test_seed_goes_on_after_an_interruption(run: Helper, source: Path, tmp_path: Path) -> None:
+    (tmp_path / "data.new").mkdir()
+    (tmp_path / "data.new" / next(iter(tree(source)))).write_text("half")
+    assert run("seed", source, tmp_path / "data").returncode == 0
+    assert tree(tmp_path / "data").keys() == tree(source).keys()
+    assert not (tmp_path / "data.new").exists()
+
+
 # ---- own ----
 
 
