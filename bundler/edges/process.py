@@ -6,8 +6,10 @@ import os
 import selectors
 import shutil
 import subprocess
+import tempfile
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +60,34 @@ def run(
     except OSError as error:
         raise as_error(f"{argv[0]} cannot be started: {error.strerror}") from error
     return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def feed(
+    argv: Sequence[str], pieces: Iterable[bytes], *, env: Mapping[str, str] | None = None, cwd: str | None = None
+) -> Finished:
+    """Run to the end with `pieces` on standard input, as they come. An error while they are made ends the program and
+    goes on to the caller; a program that reads no further is no error, its exit status says what happened."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        try:
+            child = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=out, stderr=err, env={**os.environ, **(env or {})}, cwd=cwd
+            )
+        except OSError as error:
+            raise TargetError(f"{argv[0]} cannot be started: {error.strerror}") from error
+        if child.stdin is None:
+            raise AssertionError("there is a pipe, as was asked for")
+        try:
+            with suppress(BrokenPipeError), child.stdin as into:
+                for piece in pieces:
+                    into.write(piece)
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
+        child.wait()
+        out.seek(0)
+        err.seek(0)
+        return Finished(child.returncode, out.read(), err.read())
 
 
 def side_by_side(

@@ -1,7 +1,8 @@
 """The static program mounted into containers, whose images may hold neither a shell nor curl nor cp.
 
-Its commands (`probe`, `wait`, `copy`, `seed`, `own`, `cat`, `version`) are described in `helper.c` next to this file. The two
-binaries are built from it by `scripts/helper` and committed; `scripts/helper --check` compares them with a fresh build.
+Its commands (`probe`, `wait`, `copy`, `seed`, `own`, `cat`, `version`) are described in `helper.c` next to this file.
+The two binaries are built from it by `scripts/helper` and committed; `scripts/helper --check` compares them with a
+fresh build.
 Nothing here starts the program or knows an engine: the targets mount it and write its command lines.
 """
 

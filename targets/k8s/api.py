@@ -1,0 +1,365 @@
+"""A cluster's API as this target uses it: one method, one request.
+
+Address, certificates and tokens are the `kubernetes` package's, from the usual places (KUBECONFIG, ~/.kube/config, a
+pod's own account); requests are written out here, because objects are plain data and its models know one version's
+fields only. Every error is a TargetError. https://kubernetes.io/docs/reference/using-api/
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from bundler.errors import TargetError
+from targets.k8s.names import MANAGER, Json
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+TIMEOUT_S = 30.0
+GONE_S = 90  # beyond the grace period of what is deleted
+
+# kind -> (path of its group, plural, whether it is in a namespace)
+KINDS: Mapping[str, tuple[str, str, bool]] = {
+    "Namespace": ("/api/v1", "namespaces", False),
+    "Node": ("/api/v1", "nodes", False),
+    "Pod": ("/api/v1", "pods", True),
+    "Service": ("/api/v1", "services", True),
+    "ConfigMap": ("/api/v1", "configmaps", True),
+    "Secret": ("/api/v1", "secrets", True),
+    "Event": ("/api/v1", "events", True),
+    "PersistentVolumeClaim": ("/api/v1", "persistentvolumeclaims", True),
+    "Deployment": ("/apis/apps/v1", "deployments", True),
+    "StatefulSet": ("/apis/apps/v1", "statefulsets", True),
+    "Job": ("/apis/batch/v1", "jobs", True),
+    "CronJob": ("/apis/batch/v1", "cronjobs", True),
+    "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers", True),
+    "Ingress": ("/apis/networking.k8s.io/v1", "ingresses", True),
+    "IngressClass": ("/apis/networking.k8s.io/v1", "ingressclasses", False),
+    "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses", False),
+    "RuntimeClass": ("/apis/node.k8s.io/v1", "runtimeclasses", False),
+}
+_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_FOREGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
+_BACKGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+
+
+class NotThere(TargetError):
+    """The cluster has no object of that name."""
+
+
+class Forbidden(TargetError):
+    """The user may not do this."""
+
+
+class Api:
+    """One cluster. Safe to use from several threads; the connection is made at the first request."""
+
+    def __init__(self, context: str | None = None) -> None:
+        self._context = context
+
+    @cached_property
+    def _client(self) -> Any:
+        """The package's client: what is used of it is its configuration and its pool of connections."""
+        from kubernetes import client, config
+        from kubernetes.config import ConfigException
+
+        configuration = client.Configuration()
+        try:
+            try:
+                config.load_kube_config(context=self._context, client_configuration=configuration)  # type: ignore[no-untyped-call]
+            except ConfigException:
+                if self._context is not None:
+                    raise
+                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except (ConfigException, OSError) as error:
+            named = f"context {self._context!r} of " if self._context else ""
+            raise TargetError(
+                f"no cluster to talk to: {named}the kubeconfig cannot be used: {' '.join(str(error).split())}",
+                hint="set KUBECONFIG, or write ~/.kube/config; --context NAME chooses one of its contexts",
+            ) from error
+        configuration.retries = False
+        return client.ApiClient(configuration)
+
+    @property
+    def address(self) -> str:
+        return str(self._client.configuration.host)
+
+    # requests
+
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        from urllib3.exceptions import HTTPError
+
+        try:
+            yield
+        except (HTTPError, OSError) as error:
+            reason = str(getattr(error, "reason", None) or error)
+            raise TargetError(
+                f"{doing}: the cluster at {self.address} does not answer: {' '.join(reason.split())[:300]}",
+                hint="is it running, and is this the right one? KUBECONFIG and --context choose it",
+            ) from error
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        doing: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        media_type: str = "application/json",
+        accept: str = "application/json",
+        timeout_s: float = TIMEOUT_S,
+        stream: bool = False,
+    ) -> BaseHTTPResponse:
+        configuration = self._client.configuration
+        headers = {"Accept": accept, "User-Agent": MANAGER}
+        for setting in configuration.auth_settings().values():
+            if setting["value"]:
+                headers[setting["key"]] = setting["value"]
+        if body is not None:
+            headers["Content-Type"] = media_type
+        asked = f"?{urlencode(query)}" if query else ""
+        with self._errors(doing):
+            answer: BaseHTTPResponse = self._client.rest_client.pool_manager.request(
+                method,
+                f"{configuration.host}{path}{asked}",
+                body=None if body is None else json.dumps(body).encode(),
+                headers=headers,
+                timeout=timeout_s,
+                preload_content=not stream,
+                retries=False,
+            )
+        if answer.status >= 400:
+            with self._errors(doing):
+                raise _refusal(answer.status, answer.data, doing)
+        return answer
+
+    def _json(self, answer: BaseHTTPResponse) -> Json:
+        found: Json = json.loads(answer.data)
+        return found
+
+    # reading
+
+    @cached_property
+    def version(self) -> tuple[int, int]:
+        found = self._json(self._call("GET", "/version", "asking the cluster for its version"))
+        return int(found["major"]), int("".join(c for c in found["minor"] if c.isdigit()))
+
+    def serves(self, group_version: str) -> bool:
+        """Whether the cluster has an API group, such as `metrics.k8s.io/v1beta1`, and it answers."""
+        try:
+            self._call("GET", f"/apis/{group_version}", f"looking for {group_version}")
+        except TargetError:
+            return False
+        return True
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Json | None:
+        try:
+            return self._json(self._call("GET", _path(kind, namespace, name), f"looking for {_lower(kind)} {name}"))
+        except NotThere:
+            return None
+
+    def list(
+        self,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        metadata_only: bool = False,
+    ) -> list[Json]:
+        """All of a kind, in one namespace or everywhere. An API group that is not there has none."""
+        query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else None
+        accept = _METADATA_ONLY if metadata_only else "application/json"
+        try:
+            answer = self._call("GET", _path(kind, namespace), f"listing {_plural(kind)}", query=query, accept=accept)
+        except NotThere:
+            return []
+        found: list[Json] = self._json(answer)["items"] or []
+        return found
+
+    def in_namespace(self, namespace: str) -> Iterator[tuple[str, Json]]:
+        """(kind, metadata only) of every object in a namespace, of whatever kinds the cluster has."""
+        for group, resource in self._discovered():
+            path = f"{group}/namespaces/{quote(namespace)}/{resource['resource']}"
+            try:
+                answer = self._call("GET", path, f"listing {resource['resource']}", accept=_METADATA_ONLY)
+            except (NotThere, Forbidden):
+                continue
+            for item in self._json(answer)["items"] or ():
+                yield resource["responseKind"]["kind"], item
+
+    def _discovered(self) -> Iterator[tuple[str, Json]]:
+        accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+        for root in ("/api", "/apis"):
+            for group in self._json(self._call("GET", root, "listing kinds", accept=accept))["items"]:
+                version = group["versions"][0]
+                name = group["metadata"].get("name")
+                path = f"/apis/{name}/{version['version']}" if name else f"/api/{version['version']}"
+                for resource in version.get("resources", ()):
+                    if resource["scope"] == "Namespaced" and "list" in resource["verbs"]:
+                        yield path, resource
+
+    def logs(
+        self, namespace: str, pod: str, container: str, *, follow: bool, since: str | None, tail: int | None
+    ) -> Iterator[bytes]:
+        """Lines, each with its time before it, in pieces as they come."""
+        query: dict[str, object] = {"container": container, "timestamps": "true"}
+        query |= {"follow": "true"} if follow else {}
+        query |= {"tailLines": tail} if tail is not None else {}
+        query |= {"sinceTime": since} if since else {}
+        doing = f"reading the log of {pod}"
+        path = f"{_path('Pod', namespace, pod)}/log"
+        answer = self._call(
+            "GET", path, doing, query=query, accept="*/*", stream=True, timeout_s=86400.0 if follow else TIMEOUT_S
+        )
+        with self._errors(doing):
+            try:
+                yield from answer.stream(1 << 16)
+            finally:
+                answer.release_conn()
+
+    # writing
+
+    def apply(self, body: Json, namespace: str | None = None) -> Json:
+        """Server-side apply with our field manager. A field that somebody else manages is not taken from them."""
+        kind, name = body["kind"], body["metadata"]["name"]
+        return self._json(
+            self._call(
+                "PATCH",
+                _path(kind, namespace, name),
+                f"applying {_lower(kind)} {name}",
+                query={"fieldManager": MANAGER, "force": "false"},
+                body=body,
+                media_type="application/apply-patch+yaml",
+            )
+        )
+
+    def validate(self, body: Json, namespace: str | None = None) -> Json:
+        """The same, without an effect."""
+        kind, name = body["kind"], body["metadata"]["name"]
+        return self._json(
+            self._call(
+                "PATCH",
+                _path(kind, namespace, name),
+                f"trying {_lower(kind)} {name}",
+                query={"fieldManager": MANAGER, "force": "false", "dryRun": "All", "fieldValidation": "Strict"},
+                body=body,
+                media_type="application/apply-patch+yaml",
+            )
+        )
+
+    def create(self, body: Json, namespace: str) -> Json:
+        kind, name = body["kind"], body["metadata"]["name"]
+        query = {"fieldManager": MANAGER}
+        path = _path(kind, namespace)
+        return self._json(self._call("POST", path, f"creating {_lower(kind)} {name}", query=query, body=body))
+
+    def scale(self, kind: str, namespace: str, name: str, replicas: int) -> None:
+        """The number of replicas alone, as `kubectl scale` sets it."""
+        self._call(
+            "PATCH",
+            f"{_path(kind, namespace, name)}/scale",
+            f"scaling {_lower(kind)} {name}",
+            query={"fieldManager": MANAGER},
+            body={"spec": {"replicas": replicas}},
+            media_type="application/merge-patch+json",
+        )
+
+    def delete(self, kind: str, name: str, namespace: str | None = None, *, wait: bool = True) -> None:
+        """Removes an object and what depends on it; with `wait`, returns when all of it is gone."""
+        path, doing = _path(kind, namespace, name), f"removing {_lower(kind)} {name}"
+        body = _FOREGROUND if wait and kind != "Namespace" else _BACKGROUND
+        try:
+            self._call("DELETE", path, doing, body=body)
+        except NotThere:
+            return
+        if wait:
+            self._until_gone(kind, name, namespace, doing)
+
+    def _until_gone(self, kind: str, name: str, namespace: str | None, doing: str) -> None:
+        """One watch, which the server ends at the latest when the time is up."""
+        there = self.get(kind, name, namespace)
+        if there is None:
+            return
+        grace_s = (((there.get("spec") or {}).get("template") or {}).get("spec") or {}).get(
+            "terminationGracePeriodSeconds", 0
+        )
+        limit_s = int(grace_s) + GONE_S
+        query = {
+            "watch": "true",
+            "fieldSelector": f"metadata.name={name}",
+            "resourceVersion": there["metadata"]["resourceVersion"],
+            "timeoutSeconds": limit_s,
+        }
+        answer = self._call(
+            "GET", _path(kind, namespace), doing, query=query, stream=True, timeout_s=limit_s + TIMEOUT_S
+        )
+        uid = there["metadata"]["uid"]
+        with self._errors(doing):
+            try:
+                for event in _lines(answer.stream(1 << 16)):
+                    told = json.loads(event)
+                    if told["type"] == "DELETED" and told["object"]["metadata"]["uid"] == uid:
+                        return
+                    if told["type"] == "ERROR":
+                        break
+            finally:
+                answer.close()
+        if self.get(kind, name, namespace) is not None:
+            raise TargetError(
+                f"{_lower(kind)} {name} is still being removed after {limit_s} s",
+                hint=f"kubectl get {KINDS[kind][1]} {name} -o yaml shows what holds it; then run the command again",
+            )
+
+
+def _path(kind: str, namespace: str | None = None, name: str | None = None) -> str:
+    group, plural, namespaced = KINDS[kind]
+    within = f"/namespaces/{quote(namespace)}" if namespaced and namespace is not None else ""
+    return f"{group}{within}/{plural}" + (f"/{quote(name)}" if name is not None else "")
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from (line for line in whole if line.strip())
+    if rest.strip():
+        yield rest
+
+
+def _lower(kind: str) -> str:
+    return KINDS[kind][1].removesuffix("s") if kind != "Ingress" else "ingress"
+
+
+def _plural(kind: str) -> str:
+    return KINDS[kind][1]
+
+
+def _refusal(status: int, data: bytes, doing: str) -> TargetError:
+    """The server's own words, and what to do about it. https://kubernetes.io/docs/reference/using-api/api-concepts/"""
+    try:
+        told = json.loads(data)
+    except ValueError:
+        told = {"message": data.decode(errors="replace")}
+    message = " ".join(str(told.get("message", "")).split())[:1000]
+    causes = (told.get("details") or {}).get("causes") or []
+    match status:
+        case 404:
+            return NotThere(f"{doing}: {message}")
+        case 401:
+            return Forbidden(f"{doing}: the cluster does not accept these credentials", hint="log in again")
+        case 403 if told.get("reason") == "Forbidden" and "exceeded quota" not in message:
+            return Forbidden(f"{doing}: {message}", hint="ask for the right to do this, or use another --context")
+        case 409 if any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
+            fields = "; ".join(f"{cause.get('field')}: {cause.get('message')}" for cause in causes)
+            return TargetError(
+                f"{doing}: others manage fields of it: {fields}",
+                hint="have them let go of these fields (or delete the object), and run the same command again",
+            )
+    return TargetError(f"{doing}: {message or f'the cluster answers {status}'}")

@@ -1,0 +1,124 @@
+"""What a release needs to know of a cluster: facts observed, and what the person who deploys chose. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bundler.model.bundle import BundleImage, BundleModel, PlatformImage
+from bundler.model.observed import Observed
+from bundler.model.release import Release
+from targets.engine import delivery as layouts
+from targets.k8s.helper import Helper, helper
+
+# Features of the host: facts about the cluster and the app's namespace.
+IMAGE_VOLUMES = "image-volumes"  # Kubernetes 1.35: on without asking
+SLEEP = "sleep-action"  # Kubernetes 1.30: a preStop that needs no program in the image
+METRICS = "metrics"
+INGRESS = "ingress"
+NVIDIA = "nvidia"
+NVIDIA_CLASS = "nvidia-runtime-class"
+STORAGE = "default-storage"
+NAMESPACE = "namespace"
+OWN_NAMESPACE = "own-namespace"
+ENDING = "namespace-ending"
+FOREIGN = "foreign-in-namespace"
+SEVERAL_NODES = "several-nodes"
+ENFORCES = "enforces-"  # and a level of Pod Security
+PULLS_FROM = "pulls-from-"  # and the registry that the newest record names
+
+
+class Level(StrEnum):
+    """Pod Security's levels, strictest first."""
+
+    RESTRICTED = "restricted"
+    BASELINE = "baseline"
+    PRIVILEGED = "privileged"
+
+    @property
+    def weakness(self) -> int:
+        return list(Level).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`namespace` None: the app's name. `imports` with the address of a node's containerd in `socket`; `registry` is
+    HOST/PATH. Neither: images are there already, or the plan refuses."""
+
+    context: str | None = None
+    namespace: str | None = None
+    imports: bool = False
+    socket: str | None = None
+    registry: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image for this cluster's nodes: `reference` is by digest, as pods name it."""
+
+    name: str
+    tagged: str
+    reference: str
+    part: PlatformImage
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    namespace: str
+    features: frozenset[str]
+    registry: str | None
+    images: Mapping[str, Image]  # by the bundle's reference
+    helper: Helper
+
+    @classmethod
+    def of(cls, release: Release, observed: Observed, settings: Settings) -> Cluster:
+        host = observed.host
+        registry = settings.registry or (None if settings.imports else _told(host.features, PULLS_FROM))
+        return cls(
+            namespace=settings.namespace or release.app,
+            features=host.features,
+            registry=registry,
+            images={image.tagged: image for image in _images(release, observed, registry)},
+            helper=helper(host.platform.architecture, registry),
+        )
+
+    @property
+    def enforced(self) -> Level | None:
+        """The level that the namespace enforces, where it is there and enforces one."""
+        told = _told(self.features, ENFORCES)
+        return Level(told) if told in set(Level) else None
+
+    @property
+    def pull_policy(self) -> str:
+        """What was imported cannot be pulled: bundle.local is no registry."""
+        return "IfNotPresent" if self.registry else "Never"
+
+
+def _told(features: Iterable[str], prefix: str) -> str | None:
+    return next((one.removeprefix(prefix) for one in sorted(features) if one.startswith(prefix)), None)
+
+
+def _images(release: Release, observed: Observed, registry: str | None) -> Iterable[Image]:
+    things: list[BundleImage | BundleModel] = [*release.images, *release.models]
+    for thing in things:
+        part = layouts.for_platform(thing.platforms, observed.host.platform)
+        if part is not None:
+            reference = placed(thing.reference, str(part.manifest.digest), registry)
+            yield Image(thing.name, thing.reference, reference, part)
+
+
+def placed(tagged: str, digest: str, registry: str | None) -> str:
+    """REPOSITORY@DIGEST, where the nodes have it or pull it."""
+    repository = tagged.rpartition(":")[0]
+    if registry is not None:
+        repository = f"{registry}/{repository.removeprefix('bundle.local/')}"
+    return f"{repository}@{digest}"
+
+
+def needed(release: Release) -> tuple[BundleImage | BundleModel, ...]:
+    """Images that a workload runs, and models that one mounts."""
+    used = {workload.image for workload in release.workloads}
+    mounted = {mount.name for workload in release.workloads for mount in workload.models}
+    images: list[BundleImage | BundleModel] = [image for image in release.images if image.name in used]
+    return (*images, *(model for model in release.models if model.name in mounted))

@@ -1,0 +1,177 @@
+"""Images and weights into a node's containerd: one platform of one image as a stream, without a copy on disk.
+
+The kubelet finds an image by REPOSITORY@DIGEST; the label `pinned` keeps its garbage collection away, and a label of
+ours says which apps brought it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bundler.contract import BlobSource
+from bundler.edges import process
+from bundler.errors import TargetError
+from bundler.model.oci import INDEX, Descriptor, Digest
+from targets import ownership
+from targets.engine import tar
+from targets.engine.delivery import descriptor, descriptor_json
+from targets.k8s.helper import Helper
+
+CRI = "k8s.io"  # containerd's namespace of the kubelet
+PINNED = "io.cri-containerd.pinned"
+BROUGHT = ownership.PREFIX + "app."  # label of an image: … NAMESPACE.APP
+IN_CONTAINER = "docker://"  # a "socket" that is a node's container, as kind, k3d and minikube have them
+PREFIX = "bundle.local/"
+
+Payload = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """An image that a node's containerd has, by digest; `apps` are those of one namespace that brought it, and others
+    as NAMESPACE.APP."""
+
+    reference: str
+    apps: frozenset[str]
+
+
+class Node:
+    """A node's containerd, through its own program `ctr`."""
+
+    def __init__(self, socket: str) -> None:
+        self._socket = socket
+
+    def _argv(self, *words: str) -> list[str]:
+        if self._socket.startswith(IN_CONTAINER):
+            docker = process.find("docker", hint="the node is a container of a Docker engine")
+            container = self._socket.removeprefix(IN_CONTAINER)
+            return [docker, "exec", "--interactive", container, "ctr", "--namespace", CRI, *words]
+        ctr = process.find("ctr", hint="it comes with containerd; add its directory to PATH")
+        return [ctr, "--address", self._socket, "--namespace", CRI, *words]
+
+    def _run(self, *words: str) -> str:
+        return self._checked(process.run(self._argv(*words), timeout_s=120.0), words[:2])
+
+    def _checked(self, done: process.Finished, words: tuple[str, ...]) -> str:
+        if done.returncode:
+            said = " ".join(done.stderr.decode(errors="replace").split())[-400:]
+            raise TargetError(
+                f"containerd at {self._socket}: {' '.join(words)}: {said}",
+                hint="--containerd SOCKET (or CONTAINERD_ADDRESS) names the socket of the node's containerd",
+            )
+        return done.stdout.decode()
+
+    def images(self) -> dict[str, tuple[str, dict[str, str]]]:
+        """Digest and labels of each image, by name."""
+        found = {}
+        for line in self._run("images", "list").splitlines()[1:]:
+            columns = line.split()
+            labels = dict(pair.partition("=")[::2] for pair in columns[-1].split(",") if "=" in pair)
+            found[columns[0]] = (columns[2], labels)
+        return found
+
+    def blobs(self) -> frozenset[str]:
+        return frozenset(self._run("content", "list", "--quiet").split())
+
+    def load(self, archive: Iterator[bytes]) -> None:
+        words = ("images", "import", "--label", f"{PINNED}=pinned", "-")
+        self._checked(process.feed(self._argv(*words), archive), words[:2])
+
+    def label(self, name: str, key: str, value: str) -> None:
+        """An empty value takes the label away."""
+        self._run("images", "label", name, f"{key}={value}")
+
+    def remove(self, *names: str) -> None:
+        self._run("images", "remove", "--sync", *names)
+
+
+def mark(namespace: str, app: str) -> str:
+    return f"{BROUGHT}{namespace}.{app}"
+
+
+def brought(node: Node, namespace: str) -> tuple[Brought, ...]:
+    """The images of bundles that the node has."""
+    found = []
+    own = f"{namespace}."
+    for name, (_, labels) in sorted(node.images().items()):
+        if name.startswith(PREFIX) and "@" in name:
+            apps = {key.removeprefix(BROUGHT) for key in labels if key.startswith(BROUGHT)}
+            found.append(Brought(name, frozenset(one.removeprefix(own) for one in apps)))
+    return tuple(found)
+
+
+def load(node: Node, payload: Payload, blobs: BlobSource, progress: Callable[[int], None]) -> None:
+    """Make the image be there under both its names, and say who brought it; send only what the node does not have."""
+    reference, digest = payload["reference"], payload["manifest"]["digest"]
+    there = node.images()
+    if not {reference, payload["tagged"]} <= there.keys() or there[reference][0] != digest:
+        node.load(tar.stream(_archive(payload, node.blobs(), blobs, progress)))
+        there = node.images()
+        if there.get(reference, ("",))[0] != digest:
+            raise TargetError(f"containerd did not take in {reference}")
+    node.label(reference, PINNED, "pinned")
+    node.label(reference, mark(payload["namespace"], payload["app"]), "yes")
+
+
+def unload(node: Node, payload: Payload) -> None:
+    """The app lets go of an image; it goes once nobody who brought it is left."""
+    reference = payload["reference"]
+    there = node.images()
+    if reference not in there:
+        return
+    digest, labels = there[reference]
+    own = mark(payload["namespace"], payload["app"])
+    if any(key.startswith(BROUGHT) and key != own for key in labels):
+        node.label(reference, own, "")
+        return
+    repository = reference.rpartition("@")[0]
+    same = [name for name, (target, _) in there.items() if target == digest]
+    others = [name for name in same if not name.startswith((f"{repository}:", f"{repository}@", "sha256:"))]
+    node.remove(*(name for name in same if name not in others and not (others and name.startswith("sha256:"))))
+
+
+def _archive(
+    payload: Payload, had: frozenset[str], blobs: BlobSource, progress: Callable[[int], None]
+) -> Iterator[tar.Member]:
+    manifest, config = descriptor(payload["manifest"]), descriptor(payload["config"])
+    layers = [descriptor(layer) for layer in payload["layers"]]
+    sent: set[Digest] = set()
+    yield tar.file("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+    for blob in (*layers, config, manifest):
+        if str(blob.digest) in had:
+            progress(blob.size_bytes)
+        elif blob.digest not in sent:
+            sent.add(blob.digest)
+            path = f"blobs/sha256/{blob.digest.hex}"
+            yield tar.Member(path, 0o644, _counted(blobs.stream(blob), progress), blob.size_bytes)
+    yield tar.file("index.json", json.dumps(_index(payload, manifest)).encode())
+
+
+def _index(payload: Payload, manifest: Descriptor) -> dict[str, object]:
+    entries = [
+        {**descriptor_json(manifest), "annotations": {"io.containerd.image.name": name}}
+        for name in (payload["tagged"], payload["reference"])
+    ]
+    return {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
+
+
+def _counted(pieces: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece
+        progress(len(piece))
+
+
+class HelperBlobs:
+    """The helper image's blobs, which are in no bundle."""
+
+    def __init__(self, helper: Helper) -> None:
+        self._blobs = {blob.digest: data for blob, data in helper.blobs}
+
+    def read(self, blob: Descriptor) -> bytes:
+        return self._blobs[blob.digest]
+
+    def stream(self, blob: Descriptor) -> Iterator[bytes]:
+        yield self._blobs[blob.digest]

@@ -1,0 +1,125 @@
+"""A workload's configs and secrets as ConfigMaps and one Secret, named by their content. Pure.
+
+What is replaced when a config changes is exactly what mounts it: the new content has another name. A Secret's bytes are
+not here: `content` says which secrets they are made of.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from bundler.model.release import FileMount, Release, ReleaseJob, ReleaseService, SecretPart, Text
+from targets import ownership
+from targets.engine import texts
+from targets.engine.delivery import descriptor_json
+from targets.k8s import names
+from targets.k8s.names import Json
+
+LIMIT_BYTES = 1 << 20  # what a ConfigMap or a Secret may hold (core/v1 validation, MaxSecretSize)
+
+Content = Mapping[str, object]  # {"text": texts.text_json} or {"blob": descriptor}
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A file as the key `key` of a ConfigMap, or of the Secret where it is secret."""
+
+    path: str
+    key: str
+    volume: str  # the name of the pod's volume
+    secret: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """One ConfigMap or Secret: its name, its pod volume's name and the content of each key."""
+
+    kind: str
+    name: str
+    volume: str
+    content: Mapping[str, Content]
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    bundles: tuple[Bundle, ...]
+    placed: tuple[Placed, ...]
+    secret: str | None  # the Secret's name
+    variables: Mapping[tuple[str, bool], str]  # its key of each secret's bytes, plain and percent-encoded
+
+    @property
+    def specs(self) -> list[str]:
+        return [bundle.name for bundle in self.bundles]
+
+
+def files(release: Release, workload: ReleaseService | ReleaseJob) -> Files:
+    variables = texts.secret_variables(release)
+    placed: list[Placed] = []
+    groups: list[dict[str, Content]] = []
+    secret: dict[str, Content] = {}
+    room = 0
+    for index, file in enumerate(workload.files):
+        key = f"{index}-{re.sub(r'[^-._a-zA-Z0-9]', '_', posixpath.basename(file.path))}"[:253]
+        if file.secret:
+            secret[key] = _content(file)
+            placed.append(Placed(file.path, key, "secret", secret=True))
+            continue
+        size = size_bytes(file)
+        if not groups or size > room:
+            groups.append({})
+            room = LIMIT_BYTES
+        room -= size
+        groups[-1][key] = _content(file)
+        placed.append(Placed(file.path, key, f"files-{len(groups) - 1}", secret=False))
+    for part in _parts_in_text(workload):
+        secret[variables[part.name, part.encoded]] = {"text": texts.text_json((part,))}
+    bundles = [
+        Bundle("ConfigMap", names.hashed(workload.name, "files", ownership.digest(group)), f"files-{index}", group)
+        for index, group in enumerate(groups)
+    ]
+    name = None
+    if secret:
+        revisions = {one.name: one.revision for one in release.secrets}
+        used = sorted(_names(secret))
+        name = names.hashed(workload.name, "secret", ownership.digest([secret, [[n, revisions.get(n)] for n in used]]))
+        bundles.append(Bundle("Secret", name, "secret", secret))
+    return Files(tuple(bundles), tuple(placed), name, variables)
+
+
+def size_bytes(file: FileMount) -> int:
+    if isinstance(file.content, tuple):
+        return sum(len(part.encode()) for part in file.content if isinstance(part, str))
+    return file.content.size_bytes
+
+
+def manifest(bundle: Bundle) -> Json:
+    """Without its data, which `apply` fills in."""
+    made: Json = {"apiVersion": "v1", "kind": bundle.kind, "metadata": {"name": bundle.name}, "immutable": True}
+    if bundle.kind == "Secret":
+        made["type"] = "Opaque"
+    return made
+
+
+def _content(file: FileMount) -> Content:
+    if isinstance(file.content, tuple):
+        return {"text": texts.text_json(file.content)}
+    return {"blob": descriptor_json(file.content)}
+
+
+def _parts_in_text(workload: ReleaseService | ReleaseJob) -> Iterator[SecretPart]:
+    found: list[Text] = [text for _, text in workload.environment]
+    found += [*(workload.entrypoint or ()), *(workload.command or ())]
+    for text in found:
+        yield from (part for part in text if isinstance(part, SecretPart))
+
+
+def _names(content: Mapping[str, Content]) -> set[str]:
+    found = set()
+    for one in content.values():
+        text = one.get("text")
+        if isinstance(text, list):
+            found |= {part["secret"] for part in text if not isinstance(part, str)}
+    return found

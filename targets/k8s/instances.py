@@ -1,0 +1,209 @@
+"""Pods and their owners, as instances of services and jobs. Pure.
+
+A pod of an earlier template is not ready in the sense of a deploy, however healthy: its successor is to come. Pods that
+are missing count as created, so that nothing is taken for ready before its pods are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from bundler.model.observed import Instance, State
+from targets import ownership
+from targets.k8s import names
+from targets.k8s.names import Json
+
+Events = Mapping[str, str]  # pod uid -> the last warning about it
+RANK = "batch.kubernetes.io/job-completion-index"
+
+
+def instances(objects: Mapping[str, list[Json]], pods: list[Json], events: Events, app: str) -> tuple[Instance, ...]:
+    mine = [pod for pod in pods if names.ours(pod, app) and not pod["metadata"].get("deletionTimestamp")]
+    found: list[Instance] = []
+    for kind in ("Deployment", "StatefulSet"):
+        for owner in objects.get(kind, ()):
+            if names.ours(owner, app) and not owner["metadata"].get("deletionTimestamp"):
+                found += _service(owner, [pod for pod in mine if _node(pod) == _node(owner)], events)
+    for job in _newest_jobs(objects.get("Job", []), app):
+        found += _job(job, [pod for pod in mine if _owner(pod) == job["metadata"]["uid"]], events)
+    return tuple(sorted(found, key=lambda one: (one.resource, one.index, one.name)))
+
+
+def _node(found: Json) -> str:
+    return str((found["metadata"].get("labels") or {}).get(names.NODE, ""))
+
+
+def _owner(found: Json) -> str:
+    return next(
+        (str(one["uid"]) for one in found["metadata"].get("ownerReferences") or () if one.get("controller")), ""
+    )
+
+
+# services
+
+
+def _service(owner: Json, pods: list[Json], events: Events) -> Iterator[Instance]:
+    resource, spec = names.annotation(owner, ownership.RESOURCE), names.annotation(owner, ownership.SPEC)
+    parts = names.annotation(owner, ownership.PARTS)
+    wanted = owner["spec"].get("replicas", 1)
+    uid, name = owner["metadata"]["uid"], owner["metadata"]["name"]
+    if wanted == 0:
+        yield Instance(resource, uid, name, 0, spec, State.STOPPED, "scaled to 0", parts=parts)
+        return
+    alive = [pod for pod in pods if (pod.get("status") or {}).get("phase") not in ("Failed", "Succeeded")]
+    alive.sort(key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
+    current = [pod for pod in alive if names.annotation(pod, ownership.SPEC) == spec]
+    former = [pod for pod in alive if pod not in current]
+    index = 0
+    for pod in current:
+        state, detail = _state(pod, events)
+        yield _instance(pod, resource, index, spec, parts, state, detail)
+        index += 1
+    for pod in former:
+        yield _instance(pod, resource, index, spec, parts, State.STARTING, "its successor is not ready yet")
+        index += 1
+    for missing in range(len(current), wanted):
+        detail = _why_missing(owner)
+        yield Instance(resource, f"{uid}-{missing}", name, index, spec, State.CREATED, detail, parts=parts)
+        index += 1
+
+
+def _why_missing(owner: Json) -> str:
+    """What keeps the controller from making pods: quota, Pod Security, an admission webhook."""
+    for condition in (owner.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            return " ".join(str(condition.get("message", "")).split())
+    return ""
+
+
+def _instance(pod: Json, resource: str, index: int, spec: str, parts: str, state: State, detail: str) -> Instance:
+    status = _main(pod)
+    running = (status.get("state") or {}).get("running") or {}
+    ended = (status.get("state") or {}).get("terminated") or {}
+    last = ended or (status.get("lastState") or {}).get("terminated") or {}
+    shows_exit = state in (State.COMPLETED, State.FAILED, State.RESTARTING)
+    return Instance(
+        resource=resource,
+        id=pod["metadata"]["uid"],
+        name=pod["metadata"]["name"],
+        index=index,
+        spec=spec,
+        state=state,
+        detail=detail,
+        exit_code=last.get("exitCode") if shows_exit else None,
+        started_at=running.get("startedAt") or ended.get("startedAt") or "",
+        restarts=status.get("restartCount", 0),
+        parts=parts,
+    )
+
+
+def _main(pod: Json) -> Json:
+    """The status of the workload's own container, which is the first."""
+    name = pod["spec"]["containers"][0]["name"]
+    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+        if status["name"] == name:
+            found: Json = status
+            return found
+    return {}
+
+
+def _state(pod: Json, events: Events) -> tuple[State, str]:
+    warning = events.get(pod["metadata"]["uid"], "")
+    status = _main(pod)
+    state = status.get("state") or {}
+    for init in (pod.get("status") or {}).get("initContainerStatuses") or ():
+        ended = (init.get("state") or {}).get("terminated") or (init.get("lastState") or {}).get("terminated") or {}
+        if ended.get("exitCode"):
+            return (
+                State.RESTARTING,
+                f"{init['name']}: {ended.get('message') or 'exit status ' + str(ended['exitCode'])}",
+            )
+    if "running" in state:
+        has_check = "readinessProbe" in pod["spec"]["containers"][0]
+        if status.get("ready"):
+            return (State.HEALTHY if has_check else State.RUNNING), ""
+        return (State.UNHEALTHY if status.get("started") else State.STARTING), warning
+    last: Json = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
+    if last:
+        return State.RESTARTING, _ending(last)
+    waiting = state.get("waiting") or {}
+    if waiting.get("reason") in (None, "ContainerCreating", "PodInitializing"):
+        return State.CREATED, _unscheduled(pod) or warning
+    return State.CREATED, f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": ")
+
+
+def _unscheduled(pod: Json) -> str:
+    for condition in (pod.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return " ".join(str(condition.get("message", "")).split())
+    return ""
+
+
+def _ending(terminated: Json) -> str:
+    if terminated.get("reason") == "OOMKilled":
+        return "ended for want of memory"
+    message = " ".join(str(terminated.get("message") or "").split())
+    return f"exit status {terminated.get('exitCode')}" + (f": {message[-300:]}" if message else "")
+
+
+# jobs
+
+
+def _newest_jobs(jobs: list[Json], app: str) -> Iterator[Json]:
+    """One of each node: the last run, whether a schedule or a person started it."""
+    newest: dict[str, Json] = {}
+    for job in sorted(jobs, key=_made):
+        if names.ours(job, app) and not job["metadata"].get("deletionTimestamp"):
+            newest[_node(job)] = job
+    return iter(newest.values())
+
+
+def _made(found: Json) -> str:
+    return str(found["metadata"]["creationTimestamp"])
+
+
+def _job(job: Json, pods: list[Json], events: Events) -> Iterator[Instance]:
+    resource, spec = names.annotation(job, ownership.RESOURCE), names.annotation(job, ownership.SPEC)
+    parts = names.annotation(job, ownership.PARTS)
+    conditions: dict[str, Json] = {
+        one["type"]: one for one in (job.get("status") or {}).get("conditions") or () if one.get("status") == "True"
+    }
+    latest: dict[int, Json] = {}
+    for pod in sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"])):
+        latest[int(names.annotation(pod, RANK) or 0)] = pod
+    failed: Json | None = conditions.get("Failed")
+    for rank in range(job["spec"].get("completions") or 1):
+        pod = latest.get(rank)
+        if pod is None:
+            state = State.COMPLETED if "Complete" in conditions else State.FAILED if failed else State.CREATED
+            detail = str(failed.get("message", "")) if failed else ""
+            yield Instance(
+                resource,
+                f"{job['metadata']['uid']}-{rank}",
+                job["metadata"]["name"],
+                rank,
+                spec,
+                state,
+                detail,
+                parts=parts,
+            )
+            continue
+        state, detail = _worker(pod, events, complete="Complete" in conditions, failed=failed)
+        yield _instance(pod, resource, rank, spec, parts, state, detail)
+
+
+def _worker(pod: Json, events: Events, *, complete: bool, failed: Json | None) -> tuple[State, str]:
+    """A try that failed is not the end while the job may try again, and one that ended well is not before the job has
+    taken note."""
+    phase = (pod.get("status") or {}).get("phase")
+    terminated: Json = (_main(pod).get("state") or {}).get("terminated") or {}
+    if complete:
+        return State.COMPLETED, ""
+    if failed is not None:
+        detail = _ending(terminated) if terminated else str(failed.get("message", ""))
+        return (State.COMPLETED if phase == "Succeeded" else State.FAILED), detail
+    if phase == "Succeeded":
+        return State.RUNNING, "ended"
+    if phase == "Failed":
+        return State.RESTARTING, _ending(terminated)
+    return _state(pod, events)

@@ -1,0 +1,76 @@
+"""Logs of several pods as one stream of lines, oldest first."""
+
+from __future__ import annotations
+
+import heapq
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from bundler.errors import BundleError
+from bundler.model.observed import LogLine
+from targets.k8s.api import Api
+
+_END: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A container whose log is read, and whose it is."""
+
+    pod: str
+    container: str
+    node: str
+    index: int
+
+
+def lines(
+    api: Api, namespace: str, members: list[Member], *, follow: bool, since: str | None, tail: int | None
+) -> Iterator[LogLine]:
+    streams = [_lines(api, namespace, one, follow=follow, since=since, tail=tail) for one in members]
+    if follow and len(streams) != 1:
+        return _as_they_come(streams)
+    return iter(heapq.merge(*streams, key=lambda line: line.time))
+
+
+def _lines(
+    api: Api, namespace: str, member: Member, *, follow: bool, since: str | None, tail: int | None
+) -> Iterator[LogLine]:
+    rest = b""
+    for piece in api.logs(namespace, member.pod, member.container, follow=follow, since=since, tail=tail):
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from (_line(one, member) for one in whole)
+    if rest:
+        yield _line(rest, member)
+
+
+def _line(raw: bytes, member: Member) -> LogLine:
+    time, _, text = raw.decode(errors="replace").partition(" ")
+    return LogLine(time, member.node, member.index, text.removesuffix("\r"))
+
+
+def _as_they_come(streams: list[Iterator[LogLine]]) -> Iterator[LogLine]:
+    """One thread for each container; an error of one ends all."""
+    got: queue.Queue[object] = queue.Queue(maxsize=1000)
+    for stream in streams:
+        threading.Thread(target=_pass_on, args=(stream, got), daemon=True, name="logs").start()
+    running = len(streams)
+    while running:
+        one = got.get()
+        if one is _END:
+            running -= 1
+        elif isinstance(one, BundleError):
+            raise one
+        elif isinstance(one, LogLine):
+            yield one
+
+
+def _pass_on(stream: Iterator[LogLine], into: queue.Queue[object]) -> None:
+    try:
+        for line in stream:
+            into.put(line)
+    except BundleError as error:
+        into.put(error)
+    into.put(_END)

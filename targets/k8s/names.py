@@ -1,0 +1,66 @@
+"""What objects of ours are called in a cluster, and the labels and annotations that make them ours. Pure.
+
+A label's value may hold no "/" and 63 characters at most, so the resource and the digests are annotations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from targets import ownership
+
+Json = dict[str, Any]
+
+TARGET = "k8s"
+MANAGER = "graphbundle"  # the field manager of every apply
+NODE = ownership.PREFIX + "node"  # label: the service or job that an object belongs to
+KEPT = ownership.PREFIX + "kept"  # label: "record" or "secrets"
+REVISIONS = ownership.PREFIX + "revisions"  # annotation, JSON: the revision of each kept secret
+REGISTRY = ownership.PREFIX + "registry"  # annotation of a record: where the nodes pull from, if they do
+VOLUME = ownership.PREFIX + "volume."  # label prefix of pods that must run on one node, by volume
+
+RECORD_TYPE = "bundle.release/v1"
+SECRETS_TYPE = "bundle.secrets/v1"
+ENFORCE = "pod-security.kubernetes.io/enforce"
+
+DIGITS = 8
+
+
+def labels(app: str, node: str | None = None) -> dict[str, str]:
+    """`app.kubernetes.io/…` are for other tools; ours say whose an object is."""
+    made = {
+        "app.kubernetes.io/managed-by": MANAGER,
+        "app.kubernetes.io/instance": app,
+        ownership.APP: app,
+        ownership.TARGET: TARGET,
+    }
+    if node is not None:
+        made |= {"app.kubernetes.io/name": node, NODE: node}
+    return made
+
+
+def selector(app: str, node: str) -> dict[str, str]:
+    return {ownership.APP: app, NODE: node}
+
+
+def ours(found: Mapping[str, Any], app: str) -> bool:
+    """Whether an object's labels say that it belongs to `app`."""
+    return ownership.ours(found["metadata"].get("labels"), TARGET, app)
+
+
+def annotation(found: Mapping[str, Any], key: str) -> str:
+    return str((found["metadata"].get("annotations") or {}).get(key, ""))
+
+
+def secrets(app: str) -> str:
+    return f"{app}-secrets"
+
+
+def record(app: str, revision: int) -> str:
+    return f"{app}-r{revision}"
+
+
+def hashed(node: str, kind: str, content: str) -> str:
+    """A name that changes with the content."""
+    return f"{node}-{kind}-{content[:DIGITS]}"

@@ -1,0 +1,143 @@
+"""What a cluster answers to features it honours otherwise than asked, or not at all. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from bundler.model.observed import Observed
+from bundler.model.plan import Note, Verdict
+from bundler.model.release import Release, ReleaseJob, ReleaseService
+from targets.k8s import cluster as facts
+from targets.k8s import files, objects, pods
+from targets.k8s.cluster import Cluster, Level
+from targets.k8s.objects import Made, Object
+
+CRON_NAME_LIMIT = 52  # the controller adds a time to it
+
+
+def notes(
+    release: Release, observed: Observed, cluster: Cluster, made: tuple[Made, ...], wanted: Iterable[Object]
+) -> tuple[Note, ...]:
+    """Sorted by resource."""
+    found = [
+        *_namespace(cluster, made),
+        *_images(release, observed, cluster),
+        *_volumes(release, observed, cluster),
+        *_foreign(observed, {one.id for one in wanted}),
+    ]
+    for workload in release.workloads:
+        found += _workload(workload, cluster)
+    for service in release.services:
+        found += _service(service, cluster)
+    for job in release.jobs:
+        found += _job(job)
+    return tuple(sorted(found, key=lambda note: (note.resource, note.feature, note.reason)))
+
+
+def weakest(made: Iterable[Made]) -> Level:
+    """The level that the namespace enforces: what every workload can run under."""
+    return max((one.level for one in made), key=lambda level: level.weakness, default=Level.RESTRICTED)
+
+
+def _namespace(cluster: Cluster, made: tuple[Made, ...]) -> Iterator[Note]:
+    where, needs = f"namespace/{cluster.namespace}", weakest(made)
+    if facts.ENDING in cluster.features:
+        yield Note(where, "name", Verdict.REFUSED, "it is being deleted; wait until it is gone, or choose another")
+    if facts.NAMESPACE in cluster.features and facts.OWN_NAMESPACE not in cluster.features:
+        enforced = cluster.enforced
+        if enforced is not None and enforced.weakness < needs.weakness:
+            which = ", ".join(one.workload.resource for one in made if one.level.weakness > enforced.weakness)
+            reason = f"it enforces {enforced}, and {which} needs {needs}"
+            yield Note(where, "pod security", Verdict.REFUSED, reason)
+    elif needs is not Level.RESTRICTED:
+        which = ", ".join(one.workload.resource for one in made if one.level is needs)
+        why = "runs as root or asks for capabilities" if needs is Level.BASELINE else "asks for capabilities"
+        yield Note(where, "pod security", Verdict.ADAPTED, f"enforces {needs}, because {which} {why}")
+
+
+def _images(release: Release, observed: Observed, cluster: Cluster) -> Iterator[Note]:
+    for thing in facts.needed(release):
+        if thing.reference not in cluster.images:
+            has = ", ".join(str(one.platform) for one in thing.platforms)
+            reason = f"no {observed.host.platform} in it, only {has}"
+            yield Note(f"image/{thing.name}", "platform", Verdict.REFUSED, reason)
+
+
+def _volumes(release: Release, observed: Observed, cluster: Cluster) -> Iterator[Note]:
+    seeded = pods.seeds(release)
+    for volume in release.volumes:
+        resource = f"volume/{volume.name}"
+        there = observed.thing(resource)
+        if facts.STORAGE not in cluster.features and (there is None or there.foreign):
+            reason = "the cluster has no default StorageClass; mark one as the default"
+            yield Note(resource, "storage", Verdict.REFUSED, reason)
+        if volume.size_bytes is None:
+            yield Note(resource, "size", Verdict.ADAPTED, "1 GiB, because the graph gives none")
+        if volume.name in seeded and seeded[volume.name].shared:
+            reason = "what mounts it runs on one node, because it is ReadWriteOnce"
+            yield Note(resource, "sharing", Verdict.ADAPTED, reason)
+
+
+def _foreign(observed: Observed, wanted: set[str]) -> Iterator[Note]:
+    """Names that this release needs and something else has."""
+    for thing in observed.things:
+        if thing.foreign and thing.name in wanted:
+            reason = f"{thing.name} is there and not this app's; remove it or choose another namespace"
+            yield Note(thing.resource, "name", Verdict.REFUSED, reason)
+
+
+def _workload(workload: ReleaseService | ReleaseJob, cluster: Cluster) -> Iterator[Note]:
+    resource = workload.resource
+    for file in workload.files:
+        if files.size_bytes(file) > files.LIMIT_BYTES:
+            limit = f"{files.size_bytes(file):,} bytes; a ConfigMap or Secret holds {files.LIMIT_BYTES:,} at most"
+            yield Note(resource, f"file {file.path}", Verdict.REFUSED, limit)
+    if workload.models and facts.IMAGE_VOLUMES not in cluster.features:
+        reason = "image volumes come with Kubernetes 1.35, and this cluster is older"
+        yield Note(resource, "models", Verdict.REFUSED, reason)
+    if workload.entrypoint is None and workload.command == ():
+        reason = "the image's own arguments cannot be left out; give an entrypoint"
+        yield Note(resource, "command", Verdict.REFUSED, reason)
+    if workload.stop_signal is not None:
+        yield Note(resource, "stop_signal", Verdict.ADAPTED, "the signal is the one that its image names, or SIGTERM")
+    if workload.init:
+        yield Note(resource, "init", Verdict.ADAPTED, "the pod's pause program is process 1 and reaps")
+    gpus = workload.resources.gpus
+    if gpus is not None and gpus.count and facts.NVIDIA not in cluster.features:
+        if gpus.required:
+            reason = f"needs {gpus.count}, and no node offers nvidia.com/gpu"
+            yield Note(resource, "gpus", Verdict.REFUSED, reason)
+        else:
+            yield Note(resource, "gpus", Verdict.ADAPTED, "runs without; no node offers nvidia.com/gpu")
+
+
+def _service(service: ReleaseService, cluster: Cluster) -> Iterator[Note]:
+    resource = service.resource
+    if service.max_instances > service.min_instances and not objects.scales(service, cluster):
+        lacks = "the cluster measures no load (metrics.k8s.io)" if service.scale_cpu else "nothing says when to scale"
+        yield Note(resource, "scale", Verdict.ADAPTED, f"fixed at {service.min_instances}; {lacks}")
+    for door in service.doors:
+        feature = f"publish {door.name}"
+        if door.host is None or door.scheme not in ("http", "https"):
+            yield Note(resource, feature, Verdict.ADAPTED, "`bundle open` forwards it; no host name is given")
+        elif facts.INGRESS not in cluster.features:
+            yield Note(resource, feature, Verdict.ADAPTED, "the cluster has no IngressClass to serve its Ingress")
+
+
+def _job(job: ReleaseJob) -> Iterator[Note]:
+    if objects.is_cron(job) and len(job.name) > CRON_NAME_LIMIT:
+        yield Note(job.resource, "name", Verdict.REFUSED, f"a cron job's has {CRON_NAME_LIMIT} characters at most")
+
+
+def unreached(reference: str) -> Note:
+    """An image that no node has and nobody was told how to bring."""
+    reason = (
+        f"no node is known to have {reference.rpartition('@')[0]}; on the node, --containerd SOCKET (or "
+        "CONTAINERD_ADDRESS) imports it; from anywhere, --registry HOST/PATH pushes it to where the nodes pull from"
+    )
+    return Note("images", "delivery", Verdict.REFUSED, reason)
+
+
+def one_node_only() -> Note:
+    reason = "the cluster has several nodes, and an import reaches one; use --registry HOST/PATH"
+    return Note("images", "delivery", Verdict.REFUSED, reason)

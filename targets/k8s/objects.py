@@ -1,0 +1,350 @@
+"""A release as the objects of a cluster, each with the digest of what it was made from. Pure.
+
+The digest covers what the release says, not what the cluster adds or a version of it needs: no default of the server
+and no upgrade of the cluster restarts anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from bundler.model.graph import Volume
+from bundler.model.observed import Host
+from bundler.model.release import Release, ReleaseDoor, ReleaseJob, ReleaseService
+from targets import ownership
+from targets.engine import workloads as engine
+from targets.k8s import cluster as facts
+from targets.k8s import files as filing
+from targets.k8s import names, pods
+from targets.k8s.cluster import Cluster, Level
+from targets.k8s.names import Json
+from targets.k8s.pods import Seed, Workload
+
+DEFAULT_SIZE_BYTES = 1 << 30  # of a volume whose graph gives none; a claim must say something
+HISTORY = 2  # how many former ReplicaSets or revisions are kept
+WORKLOADS = ("Deployment", "StatefulSet", "Job", "CronJob")
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """`body` is the object as it is applied, but for the data of `content`, by key. `parts` says what the object was
+    made from in pieces, for workloads."""
+
+    resource: str
+    body: Json
+    spec: str
+    content: Mapping[str, filing.Content] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        return str(self.body["kind"])
+
+    @property
+    def name(self) -> str:
+        return str(self.body["metadata"]["name"])
+
+    @property
+    def id(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """All objects of one workload: what it reads (`files`), what names it and runs it (`around`, then `main`)."""
+
+    workload: Workload
+    files: tuple[Object, ...]
+    around: tuple[Object, ...]
+    main: Object
+    level: Level
+
+    @property
+    def running(self) -> tuple[Object, ...]:
+        return (*self.around, self.main)
+
+
+def namespace(app: str, name: str, level: Level) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": names.labels(app) | {names.ENFORCE: level}},
+    }
+
+
+def volumes(release: Release) -> tuple[Object, ...]:
+    return tuple(_claim(release, volume) for volume in release.volumes)
+
+
+def workloads(release: Release, host: Host, cluster: Cluster) -> tuple[Made, ...]:
+    seeded = pods.seeds(release)
+    said = {one.workload.name: one.parts for one in engine.containers(release, host, {})}
+    return tuple(_workload(release, workload, said[workload.name], seeded, cluster) for workload in release.workloads)
+
+
+def _own(
+    release: Release, resource: str, node: str | None, body: Json, spec: str, extra: Mapping[str, str] | None = None
+) -> Json:
+    metadata = body["metadata"]
+    annotations = {ownership.RESOURCE: resource, ownership.SPEC: spec, **(extra or {})}
+    return {
+        **body,
+        "metadata": {
+            **metadata,
+            "labels": names.labels(release.app, node) | metadata.get("labels", {}),
+            "annotations": annotations | metadata.get("annotations", {}),
+        },
+    }
+
+
+def _plain(
+    release: Release, resource: str, node: str | None, body: Json, extra: Mapping[str, str] | None = None
+) -> Object:
+    """An object whose digest is that of its own text."""
+    spec = "sha256:" + ownership.digest([body, dict(extra or {})])
+    return Object(resource, _own(release, resource, node, body, spec, extra), spec)
+
+
+# volumes and files
+
+
+def _claim(release: Release, volume: Volume) -> Object:
+    resource = f"volume/{volume.name}"
+    body: Json = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": volume.name},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": str(volume.size_bytes or DEFAULT_SIZE_BYTES)}},
+        },
+    }
+    return Object(resource, _own(release, resource, None, body, "1"), "1")
+
+
+def _files(release: Release, workload: Workload, filed: filing.Files) -> tuple[Object, ...]:
+    resource = f"files/{workload.name}"
+    return tuple(
+        Object(
+            resource,
+            _own(release, resource, workload.name, filing.manifest(bundle), bundle.name),
+            bundle.name,
+            bundle.content,
+        )
+        for bundle in filed.bundles
+    )
+
+
+# workloads
+
+
+def _workload(
+    release: Release, workload: Workload, said: Mapping[str, str], seeded: Mapping[str, Seed], cluster: Cluster
+) -> Made:
+    filed = filing.files(release, workload)
+    labels, pod = pods.template(release, workload, filed, seeded, cluster)
+    parts = _parts(workload, said, seeded, cluster)
+    spec = "sha256:" + ownership.digest(parts)
+    marks = {
+        ownership.RESOURCE: workload.resource,
+        ownership.SPEC: spec,
+        ownership.IMAGE: release.image(workload.image).reference,
+    }
+    template = {
+        "metadata": {"labels": names.labels(release.app, workload.name) | labels, "annotations": marks},
+        "spec": pod,
+    }
+    if isinstance(workload, ReleaseService):
+        body = _deployment(release, workload, template, cluster)
+        around = tuple(_around_service(release, workload, cluster))
+    else:
+        body = _job(workload, template)
+        around = tuple(_around_job(release, workload))
+    extra = {ownership.PARTS: ownership.canonical(dict(parts))}
+    return Made(
+        workload=workload,
+        files=_files(release, workload, filed),
+        around=around,
+        main=Object(
+            workload.resource,
+            _own(release, workload.resource, workload.name, body, spec, extra),
+            spec,
+            parts=parts,
+        ),
+        level=pods.level(workload, seeded),
+    )
+
+
+def _parts(workload: Workload, said: Mapping[str, str], seeded: Mapping[str, Seed], cluster: Cluster) -> dict[str, str]:
+    """All that makes the workload what it is, in the pieces a person would name. Front doors are a Service's."""
+    parts = {name: value for name, value in said.items() if name != "front door"}
+    more: dict[str, object] = {
+        "registry": cluster.registry,
+        "volume content": [
+            [seed.volume, seed.image, seed.path, seed.user, seed.shared]
+            for seed in (seeded[mount.name] for mount in workload.volumes if mount.name in seeded)
+        ],
+    }
+    if isinstance(workload, ReleaseService):
+        more["ports"] = sorted({port for _, port in workload.ports})
+        more["scale"] = [workload.min_instances, scales(workload, cluster)]
+        more["liveness"] = repr(workload.liveness)
+    else:
+        more["run"] = [workload.run if is_cron(workload) else "", workload.timeout_s]
+    return parts | {name: ownership.digest(value, engine.PART_DIGITS) for name, value in more.items()}
+
+
+def scales(service: ReleaseService, cluster: Cluster) -> bool:
+    """Whether an autoscaler owns the number of replicas."""
+    return (
+        service.max_instances > service.min_instances
+        and service.scale_cpu is not None
+        and service.resources.cpus is not None
+        and facts.METRICS in cluster.features
+    )
+
+
+def _deployment(release: Release, service: ReleaseService, template: Json, cluster: Cluster) -> Json:
+    """A StatefulSet where two instances may not write the same data side by side during an upgrade."""
+    spec: Json = {
+        "selector": {"matchLabels": names.selector(release.app, service.name)},
+        "revisionHistoryLimit": HISTORY,
+        "template": template,
+    }
+    if not scales(service, cluster):
+        spec["replicas"] = service.min_instances
+    if pods.keeps_data(service):
+        kind = "StatefulSet"
+        spec |= {"serviceName": service.name, "podManagementPolicy": "Parallel"}
+    else:
+        kind = "Deployment"
+        spec["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": service.name}, "spec": spec}
+
+
+def _around_service(release: Release, service: ReleaseService, cluster: Cluster) -> Iterator[Object]:
+    if service.ports:
+        doors = {door.name: [door.bind, door.host_port] for door in service.doors}
+        body: Json = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": service.name},
+            "spec": {
+                "type": "ClusterIP",
+                "selector": names.selector(release.app, service.name),
+                "ports": [
+                    {"name": name, "port": port, "targetPort": port, "protocol": "TCP"}
+                    for name, port in _by_port(service)
+                ],
+            },
+        }
+        extra = {ownership.DOORS: ownership.canonical(doors)} if doors else None
+        yield _plain(release, service.resource, service.name, body, extra)
+    if scales(service, cluster):
+        yield _plain(release, service.resource, service.name, _autoscaler(service))
+    for door in service.doors:
+        if door.host is not None and door.scheme in ("http", "https"):
+            yield _plain(release, service.resource, service.name, _ingress(service, door, door.host))
+
+
+def _by_port(service: ReleaseService) -> list[tuple[str, int]]:
+    """One name for each port: two endpoints may share one."""
+    first: dict[int, str] = {}
+    for name, port in sorted(service.ports):
+        first.setdefault(port, name)
+    return [(name, port) for port, name in sorted(first.items())]
+
+
+def _autoscaler(service: ReleaseService) -> Json:
+    """The target is a share of the ceiling `cpus`, not of the request, which is less."""
+    average = (service.resources.cpus or 0) * (service.scale_cpu or 0) / 100
+    target = {"type": "AverageValue", "averageValue": pods.millicpus(average)}
+    kind = "StatefulSet" if pods.keeps_data(service) else "Deployment"
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": service.name},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": kind, "name": service.name},
+            "minReplicas": service.min_instances,
+            "maxReplicas": service.max_instances,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+        },
+    }
+
+
+def _ingress(service: ReleaseService, door: ReleaseDoor, host: str) -> Json:
+    backend = {"service": {"name": service.name, "port": {"number": door.port}}}
+    rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    spec: Json = {"rules": [rule]}
+    if door.tls is not None:
+        spec["tls"] = [{"hosts": [host], "secretName": door.tls}]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": door.name},
+        "spec": spec,
+    }
+
+
+def is_cron(job: ReleaseJob) -> bool:
+    return job.run not in ("manual", "install", "upgrade")
+
+
+def _job(job: ReleaseJob, template: Json) -> Json:
+    spec: Json = {"backoffLimit": job.retries, "template": _ending(job, template)}
+    if job.max_workers > 1:
+        spec |= {"completionMode": "Indexed", "completions": job.max_workers, "parallelism": job.max_workers}
+    if job.timeout_s is not None:
+        spec["activeDeadlineSeconds"] = max(1, round(job.timeout_s))
+    if not is_cron(job):
+        return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": job.name}, "spec": spec}
+    metadata = {key: template["metadata"][key] for key in ("labels", "annotations")}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": job.name},
+        "spec": {
+            "schedule": job.run,
+            "timeZone": "Etc/UTC",
+            "concurrencyPolicy": "Forbid",
+            "jobTemplate": {"metadata": metadata, "spec": spec},
+        },
+    }
+
+
+def once(cron: Json) -> Json:
+    """The Job that a CronJob of ours would make, to run it by hand."""
+    body = cron["spec"]["jobTemplate"]
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {**cron["metadata"], "annotations": cron["metadata"]["annotations"]},
+        "spec": body["spec"],
+    }
+
+
+def _ending(job: ReleaseJob, template: Json) -> Json:
+    """A failed try stays, with its log; the next one is another pod."""
+    pod = {**template["spec"], "restartPolicy": "Never"}
+    if job.max_workers > 1:
+        pod["subdomain"] = job.name
+    return {**template, "spec": pod}
+
+
+def _around_job(release: Release, job: ReleaseJob) -> Iterator[Object]:
+    """Several workers find each other, ready or not, as NAME-0.NAME …"""
+    if job.max_workers > 1:
+        body: Json = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": job.name},
+            "spec": {
+                "clusterIP": "None",
+                "publishNotReadyAddresses": True,
+                "selector": names.selector(release.app, job.name),
+                "ports": [{"name": "master", "port": engine.MASTER_PORT, "protocol": "TCP"}],
+            },
+        }
+        yield _plain(release, job.resource, job.name, body)

@@ -1,0 +1,269 @@
+"""One snapshot of an app in a cluster, from one list request for each kind.
+
+Pods tell how a workload is, their owners how many there shall be. What is in the app's namespace and does not carry our
+labels is foreign.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from bundler.errors import TargetError
+from bundler.model.observed import AppSummary, Host, Observed, OpenDoor, Record, StoredSecret, Thing
+from bundler.model.oci import Digest, Platform
+from targets import ownership
+from targets.k8s import cluster as facts
+from targets.k8s import names
+from targets.k8s.api import Api, Forbidden
+from targets.k8s.cluster import Settings
+from targets.k8s.delivery import Brought
+from targets.k8s.instances import instances
+from targets.k8s.names import Json
+
+WHOLE = ("Deployment", "StatefulSet", "Job", "CronJob", "Service")
+NAMED = ("ConfigMap", "Secret", "PersistentVolumeClaim", "HorizontalPodAutoscaler", "Ingress")  # metadata is enough
+IMAGE_VOLUMES_SINCE = (1, 35)
+SLEEP_SINCE = (1, 30)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The lists, as the cluster gives them, by kind."""
+
+    namespace: Json | None
+    objects: Mapping[str, list[Json]]
+    pods: list[Json]
+    nodes: list[Json]
+    records: list[Json]
+    brought: tuple[Brought, ...]
+
+
+def observe(api: Api, settings: Settings, app: str, brought: tuple[Brought, ...]) -> Observed:
+    name = settings.namespace or app
+    there = api.get("Namespace", name)
+    found = Snapshot(
+        namespace=there,
+        objects=_objects(api, name) if there is not None else {},
+        pods=api.list("Pod", name) if there is not None else [],
+        nodes=_nodes(api),
+        records=_records(api, name, app) if there is not None else [],
+        brought=brought,
+    )
+    events = _events(api, name, found, app)
+    return Observed(
+        app=app,
+        host=_host(api, found, app),
+        instances=instances(found.objects, found.pods, events, app),
+        things=tuple(sorted(_things(found, app), key=lambda thing: (thing.resource, thing.name))),
+        doors=tuple(sorted(_doors(found, app), key=lambda door: door.name)),
+        records=tuple(sorted((_record(one) for one in found.records), key=lambda record: record.revision)),
+    )
+
+
+def _objects(api: Api, namespace: str) -> dict[str, list[Json]]:
+    found = {kind: api.list(kind, namespace) for kind in WHOLE}
+    return found | {kind: api.list(kind, namespace, metadata_only=True) for kind in NAMED}
+
+
+def _nodes(api: Api) -> list[Json]:
+    """None where the user may not list them: one namespace is then all there is to see."""
+    try:
+        return api.list("Node")
+    except Forbidden:
+        return []
+
+
+def _events(api: Api, namespace: str, found: Snapshot, app: str) -> Mapping[str, str]:
+    """The last warning about each pod, asked for only where a pod is not well."""
+    unwell = [
+        pod
+        for pod in found.pods
+        if names.ours(pod, app)
+        and (pod.get("status") or {}).get("phase") in ("Pending", "Running")
+        and not all(status.get("ready") for status in (pod.get("status") or {}).get("containerStatuses") or [{}])
+    ]
+    if not unwell:
+        return {}
+    warnings: dict[str, tuple[str, str]] = {}
+    for event in api.list("Event", namespace):
+        uid = (event.get("involvedObject") or {}).get("uid", "")
+        if event.get("type") == "Warning":
+            when = str(event.get("lastTimestamp") or event.get("eventTime") or "")
+            warnings[uid] = max(warnings.get(uid, ("", "")), (when, " ".join(str(event.get("message", "")).split())))
+    return {uid: text for uid, (_, text) in warnings.items()}
+
+
+# things
+
+
+def _things(found: Snapshot, app: str) -> Iterator[Thing]:
+    for kind, objects in found.objects.items():
+        for one in objects:
+            name = f"{kind}/{one['metadata']['name']}"
+            if names.ours(one, app):
+                if one["metadata"].get("deletionTimestamp"):
+                    continue
+                yield Thing(names.annotation(one, ownership.RESOURCE), name, names.annotation(one, ownership.SPEC))
+            elif not _of_the_cluster(kind, one):
+                yield Thing(f"{kind.lower()}/{one['metadata']['name']}", name, "", foreign=True)
+    for image in found.brought:
+        mine, shared = app in image.apps, bool(image.apps - {app})
+        yield Thing(f"image/{image.reference}", image.reference, image.reference, foreign=not mine, shared=shared)
+
+
+def _of_the_cluster(kind: str, found: Json) -> bool:
+    """What every namespace has, and what a controller made of something else."""
+    return bool(found["metadata"].get("ownerReferences")) or (
+        kind == "ConfigMap" and found["metadata"]["name"] == "kube-root-ca.crt"
+    )
+
+
+def _doors(found: Snapshot, app: str) -> Iterator[OpenDoor]:
+    for service in found.objects.get("Service", ()):
+        told = names.annotation(service, ownership.DOORS)
+        if told and names.ours(service, app):
+            for name, (bind, port) in json.loads(told).items():
+                yield OpenDoor(name, bind, port, service["metadata"]["labels"].get(names.NODE, ""))
+
+
+# records and secrets
+
+
+def _records(api: Api, namespace: str | None, app: str | None) -> list[Json]:
+    labels = {ownership.TARGET: names.TARGET, names.KEPT: "record"}
+    return api.list("Secret", namespace, labels=labels | ({ownership.APP: app} if app is not None else {}))
+
+
+def _record(secret: Json) -> Record:
+    revision = names.annotation(secret, ownership.RESOURCE).partition("/")[2]
+    try:
+        document = gzip.decompress(base64.b64decode(secret["data"]["release"])).decode()
+        return Record(int(revision), document)
+    except (KeyError, ValueError, OSError, EOFError) as error:
+        raise TargetError(
+            f"secret {secret['metadata']['name']} is no release record: {error}",
+            hint="it was changed by something else; remove it, and deploy the bundle again",
+        ) from error
+
+
+def stored_secrets(api: Api, namespace: str, app: str) -> dict[str, StoredSecret]:
+    found = api.get("Secret", names.secrets(app), namespace)
+    if found is None or not names.ours(found, app):
+        return {}
+    revisions = json.loads(names.annotation(found, names.REVISIONS) or "{}")
+    data = found.get("data") or {}
+    return {
+        name: StoredSecret(revision, base64.b64decode(data[name]))
+        for name, revision in revisions.items()
+        if name in data
+    }
+
+
+def apps(api: Api, namespace: str | None) -> tuple[AppSummary, ...]:
+    """Every app that has a pod or a record, in all namespaces, or in one where the user may not look further."""
+    labels = {ownership.TARGET: names.TARGET}
+    try:
+        records, pods = _records(api, None, None), api.list("Pod", labels=labels)
+    except Forbidden:
+        if namespace is None:
+            raise
+        records, pods = _records(api, namespace, None), api.list("Pod", namespace, labels=labels)
+    running: dict[str, int] = {}
+    for pod in pods:
+        app = pod["metadata"]["labels"][ownership.APP]
+        up = (pod.get("status") or {}).get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
+        running[app] = running.get(app, 0) + up
+    newest: dict[str, tuple[int, Json]] = {}
+    for record in records:
+        app = record["metadata"]["labels"][ownership.APP]
+        revision = _record(record).revision
+        newest[app] = max(newest.get(app, (-1, {})), (revision, record), key=lambda pair: pair[0])
+    return tuple(_summary(app, newest.get(app), running.get(app, 0)) for app in sorted({*running, *newest}))
+
+
+def _summary(app: str, newest: tuple[int, Json] | None, count: int) -> AppSummary:
+    if newest is None:
+        return AppSummary(app, "", "", None, count)
+    record = newest[1]
+    root = names.annotation(record, ownership.ROOT)
+    return AppSummary(
+        app,
+        names.annotation(record, ownership.BUNDLE),
+        names.annotation(record, ownership.VERSION),
+        Digest(root) if root else None,
+        count,
+    )
+
+
+# the host
+
+
+def _host(api: Api, found: Snapshot, app: str) -> Host:
+    schedulable = [node for node in found.nodes if not (node.get("spec") or {}).get("unschedulable")]
+    infos = [node["status"]["nodeInfo"] for node in schedulable or found.nodes]
+    platforms = sorted((info["operatingSystem"], info["architecture"]) for info in infos)
+    platform = Platform(*platforms[0]) if platforms else Platform("linux", "amd64")
+    major, minor = api.version
+    return Host(platform, "kubernetes", f"{major}.{minor}", frozenset(_features(api, found, schedulable, app)))
+
+
+def _features(api: Api, found: Snapshot, nodes: list[Json], app: str) -> Iterator[str]:
+    if api.version >= IMAGE_VOLUMES_SINCE:
+        yield facts.IMAGE_VOLUMES
+    if api.version >= SLEEP_SINCE:
+        yield facts.SLEEP
+    if api.serves("metrics.k8s.io/v1beta1"):
+        yield facts.METRICS
+    if len(nodes) > 1:
+        yield facts.SEVERAL_NODES
+    if any("nvidia.com/gpu" in ((node.get("status") or {}).get("allocatable") or {}) for node in nodes):
+        yield facts.NVIDIA
+    yield from _classes(api)
+    yield from _of_namespace(found, app)
+    for record in sorted(found.records, key=lambda one: _record(one).revision)[-1:]:
+        registry = names.annotation(record, names.REGISTRY)
+        if registry:
+            yield facts.PULLS_FROM + registry
+
+
+def _classes(api: Api) -> Iterator[str]:
+    """Kinds without a namespace, which not every user may see."""
+    default = "storageclass.kubernetes.io/is-default-class"
+    try:
+        if any(names.annotation(one, default) == "true" for one in api.list("StorageClass")):
+            yield facts.STORAGE
+    except Forbidden:
+        yield facts.STORAGE
+    try:
+        if api.list("IngressClass"):
+            yield facts.INGRESS
+        if any(one["metadata"]["name"] == "nvidia" for one in api.list("RuntimeClass")):
+            yield facts.NVIDIA_CLASS
+    except Forbidden:
+        return
+
+
+def _of_namespace(found: Snapshot, app: str) -> Iterator[str]:
+    namespace = found.namespace
+    if namespace is None:
+        return
+    yield facts.NAMESPACE
+    labels = namespace["metadata"].get("labels") or {}
+    if names.ours(namespace, app):
+        yield facts.OWN_NAMESPACE
+    if names.ENFORCE in labels:
+        yield facts.ENFORCES + labels[names.ENFORCE]
+    if namespace["metadata"].get("deletionTimestamp"):
+        yield facts.ENDING
+    if any(_foreign(found.objects, app)):
+        yield facts.FOREIGN
+
+
+def _foreign(objects: Mapping[str, list[Json]], app: str) -> Iterable[bool]:
+    for kind, found in objects.items():
+        for one in found:
+            yield not names.ours(one, app) and not _of_the_cluster(kind, one)

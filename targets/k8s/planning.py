@@ -1,0 +1,431 @@
+"""What is, and what should be, to the steps between. Pure.
+
+Order of a deploy: namespace · images, volumes, secrets, files · workloads in waves · record · removal of what is
+obsolete. An object is applied only where it is not there or its annotation names another digest than the release does.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from bundler.model.graph import Condition
+from bundler.model.observed import Instance, Observed, State, Thing
+from bundler.model.plan import Action, Note, Plan, Ready, Step, Verdict
+from bundler.model.release import Release, ReleaseJob, ReleaseService
+from targets import ownership
+from targets.engine.delivery import descriptor_json
+from targets.engine.planning import changes
+from targets.k8s import cluster as facts
+from targets.k8s import names, objects
+from targets.k8s.cluster import Cluster, Image, Settings
+from targets.k8s.files import LIMIT_BYTES
+from targets.k8s.notes import notes, one_node_only, unreached, weakest
+from targets.k8s.objects import Made, Object
+
+RECORDS_KEPT = 10
+UP = frozenset({State.CREATED, State.STARTING, State.RUNNING, State.HEALTHY, State.UNHEALTHY, State.RESTARTING})
+DONE = frozenset({State.COMPLETED, State.FAILED})
+NAMESPACE_STEP = f"{Action.CREATE} namespace"
+
+_LOSES_DATA = ("volume/", "secrets", "record/")
+_MAIN = tuple(f"{kind}/" for kind in objects.WORKLOADS)
+
+
+@dataclass(slots=True)
+class Draft:
+    """Steps as they are found; ids by which later ones wait for earlier ones."""
+
+    release: Release
+    observed: Observed
+    cluster: Cluster
+    steps: list[Step] = field(default_factory=list)
+
+    def add(
+        self,
+        resource: str,
+        action: Action,
+        cause: str,
+        payload: Mapping[str, object],
+        *,
+        after: Sequence[str] = (),
+        waits: Sequence[Ready] = (),
+        moves_bytes: int = 0,
+    ) -> str:
+        known = {step.id for step in self.steps}
+        ordered = tuple(dict.fromkeys(one for one in after if one in known))
+        told = {"app": self.release.app, "namespace": self.cluster.namespace, **payload}
+        step = Step(resource, action, cause, told, ordered, tuple(waits), moves_bytes=moves_bytes)
+        self.steps.append(step)
+        return step.id
+
+    def thing(self, wanted: Object) -> Thing | None:
+        """What is there of ours under an object's name."""
+        things = self.observed.things
+        return next((one for one in things if one.name == wanted.id and not one.foreign), None)
+
+    def same(self, wanted: Object) -> bool:
+        there = self.thing(wanted)
+        return there is not None and there.spec == wanted.spec and there.resource == wanted.resource
+
+
+def plan_deploy(settings: Settings, release: Release, observed: Observed) -> Plan:
+    cluster = Cluster.of(release, observed, settings)
+    made = objects.workloads(release, observed.host, cluster)
+    claims = objects.volumes(release)
+    kept = [*claims, *(one for each in made for one in (*each.files, *each.running))]
+    draft = Draft(release, observed, cluster)
+    missing = _missing(draft, made)
+    said = notes(release, observed, cluster, made, kept)
+    ready = _ready(release)
+    said += tuple(_undelivered(settings, cluster, missing))
+    said += tuple(_too_large(release))
+    if any(note.verdict is Verdict.REFUSED for note in said):
+        return Plan((), said, ready)
+    _namespace(draft, made)
+    loads = _images(draft, settings, missing)
+    _volumes(draft, claims)
+    _secrets(draft)
+    for each in made:
+        _files(draft, each)
+    _workloads(draft, made, loads)
+    _record(draft, settings, ready)
+    _cleanup(draft, kept, made)
+    return Plan(tuple(draft.steps), said, ready)
+
+
+def _ready(release: Release) -> tuple[Ready, ...]:
+    services = tuple(Ready(service.resource, _settled(service)) for service in release.services)
+    return services + tuple(Ready(job.resource, "completed") for job in release.jobs if job.due)
+
+
+def _settled(service: ReleaseService) -> str:
+    return "healthy" if service.healthcheck is not None or service.liveness is not None else "running"
+
+
+# the ground
+
+
+def _namespace(draft: Draft, made: tuple[Made, ...]) -> None:
+    """Ours gets the level that its workloads need; one that was there is left as it is."""
+    cluster, level = draft.cluster, weakest(made)
+    there = facts.NAMESPACE in cluster.features
+    if there and (facts.OWN_NAMESPACE not in cluster.features or cluster.enforced is level):
+        return
+    body = objects.namespace(draft.release.app, cluster.namespace, level)
+    cause = f"pod security {level}" if there else "not there"
+    draft.add("namespace", Action.CREATE, cause, {"do": "namespace", "object": body})
+
+
+def _missing(draft: Draft, made: tuple[Made, ...]) -> list[Image]:
+    """Images that no node is known to have, without those that only what runs already needs."""
+    release, cluster = draft.release, draft.cluster
+    there = [thing for thing in draft.observed.things if thing.resource.startswith("image/")]
+    has = {thing.name for thing in there if not thing.foreign}
+    wanted = [cluster.images[thing.reference] for thing in facts.needed(release) if thing.reference in cluster.images]
+    if any(workload.volumes for workload in release.workloads):
+        helper = cluster.helper
+        wanted.append(Image("helper", helper.tagged, helper.reference, helper.part))
+    known = all(draft.same(each.main) for each in made if isinstance(each.workload, ReleaseService))
+    if not there and known and draft.observed.record is not None:
+        return []
+    return [image for image in wanted if image.reference not in has]
+
+
+def _undelivered(settings: Settings, cluster: Cluster, missing: list[Image]) -> list[Note]:
+    if not missing or cluster.registry is not None:
+        return []
+    if settings.socket is None:
+        return [unreached(missing[0].reference)]
+    if facts.SEVERAL_NODES in cluster.features:
+        return [one_node_only()]
+    return []
+
+
+def _too_large(release: Release) -> list[Note]:
+    size = len(packed(release.record))
+    if size <= LIMIT_BYTES:
+        return []
+    reason = f"its record has {size:,} bytes; a Secret holds {LIMIT_BYTES:,} at most"
+    return [Note("record", "size", Verdict.REFUSED, reason)]
+
+
+def _images(draft: Draft, settings: Settings, missing: list[Image]) -> dict[str, str]:
+    """One after the other, so that shared layers are sent once. Step ids by reference."""
+    loads: dict[str, str] = {}
+    last: list[str] = []
+    sent: set[str] = set()
+    for image in missing:
+        is_helper = image.reference == draft.cluster.helper.reference
+        is_model = any(image.tagged == model.reference for model in draft.release.models)
+        resource = "helper" if is_helper else f"{'model' if is_model else 'image'}/{image.name}"
+        there = any(thing.name == image.reference for thing in draft.observed.things)
+        size = sum(layer.size_bytes for layer in image.part.layers if str(layer.digest) not in sent and not there)
+        sent |= {str(layer.digest) for layer in image.part.layers}
+        payload = {
+            "do": "push" if draft.cluster.registry else "import",
+            "tagged": image.tagged,
+            "reference": image.reference,
+            "manifest": descriptor_json(image.part.manifest),
+            "config": descriptor_json(image.part.config),
+            "layers": [descriptor_json(layer) for layer in image.part.layers],
+            "helper": draft.observed.host.platform.architecture if is_helper else None,
+        }
+        action = Action.CREATE if is_helper else Action.LOAD
+        cause = "another app brought it" if there else "not there"
+        loads[image.reference] = draft.add(resource, action, cause, payload, after=last, moves_bytes=size)
+        last = [loads[image.reference]]
+    return loads
+
+
+def _volumes(draft: Draft, claims: tuple[Object, ...]) -> None:
+    for claim in claims:
+        if draft.thing(claim) is None:
+            payload = {"do": "apply", "objects": [_json(claim)]}
+            draft.add(claim.resource, Action.CREATE, "not there", payload, after=[NAMESPACE_STEP])
+
+
+def _secrets(draft: Draft) -> None:
+    there = draft.observed.thing("secrets") is not None
+    new = [secret.name for secret in draft.release.secrets if not (there and secret.stored)]
+    if new:
+        cause = f"new or changed: {', '.join(new)}" if there else "not there"
+        payload = {"do": "secrets", "names": new}
+        draft.add("secrets", Action.STORE, cause, payload, after=[NAMESPACE_STEP])
+
+
+def _files(draft: Draft, made: Made) -> None:
+    changed = [one for one in made.files if not draft.same(one)]
+    if not changed:
+        return
+    resource = changed[0].resource
+    had = draft.observed.thing(resource) is not None
+    payload = {"do": "apply", "objects": [_json(one) for one in changed]}
+    draft.add(
+        resource,
+        Action.CREATE,
+        "content changed" if had else "not there",
+        payload,
+        after=[NAMESPACE_STEP, f"{Action.STORE} secrets"],
+    )
+
+
+# workloads
+
+
+def _workloads(draft: Draft, made: tuple[Made, ...], loads: Mapping[str, str]) -> None:
+    by_name = {each.workload.name: each for each in made}
+    in_waves = [name for wave in draft.release.waves for name in wave]
+    ids: dict[str, str] = {}
+    for name in dict.fromkeys([*in_waves, *sorted(by_name)]):
+        each = by_name.get(name)
+        decided = None if each is None else _decide(draft, each)
+        if each is None or decided is None:
+            continue
+        action, cause = decided
+        needed = [ids[need.node] for need in each.workload.needs if need.node in ids]
+        ids[name] = draft.add(
+            each.workload.resource,
+            action,
+            cause,
+            _payload(draft, each, action),
+            after=[NAMESPACE_STEP, *_supplies(draft, each, loads), *needed],
+            waits=_waits(draft.release, each.workload),
+        )
+
+
+def _payload(draft: Draft, made: Made, action: Action) -> dict[str, object]:
+    if action is Action.START:
+        return {"do": "start", "kind": made.main.kind, "name": made.main.name, "replicas": _replicas(made)}
+    if action is Action.RUN:
+        main = replace(made.main, body=objects.once(made.main.body)) if made.main.kind == "CronJob" else made.main
+        return {"do": "run", "objects": [_json(one) for one in (*made.around, main)]}
+    return {"do": "apply", "objects": [_json(one) for one in made.running]}
+
+
+def _replicas(made: Made) -> int:
+    return made.workload.min_instances if isinstance(made.workload, ReleaseService) else 0
+
+
+def _supplies(draft: Draft, made: Made, loads: Mapping[str, str]) -> list[str]:
+    workload, release = made.workload, draft.release
+    tagged = [release.image(workload.image).reference, *(release.model(m.name).reference for m in workload.models)]
+    needed = [image.reference for one in tagged if (image := draft.cluster.images.get(one)) is not None]
+    if workload.volumes:
+        needed.append(draft.cluster.helper.reference)
+    found = [loads[reference] for reference in needed if reference in loads]
+    found += [f"{Action.CREATE} volume/{mount.name}" for mount in workload.volumes]
+    return [*found, f"{Action.CREATE} files/{workload.name}"]
+
+
+def _waits(release: Release, workload: ReleaseService | ReleaseJob) -> list[Ready]:
+    services = {service.name: service for service in release.services}
+    due = {job.name: job for job in release.jobs if job.due}
+    waits = []
+    for need in workload.needs:
+        if need.node in services:
+            service = services[need.node]
+            state = _settled(service) if need.condition is Condition.HEALTHY else "running"
+            waits.append(Ready(service.resource, state))
+        elif need.node in due and need.condition is Condition.COMPLETED:
+            waits.append(Ready(due[need.node].resource, "completed"))
+    return waits
+
+
+def _decide(draft: Draft, made: Made) -> tuple[Action, str] | None:
+    """What a workload needs, and why; None where nothing."""
+    instances = draft.observed.of(made.workload.resource)
+    if isinstance(made.workload, ReleaseJob):
+        return _decide_job(draft, made, made.workload, instances)
+    there = draft.thing(made.main)
+    if there is None:
+        return Action.CREATE, "not there"
+    if not draft.same(made.main):
+        return Action.REPLACE, changes(instances[0].parts if instances else "", made.main.parts)
+    other = [one for one in made.around if not draft.same(one)]
+    if other:
+        return Action.CREATE, f"{other[0].id} {'changed' if draft.thing(other[0]) else 'not there'}"
+    down = [one for one in instances if one.state not in UP]
+    if down:
+        return Action.START, str(down[0].state)
+    return None
+
+
+def _decide_job(
+    draft: Draft, made: Made, job: ReleaseJob, instances: tuple[Instance, ...]
+) -> tuple[Action, str] | None:
+    if job.due:
+        same = [one for one in instances if one.spec == made.main.spec]
+        if same and len(same) == len(instances) and all(one.state in UP | {State.COMPLETED} for one in same):
+            return None
+        if any(one.state is State.FAILED for one in same):
+            return Action.RUN, "failed before"
+        asked = {"manual": "asked for", "install": "first run", "upgrade": "this release's run"}
+        return Action.RUN, asked.get(job.run, "asked for")
+    if objects.is_cron(job):
+        wrong = [one for one in made.running if not draft.same(one)]
+        if wrong:
+            action = Action.CREATE if draft.thing(made.main) is None else Action.REPLACE
+            return action, f"schedule {job.run}"
+    return None
+
+
+# record and removal
+
+
+def packed(document: str) -> bytes:
+    """A record's document as it is kept."""
+    return gzip.compress(document.encode(), mtime=0)
+
+
+def _record(draft: Draft, settings: Settings, ready: tuple[Ready, ...]) -> None:
+    release, records = draft.release, draft.observed.records
+    if release.recorded:
+        return
+    revision = records[-1].revision + 1 if records else 1
+    payload = {
+        "do": "record",
+        "revision": revision,
+        "document": release.record,
+        "annotations": {
+            ownership.BUNDLE: release.bundle,
+            ownership.VERSION: release.version,
+            ownership.ROOT: str(release.root),
+            names.REGISTRY: draft.cluster.registry or "",
+        },
+    }
+    after = tuple(step.id for step in draft.steps)
+    draft.add(f"record/{revision}", Action.STORE, "this release", payload, after=after, waits=ready)
+
+
+def _cleanup(draft: Draft, kept: list[Object], made: tuple[Made, ...]) -> None:
+    """Adds the removal of what earlier releases left, after everything else."""
+    wanted = {one.id for one in kept}
+    jobs = {each.workload.resource: each for each in made if isinstance(each.workload, ReleaseJob)}
+    touched = {step.resource for step in draft.steps}
+    busy = {resource for resource in jobs if _is_busy(draft.observed, resource)}
+    after = [step.id for step in draft.steps]
+    obsolete: dict[str, list[str]] = {}
+    for thing in draft.observed.things:
+        resource = thing.resource
+        if thing.foreign or resource.startswith((*_LOSES_DATA, "image/")):
+            continue
+        job = jobs.get(resource)
+        if thing.name.startswith("Job/") and job is not None:
+            if thing.spec == job.main.spec or resource in touched or resource in busy:
+                continue
+        elif thing.name in wanted or f"job/{resource.partition('/')[2]}" in busy:
+            continue
+        obsolete.setdefault(resource, []).append(thing.name)
+    for resource, ids in obsolete.items():
+        still = any(one.resource == resource for one in kept)
+        cause = "of an earlier release" if still else "not in this release"
+        payload = {"do": "remove", "objects": ids}
+        draft.add(resource, Action.REMOVE, cause, payload, after=after)
+    old = draft.observed.records[: 1 - RECORDS_KEPT]
+    if old and not draft.release.recorded:
+        ids = [f"Secret/{names.record(draft.release.app, record.revision)}" for record in old]
+        payload = {"do": "remove", "objects": ids}
+        draft.add("records", Action.REMOVE, f"the last {RECORDS_KEPT} are kept", payload, after=after)
+    _unload(draft, busy, after)
+
+
+def _is_busy(observed: Observed, resource: str) -> bool:
+    return any(one.state in UP for one in observed.of(resource))
+
+
+def _unload(draft: Draft, busy: set[str], after: list[str]) -> None:
+    """Images that only this app brought, for a release before this one."""
+    if busy:
+        return
+    used = {draft.cluster.images[thing.reference].reference for thing in facts.needed(draft.release)}
+    used.add(draft.cluster.helper.reference)
+    gone = list(dict.fromkeys(step.id for step in draft.steps))
+    for thing in draft.observed.things:
+        if thing.resource.startswith("image/") and not (thing.foreign or thing.name in used):
+            payload = {"do": "unload", "reference": thing.name}
+            draft.add(thing.resource, Action.REMOVE, "of an earlier release", payload, after=gone or after)
+
+
+def plan_removal(settings: Settings, observed: Observed) -> Plan:
+    """Everything goes; data volumes, secrets and records only with consent, and then the namespace if it is ours."""
+    app, features = observed.app, observed.host.features
+    told = {"app": app, "namespace": settings.namespace or app}
+    mine = [thing for thing in observed.things if not thing.foreign]
+    resources = dict.fromkeys(thing.resource for thing in mine if not thing.resource.startswith("image/"))
+    steps: list[Step] = []
+    order = sorted(resources, key=lambda resource: not resource.startswith(("service/", "job/")))
+    gone: list[str] = []
+    for resource in order:
+        ids = sorted((t.name for t in mine if t.resource == resource), key=lambda name: not name.startswith(_MAIN))
+        loses = resource.startswith(_LOSES_DATA)
+        runs = resource.startswith(("service/", "job/"))
+        payload = {**told, "do": "remove", "objects": ids}
+        after = () if runs else tuple(gone)
+        step = Step(resource, Action.REMOVE, "not wanted any more", payload, after, loses_data=loses)
+        steps.append(step)
+        if runs:
+            gone.append(step.id)
+    for thing in mine:
+        if thing.resource.startswith("image/"):
+            payload = {**told, "do": "unload", "reference": thing.name}
+            steps.append(Step(thing.resource, Action.REMOVE, "this app brought it", payload, tuple(gone)))
+    return Plan((*steps, *_namespace_removal(told, features, steps)), tuple(_left(told["namespace"], features)))
+
+
+def _namespace_removal(told: Mapping[str, object], features: frozenset[str], steps: list[Step]) -> Iterable[Step]:
+    if facts.OWN_NAMESPACE in features and not features & {facts.FOREIGN, facts.ENDING}:
+        after = tuple(step.id for step in steps)
+        payload = {**told, "do": "remove-namespace"}
+        yield Step("namespace", Action.REMOVE, "made by a deploy of this app", payload, after, loses_data=True)
+
+
+def _left(namespace: str, features: frozenset[str]) -> Iterable[Note]:
+    if facts.OWN_NAMESPACE in features and facts.FOREIGN in features:
+        reason = "it stays: something that is not this app's is in it"
+        yield Note(f"namespace/{namespace}", "removal", Verdict.ADAPTED, reason)
+
+
+def _json(wanted: Object) -> dict[str, object]:
+    return {"object": wanted.body, "content": dict(wanted.content)}

@@ -1,0 +1,288 @@
+"""The Kubernetes target: wires observing, planning and applying together.
+
+Each step's payload says in `do` what it is; `apply` does that one thing and decides nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from bundler.contract import BlobSource, Target
+from bundler.errors import TargetError
+from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
+from bundler.model.plan import Plan, Step
+from bundler.model.release import Release
+from targets import ownership
+from targets.engine import texts
+from targets.engine.delivery import descriptor
+from targets.k8s import delivery, logs, names, observe, planning
+from targets.k8s.api import Api
+from targets.k8s.cluster import Settings
+from targets.k8s.helper import helper
+from targets.k8s.names import Json
+
+Payload = Mapping[str, Any]
+Secrets = Mapping[str, StoredSecret]
+
+
+def create(options: Mapping[str, str]) -> Target:
+    """The entry point. Options: `context`, `namespace`, `containerd`, `import`, `registry`."""
+    return KubernetesTarget(
+        Settings(
+            context=options.get("context"),
+            namespace=options.get("namespace"),
+            imports=bool(options.get("import")),
+            socket=options.get("containerd"),
+            registry=options.get("registry"),
+        )
+    )
+
+
+class KubernetesTarget:
+    name = names.TARGET
+
+    def __init__(self, settings: Settings, api: Api | None = None) -> None:
+        self.settings = settings
+        self.api = api if api is not None else Api(settings.context)
+
+    def _namespace(self, app: str) -> str:
+        return self.settings.namespace or app
+
+    @property
+    def _node(self) -> delivery.Node | None:
+        return delivery.Node(self.settings.socket) if self.settings.socket and not self.settings.registry else None
+
+    # reading
+
+    def render(self, release: Release) -> Mapping[str, str]:
+        raise NotImplementedError
+
+    def plan(self, release: Release | None, observed: Observed) -> Plan:
+        if release is None:
+            return planning.plan_removal(self.settings, observed)
+        return planning.plan_deploy(self.settings, release, observed)
+
+    def observe(self, app: str) -> Observed:
+        node = self._node
+        brought = delivery.brought(node, self._namespace(app)) if node is not None else ()
+        return observe.observe(self.api, self.settings, app, brought)
+
+    def secrets(self, app: str) -> Secrets:
+        return observe.stored_secrets(self.api, self._namespace(app), app)
+
+    def logs(
+        self, app: str, service: str | None, *, follow: bool, since: str | None, tail: int | None
+    ) -> Iterator[LogLine]:
+        namespace = self._namespace(app)
+        labels = {ownership.APP: app, ownership.TARGET: names.TARGET} | ({names.NODE: service} if service else {})
+        found = self.api.list("Pod", namespace, labels=labels)
+        if service is not None and not found:
+            raise TargetError(f"{app} has no pod of {service} in namespace {namespace}")
+        members: list[logs.Member] = []
+        for pod in sorted(found, key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"])):
+            node = pod["metadata"]["labels"][names.NODE]
+            statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+            if any("waiting" not in one["state"] or one["restartCount"] for one in statuses):
+                index = sum(member.node == node for member in members)
+                members.append(logs.Member(pod["metadata"]["name"], pod["spec"]["containers"][0]["name"], node, index))
+        return logs.lines(self.api, namespace, members, follow=follow, since=since, tail=tail)
+
+    def apps(self) -> tuple[AppSummary, ...]:
+        return observe.apps(self.api, self.settings.namespace)
+
+    # writing
+
+    def apply(self, step: Step, blobs: BlobSource | None, secrets: Secrets, progress: Callable[[int], None]) -> None:
+        payload: Payload = step.payload
+        namespace = payload["namespace"]
+        match payload["do"]:
+            case "namespace":
+                self._make_namespace(payload)
+            case "import" | "push":
+                self._load(step, blobs, progress)
+            case "unload":
+                node = self._node
+                if node is not None:
+                    delivery.unload(node, payload)
+            case "apply":
+                for one in payload["objects"]:
+                    self._put(one, namespace, payload["app"], blobs, secrets)
+            case "run":
+                self._run(payload, blobs, secrets)
+            case "start":
+                self.api.scale(payload["kind"], namespace, payload["name"], payload["replicas"])
+            case "secrets":
+                self._store_secrets(payload, secrets)
+            case "record":
+                self._record(payload)
+            case "remove":
+                for named in payload["objects"]:
+                    self._remove(named, namespace, payload["app"])
+            case "remove-namespace":
+                self._remove_namespace(payload)
+            case unknown:
+                raise TargetError(f"step {step.id!r} has an unknown payload {unknown!r}")
+
+    def _own(self, found: Json, app: str) -> None:
+        """Raises TargetError for an object that is not ours: it is neither taken over nor removed."""
+        if not names.ours(found, app):
+            what = f"{found.get('kind', 'object')} {found['metadata']['name']}"
+            raise TargetError(f"{what} does not belong to app {app} of target {self.name}; left alone")
+
+    def _make_namespace(self, payload: Payload) -> None:
+        there = self.api.get("Namespace", payload["namespace"])
+        if there is not None:
+            self._own(there, payload["app"])
+        self.api.apply(payload["object"])
+
+    def _load(self, step: Step, blobs: BlobSource | None, progress: Callable[[int], None]) -> None:
+        payload: Payload = step.payload
+        architecture = payload["helper"]
+        source = delivery.HelperBlobs(helper(architecture, None)) if architecture else blobs
+        if source is None:
+            raise TargetError(f"{step.resource} is in the bundle, and no bundle was given")
+        node = self._node
+        if payload["do"] == "push" or node is None:
+            raise TargetError(f"{step.resource} has no way to the nodes")
+        delivery.load(node, payload, source, progress)
+
+    # objects
+
+    def _put(self, wanted: Payload, namespace: str, app: str, blobs: BlobSource | None, secrets: Secrets) -> None:
+        body = self._filled(wanted, blobs, secrets)
+        there = self.api.get(body["kind"], body["metadata"]["name"], namespace)
+        if there is not None:
+            self._own(there, app)
+        self.api.apply(body, namespace)
+
+    def _filled(self, wanted: Payload, blobs: BlobSource | None, secrets: Secrets) -> Json:
+        """The object with its data."""
+        body: Json = copy.deepcopy(wanted["object"])
+        for key, content in sorted(wanted["content"].items()):
+            if "blob" in content:
+                if blobs is None:
+                    raise TargetError(f"{body['metadata']['name']} is in the bundle, and no bundle was given")
+                data = blobs.read(descriptor(content["blob"]))
+            elif body["kind"] == "Secret" and key.startswith("BUNDLE_SECRET_"):
+                data = texts.reveal_text(content["text"], secrets).encode()
+            else:
+                data = texts.reveal(content["text"], secrets)
+            _store(body, key, data)
+        return body
+
+    def _run(self, payload: Payload, blobs: BlobSource | None, secrets: Secrets) -> None:
+        """Starts a job. One that runs already is left to it; one that has ended is made anew."""
+        namespace, app = payload["namespace"], payload["app"]
+        *around, job = payload["objects"]
+        for one in around:
+            self._put(one, namespace, app, blobs, secrets)
+        body = job["object"]
+        there = self.api.get("Job", body["metadata"]["name"], namespace)
+        if there is not None:
+            self._own(there, app)
+            ended = any(
+                one["type"] in ("Complete", "Failed") and one["status"] == "True"
+                for one in (there.get("status") or {}).get("conditions") or ()
+            )
+            same = names.annotation(there, ownership.SPEC) == body["metadata"]["annotations"][ownership.SPEC]
+            if same and not ended:
+                return
+            self.api.delete("Job", body["metadata"]["name"], namespace)
+        self.api.create(body, namespace)
+
+    # what is kept
+
+    def _store_secrets(self, payload: Payload, secrets: Secrets) -> None:
+        """All that the target keeps, in one object: the new ones beside those that are there."""
+        namespace, app = payload["namespace"], payload["app"]
+        name = names.secrets(app)
+        there = self.api.get("Secret", name, namespace)
+        if there is not None:
+            self._own(there, app)
+        for missing in (one for one in payload["names"] if one not in secrets):
+            raise TargetError(f"secret {missing} has no value yet")
+        kept = {**observe.stored_secrets(self.api, namespace, app), **{one: secrets[one] for one in payload["names"]}}
+        revisions = {one: kept[one].revision for one in sorted(kept)}
+        body = self._kept_body(app, name, "secrets", "secrets", "1", names.SECRETS_TYPE)
+        body["metadata"]["annotations"][names.REVISIONS] = ownership.canonical(revisions)
+        body["data"] = {one: base64.b64encode(kept[one].value).decode() for one in sorted(kept)}
+        self.api.apply(body, namespace)
+
+    def _record(self, payload: Payload) -> None:
+        namespace, app, revision = payload["namespace"], payload["app"], payload["revision"]
+        name = names.record(app, revision)
+        there = self.api.get("Secret", name, namespace)
+        if there is not None:
+            self._own(there, app)
+        body = self._kept_body(app, name, f"record/{revision}", "record", str(revision), names.RECORD_TYPE)
+        body["metadata"]["annotations"] |= payload["annotations"]
+        body["data"] = {"release": base64.b64encode(planning.packed(payload["document"])).decode()}
+        self.api.apply(body, namespace)
+
+    @staticmethod
+    def _kept_body(app: str, name: str, resource: str, kept: str, spec: str, kind: str) -> Json:
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": kind,
+            "metadata": {
+                "name": name,
+                "labels": names.labels(app) | {names.KEPT: kept},
+                "annotations": {ownership.RESOURCE: resource, ownership.SPEC: spec},
+            },
+        }
+
+    # removal
+
+    def _remove(self, named: str, namespace: str, app: str) -> None:
+        kind, _, name = named.partition("/")
+        there = self.api.get(kind, name, namespace)
+        if there is not None:
+            self._own({"kind": kind, **there}, app)
+            self.api.delete(kind, name, namespace)
+
+    def _remove_namespace(self, payload: Payload) -> None:
+        """Only an empty one: whatever somebody else has put there keeps it."""
+        namespace = payload["namespace"]
+        there = self.api.get("Namespace", namespace)
+        if there is None:
+            return
+        self._own(there, payload["app"])
+        foreign = sorted(
+            f"{kind} {found['metadata']['name']}"
+            for kind, found in self.api.in_namespace(namespace)
+            if not names.ours(found, payload["app"]) and not _comes_along(kind, found)
+        )
+        if foreign:
+            raise TargetError(
+                f"namespace {namespace} holds what is not this app's: {', '.join(foreign[:5])}; left alone",
+                hint=f"remove these, then: kubectl delete namespace {namespace}",
+            )
+        self.api.delete("Namespace", namespace)
+
+
+def _comes_along(kind: str, found: Json) -> bool:
+    """What the cluster itself puts into a namespace, or what goes with something else."""
+    name = found["metadata"]["name"]
+    return (
+        bool(found["metadata"].get("ownerReferences"))
+        or bool(found["metadata"].get("deletionTimestamp"))
+        or kind in ("Event", "EndpointSlice", "Endpoints", "PodMetrics", "ControllerRevision")
+        or (kind, name) in (("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt"))
+    )
+
+
+def _store(body: Json, key: str, data: bytes) -> None:
+    """ConfigMaps keep what is no text apart; Secrets are base64 throughout."""
+    if body["kind"] == "Secret":
+        body.setdefault("data", {})[key] = base64.b64encode(data).decode()
+        return
+    try:
+        body.setdefault("data", {})[key] = data.decode()
+    except UnicodeDecodeError:
+        if not body["data"]:
+            del body["data"]
+        body.setdefault("binaryData", {})[key] = base64.b64encode(data).decode()
