@@ -37,15 +37,51 @@ key_option = click.option(
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
 
+_CHOSEN = "bundler.cli.options.chosen"  # in a context's meta: what the target itself is told
+
+
+def _told(option: str, **attributes: Any) -> Callable[[F], F]:
+    """An option that goes to the target as it is, under its own name."""
+
+    def remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+        if value is not None and parameter.name is not None:
+            context.meta.setdefault(_CHOSEN, {})[parameter.name] = value
+
+    return click.option(option, expose_value=False, callback=remember, **attributes)
+
+
 def target_option(function: F) -> F:
-    """`--target` with the installed targets in its help."""
-    return click.option("--target", "-t", metavar="TARGET", help="docker or compose (or what the site file says).")(
-        function
-    )
+    """`--target`, and what says where it is."""
+    for told in (
+        _told(
+            "--containerd",
+            metavar="SOCKET",
+            envvar="CONTAINERD_ADDRESS",
+            show_envvar=True,
+            help="Kubernetes: the socket of the node's containerd, or docker://CONTAINER where the node is one.",
+        ),
+        _told("--namespace", metavar="NAME", help="Kubernetes: the app's name unless given."),
+        _told("--context", metavar="NAME", help="Kubernetes: of the kubeconfig (KUBECONFIG, ~/.kube/config)."),
+    ):
+        function = told(function)
+    return click.option(
+        "--target", "-t", metavar="TARGET", help="docker, compose or k8s (or what the site file says)."
+    )(function)
 
 
 def site_options(function: F) -> F:
-    """`--site` and `--set`."""
+    """`--site`, `--set`, and the way of images to a cluster's nodes."""
+    for told in (
+        _told(
+            "--import",
+            flag_value="yes",
+            is_flag=True,
+            default=None,
+            help="Kubernetes: import images into the node's containerd, even where a registry was used before.",
+        ),
+        _told("--registry", metavar="HOST/PATH", help="Kubernetes: push images there; the nodes pull from it."),
+    ):
+        function = told(function)
     function = click.option(
         "--set",
         "assignments",
@@ -75,7 +111,9 @@ def open_target(name: str | None, options: Mapping[str, str] | None = None) -> T
             f"unknown target {name!r}" + (f"; did you mean {near!r}?" if near else ""),
             hint=f"installed targets: {', '.join(discovery.names())}",
         )
-    return discovery.load(name, options or {})
+    context = click.get_current_context(silent=True)
+    chosen: dict[str, str] = context.meta.get(_CHOSEN, {}) if context is not None else {}
+    return discovery.load(name, {**(options or {}), **chosen})
 
 
 def duration_s(text: str | None) -> float | None:

@@ -173,8 +173,8 @@ def _job(job: Json, pods: list[Json], events: Events) -> Iterator[Instance]:
         latest[int(names.annotation(pod, RANK) or 0)] = pod
     failed: Json | None = conditions.get("Failed")
     for rank in range(job["spec"].get("completions") or 1):
-        pod = latest.get(rank)
-        if pod is None:
+        last = latest.get(rank)
+        if last is None:
             state = State.COMPLETED if "Complete" in conditions else State.FAILED if failed else State.CREATED
             detail = str(failed.get("message", "")) if failed else ""
             yield Instance(
@@ -188,8 +188,8 @@ def _job(job: Json, pods: list[Json], events: Events) -> Iterator[Instance]:
                 parts=parts,
             )
             continue
-        state, detail = _worker(pod, events, complete="Complete" in conditions, failed=failed)
-        yield _instance(pod, resource, rank, spec, parts, state, detail)
+        state, detail = _worker(last, events, complete="Complete" in conditions, failed=failed)
+        yield _instance(last, resource, rank, spec, parts, state, detail)
 
 
 def _worker(pod: Json, events: Events, *, complete: bool, failed: Json | None) -> tuple[State, str]:

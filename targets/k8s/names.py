@@ -18,7 +18,8 @@ NODE = ownership.PREFIX + "node"  # label: the service or job that an object bel
 KEPT = ownership.PREFIX + "kept"  # label: "record" or "secrets"
 REVISIONS = ownership.PREFIX + "revisions"  # annotation, JSON: the revision of each kept secret
 REGISTRY = ownership.PREFIX + "registry"  # annotation of a record: where the nodes pull from, if they do
-VOLUME = ownership.PREFIX + "volume."  # label prefix of pods that must run on one node, by volume
+VOLUME = ownership.PREFIX + "volume."
+LABEL_LIMIT = 63
 
 RECORD_TYPE = "bundle.release/v1"
 SECRETS_TYPE = "bundle.secrets/v1"
@@ -64,3 +65,9 @@ def record(app: str, revision: int) -> str:
 def hashed(node: str, kind: str, content: str) -> str:
     """A name that changes with the content."""
     return f"{node}-{kind}-{content[:DIGITS]}"
+
+
+def together(volume: str) -> str:
+    """The label of pods that must run on one node, because they mount one volume."""
+    key = VOLUME + volume
+    return key if len(key) <= LABEL_LIMIT else VOLUME + ownership.digest(volume, 16)

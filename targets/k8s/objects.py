@@ -69,7 +69,7 @@ def namespace(app: str, name: str, level: Level) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": name, "labels": names.labels(app) | {names.ENFORCE: level}},
+        "metadata": {"name": name, "labels": names.labels(app) | {names.ENFORCE: str(level)}},
     }
 
 

@@ -20,7 +20,7 @@ from targets.k8s import cluster as facts
 from targets.k8s import names
 from targets.k8s.api import Api, Forbidden
 from targets.k8s.cluster import Settings
-from targets.k8s.delivery import Brought
+from targets.k8s.delivery import PREFIX, Brought
 from targets.k8s.instances import instances
 from targets.k8s.names import Json
 
@@ -112,7 +112,9 @@ def _things(found: Snapshot, app: str) -> Iterator[Thing]:
                 yield Thing(f"{kind.lower()}/{one['metadata']['name']}", name, "", foreign=True)
     for image in found.brought:
         mine, shared = app in image.apps, bool(image.apps - {app})
-        yield Thing(f"image/{image.reference}", image.reference, image.reference, foreign=not mine, shared=shared)
+        repository, _, digest = image.reference.removeprefix(PREFIX).partition("@")
+        resource = f"image/{repository}@{Digest(digest).short}"
+        yield Thing(resource, image.reference, digest, foreign=not mine, shared=shared)
 
 
 def _of_the_cluster(kind: str, found: Json) -> bool:

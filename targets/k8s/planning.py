@@ -76,7 +76,7 @@ def plan_deploy(settings: Settings, release: Release, observed: Observed) -> Pla
     claims = objects.volumes(release)
     kept = [*claims, *(one for each in made for one in (*each.files, *each.running))]
     draft = Draft(release, observed, cluster)
-    missing = _missing(draft, made)
+    missing = _missing(settings, draft, made)
     said = notes(release, observed, cluster, made, kept)
     ready = _ready(release)
     said += tuple(_undelivered(settings, cluster, missing))
@@ -118,19 +118,32 @@ def _namespace(draft: Draft, made: tuple[Made, ...]) -> None:
     draft.add("namespace", Action.CREATE, cause, {"do": "namespace", "object": body})
 
 
-def _missing(draft: Draft, made: tuple[Made, ...]) -> list[Image]:
-    """Images that no node is known to have, without those that only what runs already needs."""
+def _missing(settings: Settings, draft: Draft, made: tuple[Made, ...]) -> list[Image]:
+    """Images that the nodes may not have. Where nobody can look, those that an up-to-date service uses are there, and
+    all of them once the release is recorded."""
     release, cluster = draft.release, draft.cluster
-    there = [thing for thing in draft.observed.things if thing.resource.startswith("image/")]
-    has = {thing.name for thing in there if not thing.foreign}
     wanted = [cluster.images[thing.reference] for thing in facts.needed(release) if thing.reference in cluster.images]
     if any(workload.volumes for workload in release.workloads):
         helper = cluster.helper
         wanted.append(Image("helper", helper.tagged, helper.reference, helper.part))
-    known = all(draft.same(each.main) for each in made if isinstance(each.workload, ReleaseService))
-    if not there and known and draft.observed.record is not None:
+    if cluster.registry is None and settings.socket is not None:
+        things = draft.observed.things
+        has = {thing.name for thing in things if thing.resource.startswith("image/") and not thing.foreign}
+        return [image for image in wanted if image.reference not in has]
+    services = [each for each in made if isinstance(each.workload, ReleaseService)]
+    current = [each for each in services if draft.same(each.main)]
+    if release.recorded and len(current) == len(services):
         return []
-    return [image for image in wanted if image.reference not in has]
+    used = {reference for each in current for reference in _references(draft, each)}
+    return [image for image in wanted if image.reference not in used]
+
+
+def _references(draft: Draft, made: Made) -> list[str]:
+    """The images that a workload's pod names."""
+    workload, release = made.workload, draft.release
+    tagged = [release.image(workload.image).reference, *(release.model(m.name).reference for m in workload.models)]
+    needed = [image.reference for one in tagged if (image := draft.cluster.images.get(one)) is not None]
+    return [*needed, draft.cluster.helper.reference] if workload.volumes else needed
 
 
 def _undelivered(settings: Settings, cluster: Cluster, missing: list[Image]) -> list[Note]:
@@ -249,14 +262,9 @@ def _replicas(made: Made) -> int:
 
 
 def _supplies(draft: Draft, made: Made, loads: Mapping[str, str]) -> list[str]:
-    workload, release = made.workload, draft.release
-    tagged = [release.image(workload.image).reference, *(release.model(m.name).reference for m in workload.models)]
-    needed = [image.reference for one in tagged if (image := draft.cluster.images.get(one)) is not None]
-    if workload.volumes:
-        needed.append(draft.cluster.helper.reference)
-    found = [loads[reference] for reference in needed if reference in loads]
-    found += [f"{Action.CREATE} volume/{mount.name}" for mount in workload.volumes]
-    return [*found, f"{Action.CREATE} files/{workload.name}"]
+    found = [loads[reference] for reference in _references(draft, made) if reference in loads]
+    found += [f"{Action.CREATE} volume/{mount.name}" for mount in made.workload.volumes]
+    return [*found, f"{Action.CREATE} files/{made.workload.name}"]
 
 
 def _waits(release: Release, workload: ReleaseService | ReleaseJob) -> list[Ready]:

@@ -101,7 +101,7 @@ def template(
 ) -> tuple[dict[str, str], Json]:
     """The labels that the pod needs beside ours, and its `spec`."""
     mounted = [seeded[mount.name] for mount in workload.volumes if mount.name in seeded]
-    labels = {names.VOLUME + seed.volume: "shared" for seed in mounted if seed.shared}
+    labels = {names.together(seed.volume): "shared" for seed in mounted if seed.shared}
     spec: Json = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -428,6 +428,17 @@ def bring_helper(user: str | None, cluster: Cluster) -> Json:
         "command": [MOUNT_PATH, "copy", "--force", helper.DIRECTORY, VOLUME_ROOT],
         "securityContext": _init_security(user),
         "volumeMounts": [{"name": "helper", "mountPath": VOLUME_ROOT}],
+    }
+
+
+def waiting(user: str | None, node: str, port: int, timeout_s: int, cluster: Cluster) -> Json:
+    """An init container that ends when a service takes connections."""
+    return {
+        "name": f"wait-{node}"[:63].rstrip("-"),
+        "image": cluster.helper.reference,
+        "imagePullPolicy": cluster.pull_policy,
+        "command": [MOUNT_PATH, "wait", "tcp", node, str(port), str(timeout_s)],
+        "securityContext": _init_security(user),
     }
 
 

@@ -18,7 +18,7 @@ from bundler.model.release import Release
 from targets import ownership
 from targets.engine import texts
 from targets.engine.delivery import descriptor
-from targets.k8s import delivery, logs, names, observe, planning
+from targets.k8s import delivery, logs, names, observe, planning, pushing, render
 from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
 from targets.k8s.helper import helper
@@ -58,7 +58,7 @@ class KubernetesTarget:
     # reading
 
     def render(self, release: Release) -> Mapping[str, str]:
-        raise NotImplementedError
+        return render.files(release, self.settings)
 
     def plan(self, release: Release | None, observed: Observed) -> Plan:
         if release is None:
@@ -144,9 +144,12 @@ class KubernetesTarget:
         source = delivery.HelperBlobs(helper(architecture, None)) if architecture else blobs
         if source is None:
             raise TargetError(f"{step.resource} is in the bundle, and no bundle was given")
+        if payload["do"] == "push":
+            pushing.push(payload, source, progress)
+            return
         node = self._node
-        if payload["do"] == "push" or node is None:
-            raise TargetError(f"{step.resource} has no way to the nodes")
+        if node is None:
+            raise TargetError(f"{step.resource} has no way to the nodes", hint="--containerd SOCKET")
         delivery.load(node, payload, source, progress)
 
     # objects

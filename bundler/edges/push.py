@@ -1,0 +1,161 @@
+"""Images into a registry: what it lacks, as one request each (distribution specification 1.1, "Push").
+
+Credentials are those of the Docker configuration (DOCKER_CONFIG, ~/.docker/config.json), its helpers too. Plain HTTP is
+spoken to this machine only. Every error is a TargetError.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+
+from bundler.edges import process
+from bundler.edges.http import is_loopback, require_allowed
+from bundler.errors import TargetError
+from bundler.model.oci import Descriptor
+
+if TYPE_CHECKING:
+    import httpx
+
+IDLE_S = 60.0
+_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+
+
+class Registry:
+    """A registry by its HOST[:PORT]."""
+
+    def __init__(self, host: str) -> None:
+        import httpx
+
+        self._host = host
+        scheme = "http" if is_loopback(urlsplit(f"//{host}").hostname or "") else "https"
+        self._base = f"{scheme}://{host}/v2/"
+        self._authorization: dict[str, str] = {}
+        self._client = httpx.Client(follow_redirects=False, timeout=IDLE_S, headers={"User-Agent": "graphbundle"})
+
+    def has(self, repository: str, blob: Descriptor, *, manifest: bool = False) -> bool:
+        path = f"{repository}/{'manifests' if manifest else 'blobs'}/{blob.digest}"
+        answer = self._send("HEAD", path, repository, headers={"Accept": blob.media_type} if manifest else {})
+        if answer.status_code in (404, 405):
+            return False
+        self._check(answer, f"looking for {blob.digest} in {repository}", (200, 307))
+        return True
+
+    def put_blob(self, repository: str, blob: Descriptor, pieces: Iterable[bytes]) -> None:
+        """The digest is checked by the registry, and by whoever makes the pieces."""
+        doing = f"pushing {blob.digest} to {repository}"
+        begun = self._send("POST", f"{repository}/blobs/uploads/", repository)
+        self._check(begun, doing, (202,))
+        place = urljoin(str(begun.request.url), begun.headers.get("location", ""))
+        require_allowed(place, self._base)
+        parts = urlsplit(place)
+        query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), ("digest", str(blob.digest))])
+        same = (parts.scheme, parts.netloc) == tuple(urlsplit(self._base)[:2])
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(blob.size_bytes),
+            **(self._authorization if same else {}),
+        }
+        with self._errors(doing):
+            answer = self._client.put(
+                urlunsplit((*parts[:3], query, "")), content=iter(pieces), headers=headers, timeout=None
+            )
+        self._check(answer, doing, (201,))
+
+    def put_manifest(self, repository: str, manifest: Descriptor, data: bytes) -> None:
+        path = f"{repository}/manifests/{manifest.digest}"
+        answer = self._send("PUT", path, repository, headers={"Content-Type": manifest.media_type}, content=data)
+        self._check(answer, f"pushing manifest {manifest.digest} to {repository}", (201,))
+
+    # requests
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        repository: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> httpx.Response:
+        with self._errors(f"talking to registry {self._host}"):
+            for attempt in (1, 2):
+                sent = {**(headers or {}), **self._authorization}
+                answer = self._client.request(method, self._base + path, headers=sent, content=content)
+                if answer.status_code != 401 or attempt == 2 or not self._authorize(answer, repository):
+                    break
+        return answer
+
+    def _authorize(self, refused: httpx.Response, repository: str) -> bool:
+        """A token from where the registry says, or the credentials themselves."""
+        scheme, _, rest = refused.headers.get("www-authenticate", "").partition(" ")
+        basic = credentials(self._host)
+        if scheme.lower() == "basic" and basic is not None:
+            self._authorization = {"Authorization": _basic(basic)}
+            return True
+        if scheme.lower() != "bearer":
+            return False
+        told = dict(_PARAMETER.findall(rest))
+        require_allowed(told.get("realm", ""), self._base)
+        query = {"scope": f"repository:{repository}:pull,push"} | (
+            {"service": told["service"]} if "service" in told else {}
+        )
+        headers = {"Authorization": _basic(basic)} if basic is not None else {}
+        answer = self._client.get(told["realm"], params=query, headers=headers)
+        if answer.status_code != 200:
+            return False
+        body = answer.json()
+        self._authorization = {"Authorization": f"Bearer {body.get('token') or body.get('access_token')}"}
+        return True
+
+    def _check(self, answer: httpx.Response, doing: str, good: tuple[int, ...]) -> None:
+        if answer.status_code in good:
+            return
+        if answer.status_code in (401, 403):
+            raise TargetError(
+                f"{doing}: registry {self._host} does not let us", hint=f"docker login {self._host}, then again"
+            )
+        said = " ".join(answer.text.split())[:300] if answer.request.method != "HEAD" else ""
+        raise TargetError(f"{doing}: registry {self._host} answers {answer.status_code} {said}".rstrip())
+
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        import httpx
+
+        try:
+            yield
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise TargetError(
+                f"{doing}: {self._host} cannot be reached: {error or type(error).__name__}",
+                hint="--registry HOST/PATH; is it up, and is it reached from here?",
+            ) from error
+
+
+def _basic(pair: tuple[str, str]) -> str:
+    return "Basic " + base64.b64encode(":".join(pair).encode()).decode()
+
+
+def credentials(host: str) -> tuple[str, str] | None:
+    """User and password of a registry in the Docker configuration; None where there are none."""
+    place = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+    try:
+        config = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    helper = config.get("credHelpers", {}).get(host) or config.get("credsStore")
+    if helper:
+        program = process.find(f"docker-credential-{helper}", hint=f"{place} names it as the keeper of credentials")
+        done = process.run([program, "get"], stdin=host.encode(), timeout_s=30.0)
+        if done.returncode == 0:
+            found = json.loads(done.stdout)
+            return str(found["Username"]), str(found["Secret"])
+    encoded = config.get("auths", {}).get(host, {}).get("auth", "")
+    user, _, password = base64.b64decode(encoded).decode().partition(":")
+    return (user, password) if user else None

@@ -1,0 +1,35 @@
+"""Images and weights into the site's registry: what it lacks of one platform, by digest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from bundler.contract import BlobSource
+from bundler.edges.push import Registry
+from targets.engine.delivery import descriptor
+
+Payload = Mapping[str, Any]
+
+
+def push(payload: Payload, blobs: BlobSource, progress: Callable[[int], None]) -> None:
+    """Blobs before the manifest, which a registry only takes when it has them all."""
+    host, _, repository = payload["reference"].partition("@")[0].partition("/")
+    registry = Registry(host)
+    manifest, config = descriptor(payload["manifest"]), descriptor(payload["config"])
+    layers = [descriptor(layer) for layer in payload["layers"]]
+    if registry.has(repository, manifest, manifest=True):
+        progress(sum(layer.size_bytes for layer in layers))
+        return
+    for blob in dict.fromkeys((*layers, config)):
+        if registry.has(repository, blob):
+            progress(blob.size_bytes)
+        else:
+            registry.put_blob(repository, blob, _counted(blobs.stream(blob), progress))
+    registry.put_manifest(repository, manifest, blobs.read(manifest))
+
+
+def _counted(pieces: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece
+        progress(len(piece))

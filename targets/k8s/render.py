@@ -1,0 +1,116 @@
+"""The release as plain manifests, for people who bring them to a cluster by their own means. Pure.
+
+Order is kept by init containers that wait until a Service has a ready pod behind it. What only a deploy can know is
+left out and named in the heading: the bytes of secrets, files that are blobs of the bundle, images.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+
+import yaml
+
+from bundler.model.observed import Host, Observed
+from bundler.model.release import Release, ReleaseJob
+from targets.k8s import cluster as facts
+from targets.k8s import objects, pods
+from targets.k8s.cluster import Cluster, Settings
+from targets.k8s.names import Json
+from targets.k8s.notes import weakest
+from targets.k8s.objects import Made, Object
+
+# What a current cluster has; nothing is looked at.
+FEATURES = frozenset({facts.IMAGE_VOLUMES, facts.SLEEP, facts.METRICS, facts.INGRESS, facts.STORAGE})
+WAIT_S = 3600
+
+HEAD = """\
+What `bundle deploy --target k8s` applies, for kubectl and GitOps. Images, and what is named below, are brought by
+`bundle deploy`, or by you."""
+
+
+def files(release: Release, settings: Settings) -> Mapping[str, str]:
+    platforms = [image.platform for named in release.images for image in named.platforms]
+    observed = Observed(release.app, Host(min(platforms, key=str), "kubernetes", "", FEATURES))
+    cluster = Cluster.of(release, observed, settings)
+    made = objects.workloads(release, observed.host, cluster)
+    documents = list(_documents(release, made, cluster))
+    heading = "".join(f"# {line}\n" for line in [*HEAD.splitlines(), *_left_out(release, made)])
+    return {f"{release.app}.yaml": heading + "".join(f"---\n{_text(document)}" for document in documents)}
+
+
+def _text(document: Json) -> str:
+    plain = json.loads(json.dumps(document))  # nothing twice the same object, so that there are no anchors
+    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=1000)
+    return text
+
+
+def _documents(release: Release, made: tuple[Made, ...], cluster: Cluster) -> Iterator[Json]:
+    yield objects.namespace(release.app, cluster.namespace, weakest(made))
+    for claim in objects.volumes(release):
+        yield _placed(claim.body, cluster)
+    by_name = {each.workload.name: each for each in made}
+    in_waves = [name for wave in release.waves for name in wave]
+    for name in dict.fromkeys([*in_waves, *sorted(by_name)]):
+        each = by_name.get(name)
+        if each is None:
+            continue
+        for one in each.files:
+            if one.kind == "ConfigMap" and all(isinstance(c.get("text"), str) for c in one.content.values()):
+                data = {key: content["text"] for key, content in one.content.items()}
+                yield _placed({**one.body, "data": data}, cluster)
+        for one in each.around:
+            yield _placed(one.body, cluster)
+        yield _placed(_waiting(release, each, cluster), cluster)
+
+
+def _placed(body: Json, cluster: Cluster) -> Json:
+    return {**body, "metadata": {"name": body["metadata"]["name"], "namespace": cluster.namespace, **body["metadata"]}}
+
+
+def _waiting(release: Release, made: Made, cluster: Cluster) -> Json:
+    """The workload with an init container for each service that it needs: only ready pods are behind a Service. A
+    manual job is suspended until somebody resumes it."""
+    body: Json = copy.deepcopy(made.main.body)
+    workload = made.workload
+    if isinstance(workload, ReleaseJob) and workload.run == "manual":
+        body["spec"]["suspend"] = True
+    ports = {service.name: service.ports for service in release.services}
+    waits = [(need.node, ports[need.node][0][1]) for need in workload.needs if ports.get(need.node)]
+    if waits:
+        holder = body["spec"]["jobTemplate"] if body["kind"] == "CronJob" else body
+        pod = holder["spec"]["template"]["spec"]
+        before = [pods.waiting(workload.user, node, port, WAIT_S, cluster) for node, port in waits]
+        pod["initContainers"] = [*before, *pod.get("initContainers", ())]
+    return body
+
+
+def _left_out(release: Release, made: tuple[Made, ...]) -> Iterator[str]:
+    for each in made:
+        for one in each.files:
+            yield from _missing(one)
+    jobs = {job.name for job in release.jobs}
+    for workload in release.workloads:
+        for need in workload.needs:
+            if need.node in jobs:
+                yield f"{workload.resource} does not wait for job {need.node} here: apply them in this order."
+
+
+def _missing(one: Object) -> Iterator[str]:
+    for key, content in sorted(one.content.items()):
+        text = content.get("text")
+        if one.kind == "Secret":
+            yield f"{one.id}, key {key}: {_told(text)}"
+        elif not isinstance(text, str):
+            blob = content["blob"]
+            yield f"{one.id}, key {key}: the bundle's blob {blob['digest'] if isinstance(blob, dict) else blob}"
+
+
+def _told(text: object) -> str:
+    if not isinstance(text, list):
+        return repr(text)
+    return " + ".join(
+        repr(part) if isinstance(part, str) else f"secret {part['secret']}{', percent-encoded' * part['encoded']}"
+        for part in text
+    )
