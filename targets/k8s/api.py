@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 TIMEOUT_S = 30.0
+MESSAGE_LIMIT = 400
 GONE_S = 90  # beyond the grace period of what is deleted
 
 # kind -> (path of its group, plural, whether it is in a namespace)
@@ -347,7 +348,7 @@ def _refusal(status: int, data: bytes, doing: str) -> TargetError:
         told = json.loads(data)
     except ValueError:
         told = {"message": data.decode(errors="replace")}
-    message = " ".join(str(told.get("message", "")).split())[:1000]
+    message = " ".join(str(told.get("message", "")).split())
     causes = (told.get("details") or {}).get("causes") or []
     match status:
         case 404:
@@ -362,4 +363,13 @@ def _refusal(status: int, data: bytes, doing: str) -> TargetError:
                 f"{doing}: others manage fields of it: {fields}",
                 hint="have them let go of these fields (or delete the object), and run the same command again",
             )
-    return TargetError(f"{doing}: {message or f'the cluster answers {status}'}")
+        case 422 if causes:
+            told_causes = "; ".join(f"{one.get('field')}: {_short(one.get('message'))}" for one in causes[:5])
+            return TargetError(f"{doing}: the cluster refuses {told_causes}")
+    return TargetError(f"{doing}: {_short(message) or f'the cluster answers {status}'}")
+
+
+def _short(message: object) -> str:
+    """Some messages hold a whole object."""
+    text = " ".join(str(message or "").split())
+    return text if len(text) <= MESSAGE_LIMIT else f"{text[:MESSAGE_LIMIT]} …"

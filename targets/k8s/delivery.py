@@ -108,12 +108,22 @@ def load(node: Node, payload: Payload, blobs: BlobSource, progress: Callable[[in
     reference, digest = payload["reference"], payload["manifest"]["digest"]
     there = node.images()
     if not {reference, payload["tagged"]} <= there.keys() or there[reference][0] != digest:
+        _forget(node, payload["config"]["digest"], there)
         node.load(tar.stream(_archive(payload, node.blobs(), blobs, progress)))
         there = node.images()
         if there.get(reference, ("",))[0] != digest:
             raise TargetError(f"containerd did not take in {reference}")
     node.label(reference, PINNED, "pinned")
     node.label(reference, mark(payload["namespace"], payload["app"]), "yes")
+
+
+def _forget(node: Node, identity: str, there: Mapping[str, tuple[str, dict[str, str]]]) -> None:
+    """The kubelet's side knows an image by its config's digest. Where such a name is all that is left of one (`ctr
+    images rm`), what is imported again would not be seen."""
+    if identity in there and not any(
+        name != identity and target == there[identity][0] for name, (target, _) in there.items()
+    ):
+        node.remove(identity)
 
 
 def unload(node: Node, payload: Payload) -> None:

@@ -78,23 +78,30 @@ def _nodes(api: Api) -> list[Json]:
 
 
 def _events(api: Api, namespace: str, found: Snapshot, app: str) -> Mapping[str, str]:
-    """The last warning about each pod, asked for only where a pod is not well."""
-    unwell = [
-        pod
-        for pod in found.pods
-        if names.ours(pod, app)
-        and (pod.get("status") or {}).get("phase") in ("Pending", "Running")
-        and not all(status.get("ready") for status in (pod.get("status") or {}).get("containerStatuses") or [{}])
-    ]
+    """The last warning about each pod, or the claim that it waits for; asked for only where a pod is not well."""
+    unwell = [pod for pod in found.pods if names.ours(pod, app) and _is_unwell(pod)]
     if not unwell:
         return {}
     warnings: dict[str, tuple[str, str]] = {}
     for event in api.list("Event", namespace):
-        uid = (event.get("involvedObject") or {}).get("uid", "")
+        about = event.get("involvedObject") or {}
         if event.get("type") == "Warning":
             when = str(event.get("lastTimestamp") or event.get("eventTime") or "")
-            warnings[uid] = max(warnings.get(uid, ("", "")), (when, " ".join(str(event.get("message", "")).split())))
+            told = (when, " ".join(str(event.get("message", "")).split()))
+            for key in (about.get("uid", ""), f"{about.get('kind')}/{about.get('name')}"):
+                warnings[key] = max(warnings.get(key, ("", "")), told)
+    for pod in unwell:
+        for volume in pod["spec"].get("volumes") or ():
+            claim = f"PersistentVolumeClaim/{(volume.get('persistentVolumeClaim') or {}).get('claimName')}"
+            if claim in warnings and not pod["spec"].get("nodeName"):
+                warnings.setdefault(pod["metadata"]["uid"], warnings[claim])
     return {uid: text for uid, (_, text) in warnings.items()}
+
+
+def _is_unwell(pod: Json) -> bool:
+    status = pod.get("status") or {}
+    statuses = status.get("containerStatuses") or [{}]
+    return status.get("phase") in ("Pending", "Running") and not all(one.get("ready") for one in statuses)
 
 
 # things

@@ -15,7 +15,7 @@ import yaml
 from bundler.model.observed import Host, Observed
 from bundler.model.release import Release, ReleaseJob
 from targets.k8s import cluster as facts
-from targets.k8s import objects, pods
+from targets.k8s import names, objects, pods
 from targets.k8s.cluster import Cluster, Settings
 from targets.k8s.names import Json
 from targets.k8s.notes import weakest
@@ -74,6 +74,9 @@ def _waiting(release: Release, made: Made, cluster: Cluster) -> Json:
     manual job is suspended until somebody resumes it."""
     body: Json = copy.deepcopy(made.main.body)
     workload = made.workload
+    if isinstance(workload, ReleaseJob) and body["kind"] == "Job" and workload.max_workers == 1:
+        spec = made.main.spec.removeprefix("sha256:")
+        body["metadata"]["name"] = names.hashed(workload.name, "run", spec)  # a Job's template cannot be changed
     if isinstance(workload, ReleaseJob) and workload.run == "manual":
         body["spec"]["suspend"] = True
     ports = {service.name: service.ports for service in release.services}
