@@ -7,8 +7,9 @@ No adapter loops until something is true, sleeps, retries, prompts or prints: th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from bundler.edges.forward import Connection
 from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
 from bundler.model.oci import Descriptor
 from bundler.model.plan import Plan, Step
@@ -68,3 +69,11 @@ class Target(Protocol):
 
     def apps(self) -> tuple[AppSummary, ...]:
         """The apps of this adapter on the target, by name."""
+
+
+@runtime_checkable
+class Dialing(Protocol):
+    """What a target has beside `Target` where its front doors are not reached from here by themselves."""
+
+    def dial(self, app: str, service: str, port: int) -> Connection:
+        """A connection to a port of an instance of the service that is ready."""

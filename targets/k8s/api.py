@@ -20,6 +20,8 @@ from targets.k8s.names import MANAGER, Json
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
+    from bundler.edges.forward import Connection
+
 TIMEOUT_S = 30.0
 MESSAGE_LIMIT = 400
 GONE_S = 90  # beyond the grace period of what is deleted
@@ -224,6 +226,25 @@ class Api:
                 yield from answer.stream(1 << 16)
             finally:
                 answer.release_conn()
+
+    def dial(self, namespace: str, pod: str, port: int) -> Connection:
+        """A connection to a port of a pod, through the cluster's API."""
+        from kubernetes.client import ApiException
+        from kubernetes.stream.ws_client import portforward_call
+
+        configuration = self._client.configuration
+        headers = {one["key"]: one["value"] for one in configuration.auth_settings().values() if one["value"]}
+        url = f"{configuration.host}{_path('Pod', namespace, pod)}/portforward"
+        with self._errors(f"reaching port {port} of {pod}"):
+            try:
+                forward = portforward_call(  # type: ignore[no-untyped-call]
+                    configuration, "GET", url, headers=headers, query_params=[("ports", str(port))]
+                )
+            except ApiException as error:
+                reason = " ".join(str(error.reason).split())[:MESSAGE_LIMIT]
+                raise TargetError(f"reaching port {port} of {pod}: {reason}") from error
+            connection: Connection = forward.socket(port)
+        return connection
 
     # writing
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bundler.contract import BlobSource, Target
+from bundler.edges.forward import Connection
 from bundler.errors import TargetError
 from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
 from bundler.model.plan import Plan, Step
@@ -89,6 +90,23 @@ class KubernetesTarget:
                 index = sum(member.node == node for member in members)
                 members.append(logs.Member(pod["metadata"]["name"], pod["spec"]["containers"][0]["name"], node, index))
         return logs.lines(self.api, namespace, members, follow=follow, since=since, tail=tail)
+
+    def dial(self, app: str, service: str, port: int) -> Connection:
+        """Of a pod that is ready, the newest."""
+        namespace = self._namespace(app)
+        labels = names.selector(app, service)
+        ready = [
+            pod
+            for pod in self.api.list("Pod", namespace, labels=labels)
+            if not pod["metadata"].get("deletionTimestamp")
+            and all(one.get("ready") for one in (pod.get("status") or {}).get("containerStatuses") or [{}])
+        ]
+        if not ready:
+            raise TargetError(
+                f"no pod of {service} is ready", hint=f"bundle status {app} --target {self.name} says how they are"
+            )
+        newest = max(ready, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+        return self.api.dial(namespace, newest["metadata"]["name"], port)
 
     def apps(self) -> tuple[AppSummary, ...]:
         return observe.apps(self.api, self.settings.namespace)
