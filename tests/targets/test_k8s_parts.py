@@ -1,0 +1,424 @@
+"""The pure parts of the Kubernetes adapter, without a cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from images import AMD64, model
+from test_engine_parts import Fixed, text
+
+from bundler.model.graph import Gpus, Healthcheck, Mount, Resources, Volume
+from bundler.model.observed import Host, Instance, Observed, State, Thing
+from bundler.model.plan import Plan
+from bundler.model.release import FileMount, Release, ReleaseDoor, SecretPart
+from targets.k8s import cluster as facts
+from targets.k8s import names, objects, planning, pods
+from targets.k8s.cluster import Cluster, Settings
+from targets.k8s.files import LIMIT_BYTES
+from targets.k8s.instances import instances
+from targets.k8s.objects import Made
+from targets.k8s.target import KubernetesTarget
+from targets.sample import job, sample, service, settled, with_service
+
+FEATURES = frozenset({facts.IMAGE_VOLUMES, facts.SLEEP, facts.STORAGE})
+ALL = FEATURES | {facts.METRICS, facts.INGRESS, facts.NVIDIA}
+SETTINGS = Settings(socket="/run/containerd.sock")
+VERSIONS = ("1.35", "1.36", "1.37")
+
+Json = dict[str, Any]
+
+
+def host(features: frozenset[str] = FEATURES) -> Host:
+    return Host(AMD64, "kubernetes", "1.36", features)
+
+
+def nothing(features: frozenset[str] = FEATURES) -> Observed:
+    return Observed("sample", host(features))
+
+
+def released(**web: object) -> Release:
+    release = sample(Fixed())  # type: ignore[arg-type]  # the rest of a subject is not used
+    return with_service(release, "web", **web) if web else release
+
+
+def plan(release: Release | None, observed: Observed | None = None, settings: Settings = SETTINGS) -> Plan:
+    return KubernetesTarget(settings).plan(release, observed or nothing())
+
+
+def made(release: Release, features: frozenset[str] = FEATURES) -> Mapping[str, Made]:
+    observed = nothing(features)
+    cluster = Cluster.of(release, observed, SETTINGS)
+    return {each.workload.name: each for each in objects.workloads(release, observed.host, cluster)}
+
+
+def pod(release: Release, name: str, features: frozenset[str] = FEATURES) -> Json:
+    body = made(release, features)[name].main.body
+    found: Json = body["spec"]["template"]["spec"]
+    return found
+
+
+def container(release: Release, name: str, features: frozenset[str] = FEATURES) -> Json:
+    found: Json = pod(release, name, features)["containers"][0]
+    return found
+
+
+def in_place(release: Release, settings: Settings = SETTINGS) -> Observed:
+    """What a cluster shows when everything of the release is there."""
+    cluster = Cluster.of(release, nothing(), settings)
+    wanted = [*objects.volumes(release)]
+    for each in objects.workloads(release, host(), cluster):
+        wanted += each.files
+        wanted += each.running if each.workload.resource.startswith("service/") else ()
+    things = [Thing(one.resource, one.id, one.spec) for one in wanted]
+    things += [Thing("secrets", "Secret/sample-secrets", "1")]
+    things += [Thing(f"image/{one.name}", one.reference, "") for one in cluster.images.values()]
+    things += [Thing("image/helper", cluster.helper.reference, "")]
+    features = FEATURES | {facts.NAMESPACE, facts.OWN_NAMESPACE, facts.ENFORCES + "baseline"}
+    return Observed("sample", host(features), things=tuple(things))
+
+
+# planning
+
+
+def test_a_first_deploy_is_in_order() -> None:
+    assert [step.id for step in plan(released()).steps] == [
+        "create namespace",
+        "load image/app",
+        "create helper",
+        "create volume/data",
+        "store secrets",
+        "create files/web",
+        "create service/store",
+        "run job/seed",
+        "create service/web",
+        "store record/1",
+    ]
+
+
+def test_what_is_in_place_gives_no_steps() -> None:
+    release = settled(released(), in_place(released()))
+    assert plan(replace(release, recorded=True), in_place(release)).steps == ()
+
+
+def test_a_newer_cluster_restarts_nothing() -> None:
+    release = replace(settled(released(), in_place(released())), recorded=True)
+    observed = in_place(release)
+    later = replace(observed, host=replace(observed.host, version="1.40", features=observed.host.features | ALL))
+    assert plan(release, later).steps == ()
+
+
+def test_what_a_plan_says_is_text_and_stable() -> None:
+    assert text(plan(released())) == text(plan(released()))
+    assert "pl$in" not in json.dumps([dict(step.payload) for step in plan(released()).steps])
+
+
+def test_without_a_way_to_the_nodes_the_choices_are_named() -> None:
+    (note,) = plan(released(), settings=Settings()).refused
+    assert "--containerd" in note.reason
+    assert "--registry" in note.reason
+
+
+def test_an_import_reaches_one_node_only() -> None:
+    (note,) = plan(released(), nothing(FEATURES | {facts.SEVERAL_NODES})).refused
+    assert "--registry" in note.reason
+
+
+def test_a_registry_is_remembered_by_the_record() -> None:
+    settings = Settings(registry="registry.example/site")
+    release = released()
+    image_name = container(release, "web")["image"]
+    steps = {step.id: step for step in plan(release, settings=settings).steps}
+    assert steps["load image/app"].payload["do"] == "push"
+    assert steps["load image/app"].payload["reference"] == image_name.replace("bundle.local", "registry.example/site")
+    told = nothing(FEATURES | {facts.PULLS_FROM + "registry.example/site"})
+    assert Cluster.of(release, told, Settings()).registry == "registry.example/site"
+    assert Cluster.of(release, told, Settings(imports=True)).registry is None
+
+
+def test_a_foreign_object_of_a_needed_name_is_refused() -> None:
+    observed = replace(nothing(), things=(Thing("service/web", "Service/web", "", foreign=True),))
+    (note,) = plan(released(), observed).refused
+    assert "Service/web" in note.reason
+    other = replace(nothing(), things=(Thing("service/other", "Service/other", "", foreign=True),))
+    assert plan(released(), other).refused == ()
+
+
+def test_a_namespace_of_somebody_else_is_checked_and_left_alone() -> None:
+    there = FEATURES | {facts.NAMESPACE}
+    assert "create namespace" not in [step.id for step in plan(released(), nothing(there)).steps]
+    (note,) = plan(released(), nothing(there | {facts.ENFORCES + "restricted"})).refused
+    assert "job/seed needs baseline" in note.reason
+    assert plan(released(), nothing(there | {facts.ENFORCES + "privileged"})).refused == ()
+
+
+def test_a_namespace_is_only_removed_if_it_is_ours_and_nothing_else_is_in_it() -> None:
+    ours = FEATURES | {facts.NAMESPACE, facts.OWN_NAMESPACE}
+    (step,) = plan(None, nothing(ours)).steps
+    assert (step.id, step.loses_data) == ("remove namespace", True)
+    assert plan(None, nothing(FEATURES | {facts.NAMESPACE})).steps == ()
+    assert plan(None, nothing(ours | {facts.FOREIGN})).steps == ()
+
+
+def test_a_missing_default_storage_class_is_refused() -> None:
+    (note,) = plan(released(), nothing(FEATURES - {facts.STORAGE})).refused
+    assert "StorageClass" in note.reason
+
+
+def test_a_file_that_no_configmap_holds_is_refused() -> None:
+    large = replace(Fixed().config, size_bytes=LIMIT_BYTES + 1)
+    (note,) = plan(released(files=(FileMount("/etc/x", large, secret=False),))).refused
+    assert note.feature == "file /etc/x"
+
+
+def test_configs_are_split_where_one_map_does_not_hold_them() -> None:
+    half = replace(Fixed().config, size_bytes=LIMIT_BYTES // 2 + 1)
+    files = tuple(FileMount(f"/etc/{name}", half, secret=False) for name in "abc")
+    assert [one.kind for one in made(released(files=files, environment=()))["web"].files] == ["ConfigMap"] * 3
+
+
+# pods
+
+
+def test_dollars_are_doubled_and_secrets_composed() -> None:
+    environment = (
+        ("PLAIN", ("$HOME $(PATH) $$",)),
+        ("KEY", (SecretPart("key"),)),
+        ("URL", ("http://u:", SecretPart("key", True), "@h")),
+    )
+    found = container(released(environment=environment), "web")["env"]
+    by_name = {one["name"]: one for one in found}
+    assert by_name["PLAIN"]["value"] == "$$HOME $$(PATH) $$$$"
+    assert by_name["KEY"]["valueFrom"]["secretKeyRef"]["key"] == "BUNDLE_SECRET_key"
+    assert by_name["URL"]["value"] == "http://u:$(BUNDLE_SECRET_key_URL)@h"
+    order = [one["name"] for one in found]
+    assert order.index("BUNDLE_SECRET_key_URL") < order.index("URL")
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "command", "expected"),
+    [
+        (None, None, (None, None)),
+        (None, (("a",),), (None, ["a"])),
+        ((("p",),), None, (["p"], None)),
+        ((("p",),), (("a",),), (["p"], ["a"])),
+        ((), (("p",), ("a",)), (["p", "a"], None)),
+    ],
+)
+def test_entrypoint_and_command_change_names(entrypoint: Any, command: Any, expected: Any) -> None:
+    found = container(released(entrypoint=entrypoint, command=command), "web")
+    assert (found.get("command"), found.get("args")) == expected
+
+
+def test_every_pod_is_closed() -> None:
+    for name in ("store", "web", "seed"):
+        spec = pod(released(), name)
+        assert (spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == (False, False)
+    web = pod(released(), "web")
+    assert web["securityContext"]["runAsNonRoot"] is True
+    assert web["containers"][0]["securityContext"] == {
+        "readOnlyRootFilesystem": True,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_what_keeps_data_has_one_pod_at_a_time() -> None:
+    assert made(released())["store"].main.kind == "StatefulSet"
+    assert made(released())["web"].main.kind == "Deployment"
+    assert made(released())["web"].main.body["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
+def test_a_volume_begins_as_the_first_mounter_has_it_and_belongs_to_the_first_writer() -> None:
+    release = released(volumes=(Mount("data", "/elsewhere", read_only=True),))
+    seed = pods.seeds(release)["data"]
+    assert (seed.path, seed.user, seed.shared) == ("/data", "10001:10001", True)
+    for name in ("store", "web"):
+        spec = pod(release, name)
+        assert [one["name"] for one in spec["initContainers"]] == ["bundle-helper", "bundle-volume-0"]
+        assert spec["initContainers"][1]["securityContext"]["runAsUser"] == 10001
+        (term,) = spec["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        assert term["labelSelector"]["matchLabels"] == {names.together("data"): "shared"}
+
+
+def test_cpus_are_a_ceiling_and_scaling_goes_by_it() -> None:
+    resources = Resources(cpus=2, memory_bytes=1 << 20)
+    changes: dict[str, object] = {"resources": resources, "min_instances": 1, "max_instances": 4, "scale_cpu": 70}
+    release = released(**changes)
+    found = container(release, "web")["resources"]
+    assert (found["limits"]["cpu"], found["requests"]["cpu"]) == ("2000m", "200m")
+    assert made(release)["web"].main.body["spec"]["replicas"] == 1
+    assert "scale" in [note.feature for note in plan(release).notes]
+    scaled = made(release, ALL)["web"]
+    assert "replicas" not in scaled.main.body["spec"]
+    autoscaler = next(one for one in scaled.around if one.kind == "HorizontalPodAutoscaler")
+    assert autoscaler.body["spec"]["metrics"][0]["resource"]["target"]["averageValue"] == "1400m"
+
+
+def test_gpus_are_asked_for_where_there_are_any() -> None:
+    wanted = Resources(gpus=Gpus(1, required=True))
+    (note,) = plan(released(resources=wanted)).refused
+    assert note.feature == "gpus"
+    assert container(released(resources=wanted), "web", ALL)["resources"]["limits"] == {"nvidia.com/gpu": "1"}
+    assert plan(released(resources=Resources(gpus=Gpus(1, required=False)))).refused == ()
+
+
+def test_health_is_readiness_and_a_budget_to_start_and_never_liveness_unasked() -> None:
+    check = Healthcheck("/h", False, None, None, 10, 5, 3, 60)
+    found = container(released(healthcheck=check), "web")
+    assert (found["readinessProbe"]["periodSeconds"], found["readinessProbe"]["timeoutSeconds"]) == (10, 5)
+    assert found["startupProbe"]["failureThreshold"] * found["startupProbe"]["periodSeconds"] == 90
+    assert "livenessProbe" not in found
+    asked = container(released(healthcheck=check, liveness=replace(check, http="/live")), "web")
+    assert asked["livenessProbe"]["httpGet"]["path"] == "/live"
+
+
+def test_a_door_with_a_host_is_an_ingress() -> None:
+    door = ReleaseDoor("front", "web", 8000, "http", "127.0.0.1", 8080, host="web.example", tls="cert")
+    ingress = next(one for one in made(released(doors=(door,)))["web"].around if one.kind == "Ingress")
+    assert ingress.body["spec"]["tls"] == [{"hosts": ["web.example"], "secretName": "cert"}]
+
+
+# everything at once, against the schemas
+
+
+def full() -> Release:
+    """Every feature that has a form of its own in a manifest."""
+    fixed = Fixed()
+    weights = model(fixed.blobs, "words", {"words.txt": b"a\n"})
+    door = ReleaseDoor("front", "web", 8000, "http", "127.0.0.1", 8080, host="web.example")
+    web = service(
+        "web",
+        doors=(door,),
+        models=(Mount("words", "/models"),),
+        volumes=(Mount("data", "/data", read_only=True),),
+        resources=Resources(1, 64 << 20, 8 << 20, Gpus(1)),
+        min_instances=1,
+        max_instances=3,
+        scale_cpu=50,
+        user="1000:1000",
+        cap_add=("NET_BIND_SERVICE",),
+        init=True,
+        working_dir="/",
+        liveness=Healthcheck(None, True, None, None),
+    )
+    jobs = (
+        job("train", "0", run="manual", due=False, min_workers=1, max_workers=3, timeout_s=60.0, retries=2),
+        job("nightly", "0", run="0 3 * * *", due=False),
+        job("first", "0"),
+    )
+    base = sample(fixed)  # type: ignore[arg-type]  # the rest of a subject is not used
+    return replace(
+        base,
+        services=(*(one for one in base.services if one.name == "store"), web),
+        jobs=jobs,
+        models=(weights,),
+        volumes=(Volume("data", 1 << 20),),
+        doors=(door,),
+        waves=(("store",), ("web",), ("first",)),
+    )
+
+
+def documents(release: Release) -> list[Json]:
+    (rendered,) = KubernetesTarget(SETTINGS).render(release).values()
+    return list(yaml.safe_load_all(rendered))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_is_rendered_fits_the_schemas(version: str) -> None:
+    for document in [*documents(full()), *documents(released())]:
+        kubernetes_validate.validate(document, version, strict=True)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_is_applied_fits_the_schemas(version: str) -> None:
+    for each in made(full(), ALL).values():
+        for one in (*each.files, *each.running):
+            kubernetes_validate.validate(one.body, version, strict=True)
+
+
+def test_rendered_workloads_wait_for_what_they_need() -> None:
+    web = next(one for one in documents(released()) if one["kind"] == "Deployment")
+    assert [one["name"] for one in web["spec"]["template"]["spec"]["initContainers"]] == ["wait-store"]
+
+
+def test_rendering_names_what_it_leaves_out() -> None:
+    (rendered,) = KubernetesTarget(SETTINGS).render(released()).values()
+    assert "secret key, percent-encoded" in rendered
+    assert "service/web does not wait for job seed" in rendered
+
+
+def test_workers_have_ranks_and_know_their_master() -> None:
+    train = made(full(), ALL)["train"]
+    assert train.main.body["spec"]["completionMode"] == "Indexed"
+    assert train.main.body["spec"]["template"]["spec"]["subdomain"] == "train"
+    environment = {one["name"]: one for one in train.main.body["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert environment["MASTER_ADDR"]["value"] == "train-0.train"
+    (headless,) = train.around
+    assert headless.body["spec"]["publishNotReadyAddresses"] is True
+
+
+# pods as instances
+
+
+def owner(spec: str = "s2", replicas: int = 1) -> Json:
+    annotations = {"dev.graphbundle.resource": "service/web", "dev.graphbundle.spec": spec}
+    labels = names.labels("sample", "web")
+    return {
+        "metadata": {"uid": "u", "name": "web", "labels": labels, "annotations": annotations},
+        "spec": {"replicas": replicas},
+    }
+
+
+def running(spec: str, *, ready: bool = True, name: str = "web-1") -> Json:
+    return {
+        "metadata": {
+            "uid": name,
+            "name": name,
+            "labels": names.labels("sample", "web"),
+            "annotations": {"dev.graphbundle.spec": spec},
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {"containers": [{"name": "web", "readinessProbe": {}}]},
+        "status": {
+            "phase": "Running",
+            "containerStatuses": [
+                {"name": "web", "ready": ready, "started": True, "state": {"running": {"startedAt": "now"}}}
+            ],
+        },
+    }
+
+
+def states(pods_there: list[Json], found: Json | None = None) -> list[State]:
+    seen: tuple[Instance, ...] = instances({"Deployment": [found or owner()]}, pods_there, {}, "sample")
+    return [one.state for one in seen]
+
+
+def test_a_healthy_pod_of_an_earlier_template_is_not_ready() -> None:
+    assert states([running("s1")]) == [State.STARTING, State.CREATED]
+    assert states([running("s1"), running("s2", name="web-2")]) == [State.HEALTHY, State.STARTING]
+    assert states([running("s2")]) == [State.HEALTHY]
+
+
+def test_what_is_scaled_to_nothing_is_stopped() -> None:
+    assert states([], owner(replicas=0)) == [State.STOPPED]
+
+
+def test_a_pod_that_ends_does_not_count() -> None:
+    ending = running("s2")
+    ending["metadata"]["deletionTimestamp"] = "now"
+    assert states([ending]) == [State.CREATED]
+
+
+def test_records_are_packed_to_the_same_bytes() -> None:
+    assert planning.packed("x") == planning.packed("x")
+
+
+def test_images_of_another_platform_are_refused() -> None:
+    observed = Observed("sample", Host(replace(AMD64, architecture="arm64"), "kubernetes", "1.36", FEATURES))
+    assert [note.feature for note in plan(released(), observed).refused] == ["platform"]
