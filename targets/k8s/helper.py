@@ -17,6 +17,7 @@ from targets.engine.delivery import descriptor_json
 from targets.helper import ARCHITECTURES, MOUNT_PATH, binary
 
 REPOSITORY = "bundle.local/graphbundle/helper"
+PLACE = "dev.graphbundle.registry"
 DIRECTORY = MOUNT_PATH.rpartition("/")[0]
 
 
@@ -32,7 +33,11 @@ class Helper:
 
 @cache
 def helper(architecture: str, registry: str | None) -> Helper:
-    """The image for nodes of that architecture; of amd64 for one that there is no program for."""
+    """The image for nodes of that architecture; of amd64 for one that there is no program for.
+
+    Each way to the nodes has an image of its own: what a kubelet (1.35) has once pulled it lets nobody use under
+    another repository's name, and it knows images by their config's digest.
+    """
     known = architecture if architecture in ARCHITECTURES else ARCHITECTURES[0]
     layer = tar.whole(
         [
@@ -44,7 +49,7 @@ def helper(architecture: str, registry: str | None) -> Helper:
         {
             "architecture": known,
             "os": "linux",
-            "config": {"Entrypoint": [MOUNT_PATH]},
+            "config": {"Entrypoint": [MOUNT_PATH], "Labels": {PLACE: registry or ""}},
             "rootfs": {"type": "layers", "diff_ids": [str(Digest.of(layer))]},
         },
         sort_keys=True,

@@ -14,6 +14,10 @@ from targets.k8s import names
 from targets.k8s.names import Json
 
 Events = Mapping[str, str]  # pod uid -> the last warning about it
+_NEVER = (
+    "if the node's containerd has it, the kubelet once pulled the same image from a registry: go on with --registry, or "
+    "remove it from the node first"
+)
 RANK = "batch.kubernetes.io/job-completion-index"
 
 
@@ -129,7 +133,8 @@ def _state(pod: Json, events: Events) -> tuple[State, str]:
     waiting = state.get("waiting") or {}
     if waiting.get("reason") in (None, "ContainerCreating", "PodInitializing"):
         return State.CREATED, _unscheduled(pod) or warning
-    return State.CREATED, f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": ")
+    hint = f"; {_NEVER}" if waiting["reason"] == "ErrImageNeverPull" else ""
+    return State.CREATED, f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": ") + hint
 
 
 def _unscheduled(pod: Json) -> str:

@@ -183,7 +183,7 @@ def _images(draft: Draft, settings: Settings, missing: list[Image]) -> dict[str,
             "manifest": descriptor_json(image.part.manifest),
             "config": descriptor_json(image.part.config),
             "layers": [descriptor_json(layer) for layer in image.part.layers],
-            "helper": draft.observed.host.platform.architecture if is_helper else None,
+            "helper": [draft.observed.host.platform.architecture, draft.cluster.registry] if is_helper else None,
         }
         action = Action.CREATE if is_helper else Action.LOAD
         cause = "another app brought it" if there else "not there"

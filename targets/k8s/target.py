@@ -158,8 +158,7 @@ class KubernetesTarget:
 
     def _load(self, step: Step, blobs: BlobSource | None, progress: Callable[[int], None]) -> None:
         payload: Payload = step.payload
-        architecture = payload["helper"]
-        source = delivery.HelperBlobs(helper(architecture, None)) if architecture else blobs
+        source = delivery.HelperBlobs(helper(*payload["helper"])) if payload["helper"] else blobs
         if source is None:
             raise TargetError(f"{step.resource} is in the bundle, and no bundle was given")
         if payload["do"] == "push":
