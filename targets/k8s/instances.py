@@ -15,8 +15,8 @@ from targets.k8s.names import Json
 
 Events = Mapping[str, str]  # pod uid -> the last warning about it
 _NEVER = (
-    "if the node's containerd has it, the kubelet once pulled the same image from a registry: go on with --registry, or "
-    "remove it from the node first"
+    "if the node's containerd has it, the kubelet once pulled the same image from a registry: go on with --registry, "
+    "or remove it from the node first"
 )
 RANK = "batch.kubernetes.io/job-completion-index"
 

@@ -1,0 +1,274 @@
+"""What Kubernetes deployments are like from inside and over time, on a real cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from clusters import InCluster
+from images import image, model
+
+from bundler.errors import TargetError
+from bundler.model.graph import Condition, Mount, Resources, Tmpfs, Volume
+from bundler.model.observed import State
+from bundler.model.plan import Action, Ready
+from bundler.model.release import FileMount, Need, Release, ReleaseDoor, SecretPart
+from targets.engine import tar
+from targets.k8s.api import Api
+from targets.k8s.cluster import Settings
+from targets.k8s.target import KubernetesTarget
+from targets.sample import SECRET, Deployment, job, sample, service, settled, with_service
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def subject(program: bytes) -> InCluster:
+    return InCluster(program)
+
+
+@pytest.fixture
+def deployment(subject: InCluster) -> Iterator[Deployment]:
+    deployment = Deployment(subject, subject.app)
+    yield deployment
+    deployment.remove(volumes=True)
+    assert subject.remains(subject.app) == []
+
+
+def only(subject: InCluster, **changes: object) -> Release:
+    """One published service of a user of its own."""
+    door = ReleaseDoor("front", "web", 8000, "http", "127.0.0.1", subject.port)
+    web = service("web", **{"doors": (door,), "user": "10001:10001", **changes})
+    base = sample(subject)
+    return replace(base, services=(web,), jobs=(), volumes=(), doors=(door,), waves=(("web",),))
+
+
+def get(subject: InCluster, path: str, name: str = "web", port: int = 8000) -> str:
+    """What the program of `server.c` answers, through the cluster's API."""
+    connection = subject.target.dial(subject.app, name, port)
+    connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+    answer = b""
+    while piece := connection.recv(1 << 16):
+        answer += piece
+    connection.close()
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    assert " 200 " in head, head
+    return body
+
+
+def generations(subject: InCluster) -> dict[str, object]:
+    return {
+        f"{kind}/{one['metadata']['name']}": (one["metadata"].get("generation"), one["metadata"]["uid"])
+        for kind in ("Deployment", "StatefulSet", "Service", "ConfigMap", "Secret", "PersistentVolumeClaim")
+        for one in subject.api.list(kind, subject.app)
+    }
+
+
+def test_what_the_process_sees_is_to_the_letter(subject: InCluster, deployment: Deployment) -> None:
+    texts = {"A": "$HOME ${B} $$c $(A)", "B": "two\nlines", "C": "", "D": "'quoted' \"twice\" \\ #no comment", "E": "ü"}
+    environment = (
+        *((name, (text,)) for name, text in texts.items()),
+        ("F", ("x:", SecretPart("key", encoded=True))),
+        ("G", (SecretPart("key"),)),
+    )
+    files = (
+        FileMount("/tmp/settings.yaml", subject.config, secret=False),
+        FileMount("/run/secrets/key", (SecretPart("key"),), secret=True),
+    )
+    words = ("a $HOME ${B} $$c $(A)", "'q' \"r\"", "")
+    greet = job("greet", "0", *words, user="10001:10001")
+    release = only(subject, environment=environment, files=files, read_only=True, tmpfs=(Tmpfs("/scratch", 1 << 20),))
+    deployment.go(replace(release, jobs=(greet,), waves=(("web", "greet"),)))
+    seen = get(subject, "/env")
+    for name, text in texts.items():
+        assert f"{name}={text}\n" in seen
+    assert "F=x:pl%24in%20bytes%2Fthat%20nobody%20may%20see\n" in seen
+    assert f"G={SECRET.decode()}\n" in seen
+    assert get(subject, "/read/tmp/settings.yaml") == "language: en\n"
+    assert get(subject, "/read/run/secrets/key") == SECRET.decode()
+    assert get(subject, "/stat/run/secrets/key") == "0440 0 10001\n"
+    get(subject, "/write/scratch/new")
+    assert get(subject, "/read/scratch/new") == "written\n"
+    lines = [
+        line.text
+        for line in subject.target.logs(subject.app, "greet", follow=False, since=None, tail=None)
+        if line.text != "ends with 0"
+    ]
+    assert lines[: len(words)] == list(words)
+    namespace = subject.api.get("Namespace", subject.app)
+    assert namespace is not None
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_a_second_deploy_touches_no_object(subject: InCluster, deployment: Deployment) -> None:
+    release = sample(subject)
+    deployment.go(release)
+    before = generations(subject)
+    plan = deployment.go(settled(release, deployment.observe()))
+    assert plan.steps == ()
+    assert generations(subject) == before
+    for step in deployment.plan(replace(release, recorded=True)).steps:
+        subject.target.apply(step, subject.blobs, {"key": deployment.secret}, lambda size: None)
+    assert generations(subject) == before
+
+
+def test_a_volume_begins_with_the_images_content_and_belongs_to_its_writer(
+    subject: InCluster, deployment: Deployment, program: bytes
+) -> None:
+    layer = [
+        tar.directory("data", mode=0o750),
+        tar.file("data/seed", b"from the image\n", mode=0o644),
+        tar.file("server", program, mode=0o755),
+        tar.file("mark", subject.app.encode()),
+    ]
+    layer[0] = replace(layer[0], uid=10001, gid=10001)
+    subject.image = image(subject.blobs, "app", [layer], {"Entrypoint": ["/server"], "Cmd": ["serve", "8000"]})
+    release = replace(only(subject, volumes=(Mount("data", "/data"),)), volumes=(Volume("data", 1 << 20),))
+    deployment.go(release)
+    assert get(subject, "/read/data/seed") == "from the image\n"
+    assert get(subject, "/stat/data") in ("0750 10001 10001\n", "2750 10001 10001\n")
+    get(subject, "/write/data/seed")
+    changed = with_service(settled(release, deployment.observe()), "web", environment=(("A", ("b",)),))
+    deployment.go(changed)
+    assert get(subject, "/read/data/seed") == "from the image\nwritten\n"
+
+
+def test_weights_are_mounted_read_only(subject: InCluster, deployment: Deployment) -> None:
+    weights = model(subject.blobs, "words", {"words.txt": subject.app.encode()})
+    plan = deployment.go(replace(only(subject, models=(Mount("words", "/models/words"),)), models=(weights,)))
+    assert [step.resource for step in plan.steps if step.action is Action.LOAD] == ["image/app", "model/words"]
+    assert get(subject, "/read/models/words/words.txt") == subject.app
+
+
+def test_workers_find_their_master(subject: InCluster, deployment: Deployment) -> None:
+    train = job("train", "0", user="10001:10001", run="manual", min_workers=3, max_workers=3)
+    deployment.go(replace(only(subject), jobs=(replace(train, due=True),)))
+    lines = [line.text for line in subject.target.logs(subject.app, "train", follow=False, since=None, tail=None)]
+    assert sorted(line for line in lines if line.startswith("rank")) == [f"rank {rank} of 3" for rank in range(3)]
+    observed = deployment.observe()
+    assert [(one.index, one.state) for one in observed.of("job/train")] == [(r, State.COMPLETED) for r in range(3)]
+    serving = replace(train, entrypoint=(("/server",), ("serve",), ("29500",)), command=None, due=True)
+    plan = deployment.plan(replace(only(subject), jobs=(serving,)))
+    deployment.carry_out(plan.steps)
+    deployment.wait([Ready("job/train", "running")])
+    deadline = time.monotonic() + 30
+    while not (seen := _try(subject, "/get/train-0.train/29500/id")) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert "train-0" in seen
+
+
+def _try(subject: InCluster, path: str) -> str:
+    try:
+        return get(subject, path)
+    except AssertionError:
+        return ""
+
+
+def test_a_failed_job_says_how_it_ended_and_runs_again_when_asked(subject: InCluster, deployment: Deployment) -> None:
+    broken = job("broken", "3", "no good", user="10001:10001")
+    release = replace(only(subject), jobs=(broken,), waves=(("web",), ("broken",)))
+    steps = deployment.plan(release).steps
+    deployment.carry_out([step for step in steps if step.resource != "record/1"])
+    deadline = time.monotonic() + 60
+    while deployment.observe().of("job/broken")[0].state is not State.FAILED and time.monotonic() < deadline:
+        time.sleep(0.5)
+    (failed,) = deployment.observe().of("job/broken")
+    assert (failed.state, failed.exit_code) == (State.FAILED, 3)
+    assert "exit status 3" in failed.detail
+    again = deployment.plan(release).steps
+    assert [step.cause for step in again if step.resource == "job/broken"] == ["failed before"]
+
+
+def test_a_schedule_is_kept_and_can_be_run_by_hand(subject: InCluster, deployment: Deployment) -> None:
+    nightly = job("nightly", "0", "at night", user="10001:10001", run="0 3 * * *", due=False)
+    release = replace(only(subject), jobs=(nightly,))
+    deployment.go(release)
+    cron = subject.api.get("CronJob", "nightly", subject.app)
+    assert cron is not None
+    assert cron["spec"]["schedule"] == "0 3 * * *"
+    assert deployment.plan(settled(release, deployment.observe())).steps == ()
+    by_hand = replace(settled(release, deployment.observe()), jobs=(replace(nightly, due=True),))
+    steps = [step for step in deployment.plan(by_hand).steps if step.resource == "job/nightly"]
+    deployment.carry_out(steps)
+    deployment.wait([Ready("job/nightly", "completed")])
+
+
+def test_a_changed_service_is_replaced_without_a_gap(subject: InCluster, deployment: Deployment) -> None:
+    release = only(subject)
+    deployment.go(release)
+    before = deployment.observe().of("service/web")[0].id
+    changed = with_service(settled(release, deployment.observe()), "web", environment=(("HEALTH", ("bad",)),))
+    deployment.carry_out([step for step in deployment.plan(changed).steps if step.action is Action.REPLACE])
+    time.sleep(5)
+    seen = deployment.observe().of("service/web")
+    assert before in [one.id for one in seen], "the old one stays until the new one is healthy"
+    assert all(one.state is not State.HEALTHY for one in seen)
+    assert get(subject, "/id").startswith("10001:10001")
+
+
+def test_what_others_manage_is_not_taken_from_them(subject: InCluster, deployment: Deployment) -> None:
+    release = only(subject)
+    deployment.go(release)
+    theirs = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web"},
+        "spec": {"revisionHistoryLimit": 7},
+    }
+    subject.api._call(
+        "PATCH",
+        f"/apis/apps/v1/namespaces/{subject.app}/deployments/web",
+        "taking a field",
+        query={"fieldManager": "somebody", "force": "true"},
+        body=theirs,
+        media_type="application/apply-patch+yaml",
+    )
+    changed = with_service(settled(release, deployment.observe()), "web", environment=(("A", ("b",)),))
+    with pytest.raises(TargetError, match="somebody") as caught:
+        deployment.carry_out([step for step in deployment.plan(changed).steps if step.resource == "service/web"])
+    assert "revisionHistoryLimit" in caught.value.what
+    there = subject.api.get("Deployment", "web", subject.app)
+    assert there is not None
+    assert there["spec"]["revisionHistoryLimit"] == 7
+
+
+def test_load_is_measured_and_scales(subject: InCluster, deployment: Deployment) -> None:
+    resources = Resources(cpus=0.5, memory_bytes=64 << 20)
+    release = only(subject, resources=resources, min_instances=2, max_instances=3, scale_cpu=50, doors=())
+    deployment.go(replace(release, doors=()))
+    scaler = subject.api.get("HorizontalPodAutoscaler", "web", subject.app)
+    assert scaler is not None
+    assert scaler["spec"]["metrics"][0]["resource"]["target"]["averageValue"] == "250m"
+    deadline = time.monotonic() + 60
+    while len(deployment.observe().of("service/web")) < 2 and time.monotonic() < deadline:
+        time.sleep(1)
+    assert len(deployment.observe().of("service/web")) == 2
+    settled_plan = deployment.plan(replace(settled(release, deployment.observe()), doors=()))
+    assert settled_plan.steps == ()
+
+
+def test_a_pod_that_cannot_be_placed_says_why(subject: InCluster, deployment: Deployment) -> None:
+    deployment.carry_out(
+        [s for s in deployment.plan(only(subject, resources=Resources(memory_bytes=1 << 50))).steps if not s.waits]
+    )
+    deadline = time.monotonic() + 20
+    while not deployment.observe().of("service/web")[0].detail and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert "Insufficient memory" in deployment.observe().of("service/web")[0].detail
+
+
+def test_needs_are_waited_for(subject: InCluster, deployment: Deployment) -> None:
+    release = sample(subject)
+    plan = deployment.plan(with_service(release, "web", needs=(Need("store", Condition.HEALTHY),)))
+    (web,) = [step for step in plan.steps if step.resource == "service/web"]
+    assert web.waits == (Ready("service/store", "healthy"),)
+
+
+def test_a_cluster_that_does_not_answer_is_named(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TargetError, match="no-such-context"):
+        Api("no-such-context").version  # noqa: B018
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/none")
+    with pytest.raises(TargetError, match="no cluster to talk to"):
+        KubernetesTarget(Settings(context="c")).observe("app")
