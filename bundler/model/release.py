@@ -143,7 +143,8 @@ class ReleaseSecret:
 @dataclass(frozen=True, slots=True)
 class Release:
     """`record` is the JSON text to keep on the target (no secret in it); `waves` the start order;
-    `recorded`: the target's newest record says the same already."""
+    `recorded`: the target's newest record says the same already. `storage` are the classes that the site names for
+    volumes, `placement` its words for "services.NAME" and "jobs.NAME"."""
 
     app: str
     bundle: str
@@ -159,6 +160,8 @@ class Release:
     waves: tuple[tuple[str, ...], ...]
     record: str
     recorded: bool
+    storage: tuple[tuple[str, str], ...] = ()
+    placement: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
 
     def image(self, name: str) -> BundleImage:
         return next(image for image in self.images if image.name == name)

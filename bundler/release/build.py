@@ -104,6 +104,10 @@ def release(inputs: Inputs) -> Released:
         waves=tuple(wave for wave in (tuple(n for n in wave if n not in skipped) for wave in graph.waves) if wave),
         record="",
         recorded=False,
+        storage=tuple(
+            sorted((name, words["class"]) for name, words in inputs.site.storage.items() if "class" in words)
+        ),
+        placement=tuple(sorted((name, tuple(sorted(words.items()))) for name, words in inputs.site.placement.items())),
     )
     record = write_record(result, ledger)
     recorded = inputs.observed.record is not None and inputs.observed.record.document == record

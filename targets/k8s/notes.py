@@ -27,6 +27,17 @@ def notes(
     ]
     for workload in release.workloads:
         found += _workload(workload, cluster)
+        known = {pods.GPU_CLASS, pods.PRIORITY}
+        unknown = sorted(pods.placement(release, workload).keys() - known)
+        found += [
+            Note(
+                workload.resource,
+                f"placement {word}",
+                Verdict.REFUSED,
+                f"unknown here; known: {', '.join(sorted(known))}",
+            )
+            for word in unknown
+        ]
     for service in release.services:
         found += _service(service, cluster)
     for job in release.jobs:
@@ -68,12 +79,13 @@ def _volumes(release: Release, observed: Observed, cluster: Cluster) -> Iterator
     for volume in release.volumes:
         resource = f"volume/{volume.name}"
         there = observed.thing(resource)
-        if facts.STORAGE not in cluster.features and (there is None or there.foreign):
-            reason = "the cluster has no default StorageClass; mark one as the default"
+        given = volume.name in dict(release.storage)
+        if facts.STORAGE not in cluster.features and not given and (there is None or there.foreign):
+            reason = f"the cluster has no default StorageClass; site file: storage: {{{volume.name}: {{class: …}}}}"
             yield Note(resource, "storage", Verdict.REFUSED, reason)
         if volume.size_bytes is None:
             yield Note(resource, "size", Verdict.ADAPTED, "1 GiB, because the graph gives none")
-        if volume.name in seeded and seeded[volume.name].shared:
+        if volume.name in seeded and seeded[volume.name].shared and not seeded[volume.name].anywhere:
             reason = "what mounts it runs on one node, because it is ReadWriteOnce"
             yield Note(resource, "sharing", Verdict.ADAPTED, reason)
 

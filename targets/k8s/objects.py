@@ -74,7 +74,8 @@ def namespace(app: str, name: str, level: Level) -> Json:
 
 
 def volumes(release: Release) -> tuple[Object, ...]:
-    return tuple(_claim(release, volume) for volume in release.volumes)
+    seeded = pods.seeds(release)
+    return tuple(_claim(release, volume, seeded.get(volume.name)) for volume in release.volumes)
 
 
 def workloads(release: Release, host: Host, cluster: Cluster) -> tuple[Made, ...]:
@@ -109,15 +110,17 @@ def _plain(
 # volumes and files
 
 
-def _claim(release: Release, volume: Volume) -> Object:
+def _claim(release: Release, volume: Volume, seed: Seed | None) -> Object:
     resource = f"volume/{volume.name}"
+    given = dict(release.storage).get(volume.name)
     body: Json = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {"name": volume.name},
         "spec": {
-            "accessModes": ["ReadWriteOnce"],
+            "accessModes": ["ReadWriteMany" if seed is not None and seed.anywhere else "ReadWriteOnce"],
             "resources": {"requests": {"storage": str(volume.size_bytes or DEFAULT_SIZE_BYTES)}},
+            **({"storageClassName": given} if given is not None else {}),
         },
     }
     return Object(resource, _own(release, resource, None, body, "1"), "1")
@@ -144,7 +147,7 @@ def _workload(
 ) -> Made:
     filed = filing.files(release, workload)
     labels, pod = pods.template(release, workload, filed, seeded, cluster)
-    parts = _parts(workload, said, seeded, cluster)
+    parts = _parts(workload, said, seeded, cluster, pods.placement(release, workload))
     spec = "sha256:" + ownership.digest(parts)
     marks = {
         ownership.RESOURCE: workload.resource,
@@ -176,13 +179,20 @@ def _workload(
     )
 
 
-def _parts(workload: Workload, said: Mapping[str, str], seeded: Mapping[str, Seed], cluster: Cluster) -> dict[str, str]:
+def _parts(
+    workload: Workload,
+    said: Mapping[str, str],
+    seeded: Mapping[str, Seed],
+    cluster: Cluster,
+    placement: Mapping[str, str],
+) -> dict[str, str]:
     """All that makes the workload what it is, in the pieces a person would name. Front doors are a Service's."""
     parts = {name: value for name, value in said.items() if name != "front door"}
     more: dict[str, object] = {
         "registry": cluster.registry,
+        "placement": dict(placement),
         "volume content": [
-            [seed.volume, seed.image, seed.path, seed.user, seed.shared]
+            [seed.volume, seed.image, seed.path, seed.user, seed.shared and not seed.anywhere]
             for seed in (seeded[mount.name] for mount in workload.volumes if mount.name in seeded)
         ],
     }

@@ -22,6 +22,8 @@ from targets.k8s.names import Json
 CPU_SHARE = 10  # a request is this part of the ceiling: what fits on one Docker host fits on one node
 PRE_STOP_S = 3  # the endpoints of a Service lag behind the end of a pod
 STARTUP_PERIOD_S = 1
+GPU_CLASS = "gpu_class"  # a site's words: the RuntimeClass of pods with GPUs, and the PriorityClass
+PRIORITY = "priority"
 DATA = "data"  # the directory of a volume that is mounted; its root has lost+found, and is not ours to own
 VOLUME_ROOT = "/.bundle-volume"
 RANK = "batch.kubernetes.io/job-completion-index"
@@ -41,18 +43,21 @@ Workload = ReleaseService | ReleaseJob
 @dataclass(frozen=True, slots=True)
 class Seed:
     """How a volume begins: a copy of `path` in `image`, made by `user`; as the first mounter's image has it, and owned
-    by the first writer, both by name of node. `shared`: several pods mount it."""
+    by the first writer, both by name of node. `shared`: several pods mount it; `anywhere`: on whatever node, because
+    the site names a class for it, and such a class has to offer ReadWriteMany."""
 
     volume: str
     image: str
     path: str
     user: str | None
     shared: bool
+    anywhere: bool
 
 
 def seeds(release: Release) -> dict[str, Seed]:
     """By volume, of those that are mounted."""
     made: dict[str, Seed] = {}
+    classes = dict(release.storage)
     for volume in release.volumes:
         mounts = [
             (workload, mount)
@@ -64,7 +69,8 @@ def seeds(release: Release) -> dict[str, Seed]:
             first, at = mounts[0]
             writer = next((workload for workload, mount in mounts if not mount.read_only), first)
             shared = sum(_pods(workload) for workload, _ in mounts) > 1
-            made[volume.name] = Seed(volume.name, first.image, at.path, writer.user, shared)
+            anywhere = shared and volume.name in classes
+            made[volume.name] = Seed(volume.name, first.image, at.path, writer.user, shared, anywhere)
     return made
 
 
@@ -101,7 +107,7 @@ def template(
 ) -> tuple[dict[str, str], Json]:
     """The labels that the pod needs beside ours, and its `spec`."""
     mounted = [seeded[mount.name] for mount in workload.volumes if mount.name in seeded]
-    labels = {names.together(seed.volume): "shared" for seed in mounted if seed.shared}
+    labels = {names.together(seed.volume): "shared" for seed in mounted if seed.shared and not seed.anywhere}
     spec: Json = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -119,9 +125,18 @@ def template(
         spec["affinity"] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": _together(labels)}}
     if workload.init:
         spec["shareProcessNamespace"] = True  # the pause program reaps what nobody waits for
-    if _gpus(workload, cluster) and facts.NVIDIA_CLASS in cluster.features:
-        spec["runtimeClassName"] = "nvidia"
+    words = placement(release, workload)
+    if _gpus(workload, cluster) and (GPU_CLASS in words or facts.NVIDIA_CLASS in cluster.features):
+        spec["runtimeClassName"] = words.get(GPU_CLASS, "nvidia")
+    if PRIORITY in words:
+        spec["priorityClassName"] = words[PRIORITY]
     return labels, spec
+
+
+def placement(release: Release, workload: Workload) -> dict[str, str]:
+    """The site's words for where a workload runs."""
+    kind = "services" if isinstance(workload, ReleaseService) else "jobs"
+    return dict(next((words for name, words in release.placement if name == f"{kind}.{workload.name}"), ()))
 
 
 def _together(labels: Mapping[str, str]) -> list[Json]:
@@ -425,6 +440,7 @@ def bring_helper(user: str | None, cluster: Cluster) -> Json:
         "name": "bundle-helper",
         "image": cluster.helper.reference,
         "imagePullPolicy": cluster.pull_policy,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "command": [MOUNT_PATH, "copy", "--force", helper.DIRECTORY, VOLUME_ROOT],
         "securityContext": _init_security(user),
         "volumeMounts": [{"name": "helper", "mountPath": VOLUME_ROOT}],
@@ -437,6 +453,7 @@ def waiting(user: str | None, node: str, port: int, timeout_s: int, cluster: Clu
         "name": f"wait-{node}"[:63].rstrip("-"),
         "image": cluster.helper.reference,
         "imagePullPolicy": cluster.pull_policy,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "command": [MOUNT_PATH, "wait", "tcp", node, str(port), str(timeout_s)],
         "securityContext": _init_security(user),
     }
@@ -448,6 +465,7 @@ def _seeding(release: Release, workload: Workload, seed: Seed, cluster: Cluster)
         "name": f"bundle-{name}",
         "image": image(release, seed.image, cluster),
         "imagePullPolicy": cluster.pull_policy,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "command": [MOUNT_PATH, "seed", seed.path.replace("$", "$$"), f"{VOLUME_ROOT}/{DATA}"],
         "securityContext": _init_security(seed.user),
         "volumeMounts": [

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from clusters import InCluster
+from engines import free_port
 from images import image, model
 
 from bundler.errors import TargetError
@@ -151,7 +156,7 @@ def test_workers_find_their_master(subject: InCluster, deployment: Deployment) -
     assert [(one.index, one.state) for one in observed.of("job/train")] == [(r, State.COMPLETED) for r in range(3)]
     serving = replace(train, entrypoint=(("/server",), ("serve",), ("29500",)), command=None, due=True)
     plan = deployment.plan(replace(only(subject), jobs=(serving,)))
-    deployment.carry_out(plan.steps)
+    deployment.carry_out([step for step in plan.steps if step.resource == "job/train"])
     deployment.wait([Ready("job/train", "running")])
     deadline = time.monotonic() + 30
     while not (seen := _try(subject, "/get/train-0.train/29500/id")) and time.monotonic() < deadline:
@@ -264,6 +269,63 @@ def test_needs_are_waited_for(subject: InCluster, deployment: Deployment) -> Non
     plan = deployment.plan(with_service(release, "web", needs=(Need("store", Condition.HEALTHY),)))
     (web,) = [step for step in plan.steps if step.resource == "service/web"]
     assert web.waits == (Ready("service/store", "healthy"),)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    """HOST/PATH of the real docker-registry, which the node reaches on this machine."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        pytest.fail('docker-registry is missing: PATH="$(scripts/peers up):$PATH"', pytrace=False)
+    port = free_port()
+    config = {
+        "version": "0.1",
+        "storage": {"filesystem": {"rootdirectory": str(tmp_path)}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+    }
+    (tmp_path / "config.yml").write_text(json.dumps(config))
+    with subprocess.Popen([program, "serve", tmp_path / "config.yml"], stderr=subprocess.DEVNULL) as process:
+        yield f"127.0.0.1:{port}/site"
+        process.terminate()
+
+
+@pytest.fixture
+def by_registry(subject: InCluster, registry: str) -> Iterator[Deployment]:
+    importing = subject.target
+    subject.target = KubernetesTarget(Settings(registry=registry))
+    deployment = Deployment(subject, subject.app)
+    yield deployment
+    deployment.remove(volumes=True)
+    pulled = [name for name in subject.node.images() if name.startswith(registry)]
+    if pulled:
+        subject.node.remove(*pulled)
+    subject.target = importing
+    assert subject.remains(subject.app) == []
+
+
+def test_nodes_pull_from_the_registry_of_the_site(subject: InCluster, by_registry: Deployment) -> None:
+    weights = model(subject.blobs, "words", {"words.txt": subject.app.encode()})
+    volumes = (Mount("data", "/data"),)
+    release = replace(
+        only(subject, models=(Mount("words", "/models/words"),), volumes=volumes),
+        models=(weights,),
+        volumes=(Volume("data", 1 << 20),),
+    )
+    by_registry.go(release)
+    assert get(subject, "/read/models/words/words.txt") == subject.app
+    (pod,) = subject.api.list("Pod", subject.app)
+    assert pod["spec"]["containers"][0]["image"].startswith("127.0.0.1:")
+    again = replace(settled(release, by_registry.observe()), recorded=True)
+    assert by_registry.plan(again).steps == ()
+    without_saying = KubernetesTarget(Settings()).plan(again, by_registry.observe())
+    assert (without_saying.steps, without_saying.refused) == ((), ()), "the record names the registry"
+
+
+def test_a_registry_that_is_not_there_is_named(subject: InCluster, deployment: Deployment) -> None:
+    target = KubernetesTarget(Settings(registry=f"127.0.0.1:{free_port()}/site"))
+    (load,) = [s for s in target.plan(only(subject), deployment.observe()).steps if s.resource == "image/app"]
+    with pytest.raises(TargetError, match="cannot be reached"):
+        target.apply(load, subject.blobs, {}, lambda size: None)
 
 
 def test_a_cluster_that_does_not_answer_is_named(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
