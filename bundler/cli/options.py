@@ -79,6 +79,7 @@ def site_options(function: F) -> F:
             default=None,
             help="Kubernetes: import images into the node's containerd, even where a registry was used before.",
         ),
+        _told("--pull-secret", metavar="NAME", help="Kubernetes: the Secret that the nodes pull with."),
         _told("--registry", metavar="HOST/PATH", help="Kubernetes: push images there; the nodes pull from it."),
     ):
         function = told(function)

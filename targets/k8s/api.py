@@ -73,18 +73,18 @@ class Api:
 
         configuration = client.Configuration()
         try:
-            try:
-                config.load_kube_config(context=self._context, client_configuration=configuration)  # type: ignore[no-untyped-call]
-            except ConfigException:
-                if self._context is not None:
-                    raise
-                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            config.load_kube_config(context=self._context, client_configuration=configuration)  # type: ignore[no-untyped-call]
         except (ConfigException, OSError) as error:
-            named = f"context {self._context!r} of " if self._context else ""
-            raise TargetError(
-                f"no cluster to talk to: {named}the kubeconfig cannot be used: {' '.join(str(error).split())}",
-                hint="set KUBECONFIG, or write ~/.kube/config; --context NAME chooses one of its contexts",
-            ) from error
+            try:
+                if self._context is not None:
+                    raise error
+                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            except ConfigException:
+                named = f"context {self._context!r} of " if self._context else ""
+                raise TargetError(
+                    f"no cluster to talk to: {named}the kubeconfig cannot be used: {' '.join(str(error).split())}",
+                    hint="set KUBECONFIG, or write ~/.kube/config; --context NAME chooses one of its contexts",
+                ) from error
         configuration.retries = False
         return client.ApiClient(configuration)
 

@@ -27,6 +27,7 @@ FOREIGN = "foreign-in-namespace"
 SEVERAL_NODES = "several-nodes"
 ENFORCES = "enforces-"  # and a level of Pod Security
 PULLS_FROM = "pulls-from-"  # and the registry that the newest record names
+PULLS_WITH = "pulls-with-"  # and the Secret with the credentials for it
 
 
 class Level(StrEnum):
@@ -44,13 +45,15 @@ class Level(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`namespace` None: the app's name. `imports` with the address of a node's containerd in `socket`; `registry` is
-    HOST/PATH. Neither: images are there already, or the plan refuses."""
+    HOST/PATH, `pull_secret` the name of a Secret in the namespace with the nodes' credentials for it. Neither: images
+    are there already, or the plan refuses."""
 
     context: str | None = None
     namespace: str | None = None
     imports: bool = False
     socket: str | None = None
     registry: str | None = None
+    pull_secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Cluster:
     namespace: str
     features: frozenset[str]
     registry: str | None
+    pull_secret: str | None
     images: Mapping[str, Image]  # by the bundle's reference
     helper: Helper
 
@@ -79,6 +83,7 @@ class Cluster:
             namespace=settings.namespace or release.app,
             features=host.features,
             registry=registry,
+            pull_secret=(settings.pull_secret or _told(host.features, PULLS_WITH)) if registry else None,
             images={image.tagged: image for image in _images(release, observed, registry)},
             helper=helper(host.platform.architecture, registry),
         )

@@ -17,6 +17,7 @@ MANAGER = "graphbundle"  # the field manager of every apply
 NODE = ownership.PREFIX + "node"  # label: the service or job that an object belongs to
 KEPT = ownership.PREFIX + "kept"  # label: "record" or "secrets"
 REVISIONS = ownership.PREFIX + "revisions"  # annotation, JSON: the revision of each kept secret
+PULL_SECRET = ownership.PREFIX + "pull-secret"  # annotation of a record: the Secret they pull with
 REGISTRY = ownership.PREFIX + "registry"  # annotation of a record: where the nodes pull from, if they do
 VOLUME = ownership.PREFIX + "volume."
 LABEL_LIMIT = 63

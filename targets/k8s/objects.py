@@ -189,7 +189,7 @@ def _parts(
     """All that makes the workload what it is, in the pieces a person would name. Front doors are a Service's."""
     parts = {name: value for name, value in said.items() if name != "front door"}
     more: dict[str, object] = {
-        "registry": cluster.registry,
+        "registry": [cluster.registry, cluster.pull_secret],
         "placement": dict(placement),
         "volume content": [
             [seed.volume, seed.image, seed.path, seed.user, seed.shared and not seed.anywhere]

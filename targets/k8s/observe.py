@@ -234,9 +234,9 @@ def _features(api: Api, found: Snapshot, nodes: list[Json], app: str) -> Iterato
     yield from _classes(api)
     yield from _of_namespace(found, app)
     for record in sorted(found.records, key=lambda one: _record(one).revision)[-1:]:
-        registry = names.annotation(record, names.REGISTRY)
-        if registry:
-            yield facts.PULLS_FROM + registry
+        for key, prefix in ((names.REGISTRY, facts.PULLS_FROM), (names.PULL_SECRET, facts.PULLS_WITH)):
+            if told := names.annotation(record, key):
+                yield prefix + told
 
 
 def _classes(api: Api) -> Iterator[str]:

@@ -341,6 +341,7 @@ def _record(draft: Draft, settings: Settings, ready: tuple[Ready, ...]) -> None:
             ownership.VERSION: release.version,
             ownership.ROOT: str(release.root),
             names.REGISTRY: draft.cluster.registry or "",
+            names.PULL_SECRET: draft.cluster.pull_secret or "",
         },
     }
     after = tuple(step.id for step in draft.steps)

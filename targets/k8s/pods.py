@@ -115,6 +115,8 @@ def template(
         "securityContext": _pod_security(workload.user),
         "containers": [_container(release, workload, files, cluster)],
     }
+    if cluster.pull_secret is not None:
+        spec["imagePullSecrets"] = [{"name": cluster.pull_secret}]
     before = _init_containers(release, workload, mounted, cluster)
     if before:
         spec["initContainers"] = before

@@ -30,7 +30,7 @@ Secrets = Mapping[str, StoredSecret]
 
 
 def create(options: Mapping[str, str]) -> Target:
-    """The entry point. Options: `context`, `namespace`, `containerd`, `import`, `registry`."""
+    """The entry point. Options: `context`, `namespace`, `containerd`, `import`, `registry`, `pull_secret`."""
     return KubernetesTarget(
         Settings(
             context=options.get("context"),
@@ -38,6 +38,7 @@ def create(options: Mapping[str, str]) -> Target:
             imports=bool(options.get("import")),
             socket=options.get("containerd"),
             registry=options.get("registry"),
+            pull_secret=options.get("pull_secret"),
         )
     )
 

@@ -141,6 +141,29 @@ def test_a_registry_is_remembered_by_the_record() -> None:
     assert Cluster.of(release, told, Settings(imports=True)).registry is None
 
 
+def test_every_pod_pulls_with_the_sites_secret() -> None:
+    settings = Settings(registry="registry.example/site", pull_secret="site")
+    cluster = Cluster.of(full(), nothing(), settings)
+    for each in objects.workloads(full(), host(), cluster):
+        body = each.main.body["spec"]
+        template = (body["jobTemplate"]["spec"] if each.main.kind == "CronJob" else body)["template"]
+        assert template["spec"]["imagePullSecrets"] == [{"name": "site"}]
+
+
+def test_a_shared_volume_lies_where_the_site_says() -> None:
+    release = replace(released(volumes=(Mount("data", "/elsewhere"),)), storage=(("data", "nfs"),))
+    (claim,) = objects.volumes(release)
+    assert (claim.body["spec"]["storageClassName"], claim.body["spec"]["accessModes"]) == ("nfs", ["ReadWriteMany"])
+    assert "affinity" not in pod(release, "web")
+    assert "sharing" not in [note.feature for note in plan(release).notes]
+
+
+def test_an_unknown_word_of_placement_is_refused() -> None:
+    release = replace(released(), placement=(("services.web", (("gpu_clas", "nvidia"),)),))
+    (note,) = plan(release).refused
+    assert "gpu_class" in note.reason
+
+
 def test_a_foreign_object_of_a_needed_name_is_refused() -> None:
     observed = replace(nothing(), things=(Thing("service/web", "Service/web", "", foreign=True),))
     (note,) = plan(released(), observed).refused

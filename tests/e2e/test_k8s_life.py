@@ -1,0 +1,125 @@
+"""The life of an app on a cluster, told through the command."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from .conftest import Bundle, get
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cluster() -> None:
+    if not os.environ.get("KUBECONFIG") or not os.environ.get("CONTAINERD_ADDRESS") or shutil.which("kubectl") is None:
+        pytest.fail('no cluster: run scripts/cluster up and eval "$(scripts/cluster env)"', pytrace=False)
+
+
+def kubectl(*arguments: str) -> str:
+    done = subprocess.run(["kubectl", *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"kubectl {arguments}: {done.stderr}"
+    return done.stdout
+
+
+def generations(app: str) -> dict[str, object]:
+    kinds = "deployments,statefulsets,services,configmaps,secrets,persistentvolumeclaims"
+    found = json.loads(kubectl("get", kinds, "--namespace", app, "--output", "json"))["items"]
+    return {
+        f"{one['kind']}/{one['metadata']['name']}": (one["metadata"].get("generation"), one["metadata"]["uid"])
+        for one in found
+    }
+
+
+@contextmanager
+def opened(bundle: Bundle, app: str) -> Iterator[str]:
+    """The front door's address, for as long as `bundle open` holds it open."""
+    argv = [str(Path(sys.executable).parent / "bundle"), "open", app, "--target", "k8s", "--print"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=bundle.env) as child:
+        assert child.stdout is not None
+        yield child.stdout.readline().strip()
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=20) == 0
+
+
+def test_a_bundle_is_deployed_changed_removed_and_leaves_nothing(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str]
+) -> None:
+    name = app("k8-life", "k8s")
+    where = ("--target", "k8s")
+
+    bundle("deploy", small, *where, "--app", name)
+    with opened(bundle, name) as door:
+        assert get(f"{door}/healthz") == "ok\n"
+        assert get(f"{door}/peer?file?/notes/installed") == "set up\n"
+        token = get(f"{door}/peer?file?/run/secrets/token")
+        assert len(token) == 24
+        assert f"PEER_KEY={token}\n" in get(f"{door}/env")
+
+    first = generations(name)
+    again = bundle("deploy", small, *where, "--app", name)
+    assert again.out.startswith("no changes\n")
+    assert generations(name) == first
+
+    bundle("deploy", small, *where, "--app", name, "--set", "values.greeting=salut", "--yes")
+    second = generations(name)
+    changed = {one for one in first if second.get(one) != first[one]}
+    assert {one for one in changed if not one.startswith("ConfigMap/")} == {"Deployment/front"}
+    with opened(bundle, name) as door:
+        assert 'greeting = "salut"' in get(f"{door}/file?/etc/front/settings.toml")
+
+    assert bundle("run", name, "again", *where).out == "noting salut\n"
+    assert bundle("run", name, "again", *where).out == "noting salut\n"
+    with opened(bundle, name) as door:
+        assert get(f"{door}/peer?file?/notes/again") == "salut\nsalut\n"
+
+    gone = bundle("remove", name, *where)
+    for what in ("volume/notes", "secrets", "record/"):
+        assert what in gone.out
+    assert name in bundle("list", *where).out
+
+    bundle("deploy", small, *where, "--app", name)
+    with opened(bundle, name) as door:
+        assert get(f"{door}/peer?file?/run/secrets/token") == token
+        assert get(f"{door}/peer?file?/notes/installed") == "set up\n", "an install job runs once"
+
+    bundle("remove", name, *where, "--volumes", "--yes")
+    assert name not in kubectl("get", "namespaces", "--output", "name")
+    assert "bundle.local/small/" not in _images()
+
+
+def _images() -> str:
+    argv = ["ctr", "--address", os.environ["CONTAINERD_ADDRESS"], "--namespace", "k8s.io", "images", "list", "--quiet"]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def test_what_is_rendered_is_taken_by_the_server(bundle: Bundle, small: Path) -> None:
+    rendered = bundle("render", small, "--target", "k8s", "--app", "default").out
+    done = subprocess.run(
+        ["kubectl", "apply", "--dry-run=server", "--filename", "-"],
+        input=rendered,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_cluster_that_cannot_be_had_is_named_before_anything_is_done(
+    bundle: Bundle, small: Path, tmp_path: Path
+) -> None:
+    elsewhere = Bundle(bundle.home, {**bundle.env, "KUBECONFIG": str(tmp_path / "none")})
+    assert "KUBECONFIG" in elsewhere("deploy", small, "--target", "k8s", status=6).err
+    blind = Bundle(bundle.home, {k: v for k, v in bundle.env.items() if k != "CONTAINERD_ADDRESS"})
+    refused = blind("deploy", small, "--target", "k8s", "--app", "k8-blind", status=6).err
+    assert "--registry" in refused
+    assert "--containerd" in refused
