@@ -8,13 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from .conftest import Bundle, get
+from .conftest import SMALL, Bundle, get
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
@@ -23,6 +24,22 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 def cluster() -> None:
     if not os.environ.get("KUBECONFIG") or not os.environ.get("CONTAINERD_ADDRESS") or shutil.which("kubectl") is None:
         pytest.fail('no cluster: run scripts/cluster up and eval "$(scripts/cluster env)"', pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def small(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small graph's bundle, with images that no node has ever seen: what a kubelet has once pulled from a registry
+    cannot be imported under another name."""
+    if not (SMALL / "app" / "app").is_file():
+        pytest.fail("the small fixture's program is not built: run scripts/small-prepare", pytrace=False)
+    place = tmp_path_factory.mktemp("k8s")
+    shutil.copytree(SMALL, place / "small")
+    mark = uuid.uuid4().hex
+    with (place / "small" / "app" / "Dockerfile").open("a") as dockerfile:
+        dockerfile.write(f"LABEL mark={mark}\n")
+    (place / "small" / "words" / "mark").write_text(mark)
+    bundle("build", place / "small", "-o", place / "small.tar")
+    return place / "small.tar"
 
 
 def kubectl(*arguments: str) -> str:
