@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bundler.cli import output
 from bundler.errors import BundleError
-from bundler.model.observed import Instance, Observed, State
+from bundler.model.observed import FORWARDED_DOORS, Instance, Observed, State
 from bundler.model.plan import Action, Plan
 from bundler.model.release import Release, ReleaseDoor
 from bundler.release import read_record
@@ -58,13 +58,20 @@ def app_lines(observed: Observed, target: str) -> list[str]:
         rows += [(service.resource, "not there", "") for service in release.services if service.resource not in there]
     lines += output.table(rows) or ["  nothing runs; data is kept"]
     if release and release.doors and observed.instances:
-        lines += ["front doors:", *output.table([(door.name, door.url) for door in release.doors])]
+        doors = [(door.name, _reached(door, observed, target)) for door in release.doors]
+        lines += ["front doors:", *output.table(doors)]
     if observed.instances:
         example = next(
             (one.resource.partition("/")[2] for one in observed.instances if one.resource.startswith("service/")), ""
         )
         lines.append(f"logs: bundle logs {observed.app}{' ' + example if example else ''} --target {target}")
     return lines
+
+
+def _reached(door: ReleaseDoor, observed: Observed, target: str) -> str:
+    if door.host is None and FORWARDED_DOORS in observed.host.features:
+        return f"bundle open {observed.app} {door.name} --target {target}"
+    return door.url
 
 
 def _state(one: Instance) -> str:

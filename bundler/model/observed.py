@@ -73,10 +73,13 @@ class Record:
     document: str
 
 
+FORWARDED_DOORS = "forwarded-doors"  # feature: a door without a host name is open while `bundle open` runs
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Facts about the target. `features` is a closed vocabulary per adapter ("image-mount", "nvidia");
-    `taken_ports` are host ports of the front-door range that something else listens on."""
+    """Facts about the target. `features` is a closed vocabulary per adapter ("image-mount", "nvidia"), of which the
+    core knows FORWARDED_DOORS; `taken_ports` are host ports of the front-door range that something else listens on."""
 
     platform: Platform
     engine: str

@@ -13,7 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from bundler.errors import TargetError
-from bundler.model.observed import AppSummary, Host, Observed, OpenDoor, Record, StoredSecret, Thing
+from bundler.model.observed import (
+    FORWARDED_DOORS,
+    AppSummary,
+    Host,
+    Observed,
+    OpenDoor,
+    Record,
+    StoredSecret,
+    Thing,
+)
 from bundler.model.oci import Digest, Platform
 from targets import ownership
 from targets.k8s import cluster as facts
@@ -221,6 +230,7 @@ def _host(api: Api, found: Snapshot, app: str) -> Host:
 
 
 def _features(api: Api, found: Snapshot, nodes: list[Json], app: str) -> Iterator[str]:
+    yield FORWARDED_DOORS
     if api.version >= IMAGE_VOLUMES_SINCE:
         yield facts.IMAGE_VOLUMES
     if api.version >= SLEEP_SINCE:
