@@ -107,14 +107,30 @@ def load(node: Node, payload: Payload, blobs: BlobSource, progress: Callable[[in
     """Make the image be there under both its names, and say who brought it; send only what the node does not have."""
     reference, digest = payload["reference"], payload["manifest"]["digest"]
     there = node.images()
-    if not {reference, payload["tagged"]} <= there.keys() or there[reference][0] != digest:
-        _forget(node, payload["config"]["digest"], there)
-        node.load(tar.stream(_archive(payload, node.blobs(), blobs, progress)))
-        there = node.images()
-        if there.get(reference, ("",))[0] != digest:
-            raise TargetError(f"containerd did not take in {reference}")
-    node.label(reference, PINNED, "pinned")
-    node.label(reference, mark(payload["namespace"], payload["app"]), "yes")
+    if _is_there(payload, there) and _claim(node, payload):
+        return
+    _forget(node, payload["config"]["digest"], there)
+    node.load(tar.stream(_archive(payload, node.blobs(), blobs, progress)))
+    if node.images().get(reference, ("",))[0] != digest or not _claim(node, payload):
+        raise TargetError(f"containerd did not keep {reference}", hint="run the same command again")
+
+
+def _is_there(payload: Payload, there: Mapping[str, tuple[str, dict[str, str]]]) -> bool:
+    reference = payload["reference"]
+    wanted = {reference, payload["tagged"]}
+    return wanted <= there.keys() and there[reference][0] == payload["manifest"]["digest"]
+
+
+def _claim(node: Node, payload: Payload) -> bool:
+    """Whether the image is still there once it is said who brought it: another app may have been the last to leave."""
+    reference = payload["reference"]
+    try:
+        node.label(reference, PINNED, "pinned")
+        node.label(reference, mark(payload["namespace"], payload["app"]), "yes")
+    except TargetError:
+        if reference in node.images():
+            raise
+    return _is_there(payload, node.images())
 
 
 def _forget(node: Node, identity: str, there: Mapping[str, tuple[str, dict[str, str]]]) -> None:
@@ -132,10 +148,10 @@ def unload(node: Node, payload: Payload) -> None:
     there = node.images()
     if reference not in there:
         return
-    digest, labels = there[reference]
-    own = mark(payload["namespace"], payload["app"])
-    if any(key.startswith(BROUGHT) and key != own for key in labels):
-        node.label(reference, own, "")
+    node.label(reference, mark(payload["namespace"], payload["app"]), "")
+    there = node.images()
+    digest, labels = there.get(reference, ("", {}))
+    if not digest or any(key.startswith(BROUGHT) for key in labels):
         return
     repository = reference.rpartition("@")[0]
     same = [name for name, (target, _) in there.items() if target == digest]
