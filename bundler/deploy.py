@@ -7,6 +7,7 @@ Next     `cli` shows the outcome
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -27,7 +28,7 @@ _SETTLE_S = 120.0  # on top of the start periods along the waves
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A plan and what carrying it out needs."""
+    """A plan and what carrying it out needs. `patience_s`: how long to wait where nobody says."""
 
     target: Target
     app: str
@@ -36,6 +37,7 @@ class Prepared:
     observed: Observed
     secrets: Mapping[str, StoredSecret]
     blobs: BlobSource | None
+    patience_s: float
 
 
 def prepare(
@@ -51,7 +53,8 @@ def prepare(
     stored = target.secrets(app)
     released = releasing.release(releasing.Inputs(app, verified, blobs, site, observed, given, stored))
     plan = target.plan(released.release, observed)
-    return Prepared(target, app, released.release, plan, observed, released.secrets, blobs)
+    patience_s = default_timeout_s(released.release)
+    return Prepared(target, app, released.release, plan, observed, released.secrets, blobs, patience_s)
 
 
 def prepare_job(target: Target, app: str, job: str) -> Prepared:
@@ -71,7 +74,8 @@ def prepare_job(target: Target, app: str, job: str) -> Prepared:
     planned = target.plan(release, without)
     steps = tuple(replace(step, after=(), waits=()) for step in planned.steps if step.resource == resource)
     ready = tuple(one for one in planned.ready if one.resource == resource)
-    return Prepared(target, app, release, Plan(steps, planned.notes, ready), observed, target.secrets(app), None)
+    plan = Plan(steps, tuple(note for note in planned.notes if note.resource == resource), ready)
+    return Prepared(target, app, release, plan, observed, target.secrets(app), None, math.inf)
 
 
 def prepare_removal(target: Target, app: str, *, volumes: bool) -> Prepared:
@@ -81,7 +85,7 @@ def prepare_removal(target: Target, app: str, *, volumes: bool) -> Prepared:
     steps = tuple(step for step in planned.steps if volumes or not step.loses_data)
     left = {step.id for step in steps}
     steps = tuple(replace(step, after=tuple(one for one in step.after if one in left)) for step in steps)
-    return Prepared(target, app, None, Plan(steps, planned.notes), observed, {}, None)
+    return Prepared(target, app, None, Plan(steps, planned.notes), observed, {}, None, DEFAULT_TIMEOUT_S)
 
 
 def kept(prepared: Prepared) -> tuple[str, ...]:
@@ -97,7 +101,7 @@ def carry_out(prepared: Prepared, reporter: Reporter, clock: Clock, timeout_s: f
     refuse(prepared)
     if not prepared.plan.steps and all(is_ready(prepared.observed, ready) for ready in prepared.plan.ready):
         return prepared.observed
-    limit = timeout_s or (default_timeout_s(prepared.release) if prepared.release else DEFAULT_TIMEOUT_S)
+    limit = timeout_s or prepared.patience_s
     runner = Runner(prepared.target, prepared.app, prepared.blobs, prepared.secrets, reporter, clock, limit)
     runner.run(prepared.plan)
     return prepared.target.observe(prepared.app)

@@ -58,6 +58,7 @@ class Runner:
     reporter: Reporter
     clock: Clock
     timeout_s: float
+    _running_since: dict[str, float] = field(default_factory=dict)
 
     def run(self, plan: Plan) -> None:
         """Do every step, then wait until `plan.ready` holds.
@@ -73,7 +74,7 @@ class Runner:
         try:
             while left or progress.running:
                 if any(step.waits for step in left if set(step.after) <= progress.done):
-                    observed = self.target.observe(self.app)
+                    observed = self._observe()
                 for step in [one for one in left if self._may_start(one, progress.done, observed)]:
                     left.remove(step)
                     self.reporter.started(step)
@@ -85,6 +86,13 @@ class Runner:
             self._until_ready(plan.ready, deadline)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _observe(self) -> Observed:
+        observed = self.target.observe(self.app)
+        for instance in observed.instances:
+            if instance.state in _FULFILS["running"]:
+                self._running_since.setdefault(instance.resource, self.clock.now())
+        return observed
 
     def _apply(self, step: Step) -> None:
         self.target.apply(step, self.blobs, self.secrets, lambda size: self.reporter.moved(step, size))
@@ -124,7 +132,7 @@ class Runner:
 
     def _until_ready(self, ready: tuple[Ready, ...], deadline: float) -> None:
         while True:
-            observed = self.target.observe(self.app) if ready else None
+            observed = self._observe() if ready else None
             missing = [one for one in ready if observed is None or not is_ready(observed, one)]
             if not missing:
                 return
@@ -136,11 +144,21 @@ class Runner:
             failed = [one for one in (observed.of(ready.resource) if observed else ()) if one.state is State.FAILED]
             if failed and ready.state == "completed":
                 raise self._unhealthy(f"{ready.resource} failed: {failed[0].detail}", (ready.resource,))
+            self._end_if_overdue(ready)
         if self.clock.now() >= deadline:
             states = "; ".join(_describe(observed, name) for name in names) if observed else ", ".join(names)
             raise self._unhealthy(f"not ready within {self.timeout_s:g} s: {states}", names)
         self.reporter.waiting(names)
         self.clock.sleep(POLL_S)
+
+    def _end_if_overdue(self, ready: Ready) -> None:
+        since = self._running_since.get(ready.resource)
+        if ready.within_s is None or since is None or self.clock.now() - since < ready.within_s:
+            return
+        if ready.overdue is not None:
+            self._apply(ready.overdue)
+        what = f"{ready.resource} ran for longer than its timeout of {ready.within_s:g} s and was ended"
+        raise self._unhealthy(what, (ready.resource,))
 
     def _unhealthy(self, what: str, resources: tuple[str, ...]) -> UnhealthyError:
         parts: list[str] = []

@@ -107,7 +107,7 @@ class Conformance:
     def test_a_changed_secret_replaces_what_uses_it(self, subject: Subject, deployment: Deployment) -> None:
         release = sample(subject)
         deployment.go(release)
-        secrets = (ReleaseSecret("key", "revision-2", stored=False),)
+        secrets = (ReleaseSecret("key", "revision-2", stored=False, before="revision-1"),)
         changed = replace(settled(release, deployment.observe()), secrets=secrets, record="{}", recorded=False)
         other = replace(deployment, secret=StoredSecret("revision-2", b"another"))
         plan = other.go(changed)

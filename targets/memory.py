@@ -288,12 +288,12 @@ def _removal(observed: Observed) -> Plan:
     steps = []
     payload = {"app": observed.app, "do": "remove"}
     for resource in dict.fromkeys(instance.resource for instance in observed.instances):
-        steps.append(Step(resource, Action.REMOVE, "not wanted any more", payload))
+        steps.append(Step(resource, Action.REMOVE, "the app is removed", payload))
     gone = tuple(step.id for step in steps)
     for thing in observed.things:
         if not thing.foreign:
             loses = thing.resource.startswith(("volume/", "secrets", "record/"))
-            steps.append(Step(thing.resource, Action.REMOVE, "not wanted any more", payload, gone, (), loses))
+            steps.append(Step(thing.resource, Action.REMOVE, "the app is removed", payload, gone, (), loses))
     return Plan(tuple(steps))
 
 

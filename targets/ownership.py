@@ -27,6 +27,7 @@ VERSION = PREFIX + "version"
 ROOT = PREFIX + "root"
 
 FILLER = ".fill"
+FILLING = ".filling"
 SUCCESSOR = ".next"
 READER = ".read-"
 
@@ -64,9 +65,9 @@ def container(app: str, node: str, index: int = 0) -> str:
     return f"{app}-{node}" if index == 0 else f"{app}-{node}-{index + 1}"
 
 
-def worker(node: str, rank: int, workers: int) -> str:
-    """NODE for a job of one worker, NODE-0 … NODE-(N-1) for N."""
-    return node if workers == 1 else f"{node}-{rank}"
+def worker(node: str, rank: int) -> str:
+    """NODE-0 … NODE-(N-1) of a job with N workers."""
+    return f"{node}-{rank}"
 
 
 RESERVED_VOLUMES = re.compile(r"secrets|helper|r[0-9]+")  # data volumes of these names are refused
@@ -97,8 +98,13 @@ def record_volume(app: str, revision: int) -> str:
 
 
 def filler(volume_name: str, number: int = 0) -> str:
-    """The never started container that fills a volume; while it exists, the volume is not complete."""
+    """The never started container that fills a volume; its name keeps others from filling at the same time."""
     return f"{volume_name}{FILLER}{number or ''}"
+
+
+def filling_volume(volume_name: str) -> str:
+    """The empty volume that marks another one as not complete while it exists."""
+    return volume_name + FILLING
 
 
 def successor(container_name: str) -> str:

@@ -141,6 +141,15 @@ def test_a_failed_job_ends_the_run_at_once() -> None:
     assert target.done == ["create job/load"]
 
 
+def test_a_job_that_runs_for_too_long_is_ended_and_has_failed() -> None:
+    target = Scripted(slowness=10**6)
+    stop = Step("job/load", Action.STOP, "its timeout is over", {})
+    plan = Plan((step("job/load"),), ready=(Ready("job/load", "completed", 30.0, stop),))
+    with pytest.raises(UnhealthyError, match=r"job/load ran for longer than its timeout of 30 s and was ended"):
+        runner(target, timeout_s=10**9).run(plan)
+    assert target.done == ["create job/load", "stop job/load"]
+
+
 def test_an_error_before_anything_was_done_is_told_as_it_is() -> None:
     with pytest.raises(TargetError, match="no room on the disk"):
         runner(Scripted(fails_at="create network")).run(Plan((step("network"),)))

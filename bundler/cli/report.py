@@ -16,6 +16,7 @@ _SIGN = {
     Action.LOAD: "+",
     Action.REPLACE: "~",
     Action.START: "~",
+    Action.STOP: "-",
     Action.STORE: "+",
     Action.RUN: ">",
 }
@@ -36,11 +37,13 @@ def doors(observed: Observed) -> tuple[ReleaseDoor, ...]:
 
 
 def is_well(observed: Observed) -> bool:
-    """Whether every service of the record is there, and everything there is healthy, running or completed."""
+    """Whether every service of the record is there, and what is there is healthy, running or completed. How the runs
+    ended that people or a schedule started does not count."""
     release = recorded(observed)
     there = {one.resource for one in observed.instances}
     wanted = {service.resource for service in release.services} if release else set()
-    return wanted <= there and all(one.state in _WELL for one in observed.instances)
+    aside = {job.resource for job in release.jobs if job.run not in ("install", "upgrade")} if release else set()
+    return wanted <= there and all(one.state in _WELL for one in observed.instances if one.resource not in aside)
 
 
 def app_lines(observed: Observed, target: str) -> list[str]:

@@ -157,7 +157,8 @@ class Walker:
 
     def _list(self, shape: ListOf, value: Any, path: Path) -> list[Any]:
         if len(value) < shape.min_items:
-            self.report(path, f"{label(path)} is an empty list, expected {shape.expected}")
+            hint = shape.hint(value) if shape.hint else None
+            self.report(path, f"{label(path)} is an empty list, expected {shape.expected}", hint)
         read: list[Any] = []
         seen: set[tuple[str, object]] = set()
         for index, item in enumerate(value):

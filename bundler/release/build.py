@@ -191,6 +191,7 @@ class _Workloads:
             max_workers=most,
             retries=job.retries,
             timeout_s=job.timeout_s,
+            ranked=job.workers is not None,
         )
 
     def _common(self, node: Workload) -> dict[str, Any]:

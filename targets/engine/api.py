@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 NO_SUCH = 404
+CONFLICT = 409
 DIRECTORY = 1 << 31  # os.ModeDir of Go's FileMode
 
 
@@ -43,6 +44,10 @@ class Client(Protocol):
 
 class NotThere(TargetError):
     """The engine knows no thing of that name."""
+
+
+class Conflict(TargetError):
+    """The name is taken, or something else is being done to the thing."""
 
 
 class Engine:
@@ -88,7 +93,7 @@ class Engine:
                 headers={"Content-Type": "application/x-tar"} if data is not None else None,
             )
         if response.status_code >= 400:
-            kind = NotThere if response.status_code == NO_SUCH else TargetError
+            kind = {NO_SUCH: NotThere, CONFLICT: Conflict}.get(response.status_code, TargetError)
             raise kind(f"{doing}: {_message(response)}")
         return response
 
@@ -184,9 +189,11 @@ class Engine:
             return None
         return volume
 
-    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> Mapping[str, str]:
+        """The labels that the volume of this name has: others than `labels` where it was there before."""
         body = {"Name": name, "Driver": "local", "Labels": dict(labels)}
-        self._call("POST", "/volumes/create", f"creating volume {name}", body=body)
+        volume: Json = self._call("POST", "/volumes/create", f"creating volume {name}", body=body).json()
+        return volume.get("Labels") or {}
 
     def remove_volume(self, name: str) -> None:
         with suppress(NotThere):
@@ -207,9 +214,12 @@ class Engine:
 
     def create(self, name: str, body: Mapping[str, object]) -> str:
         """Creates a container and gives its id."""
-        response = self._call(
-            "POST", "/containers/create", f"creating container {name}", params={"name": name}, body=body, wait=True
-        )
+        doing = f"creating container {name}"
+        try:
+            response = self._call("POST", "/containers/create", doing, params={"name": name}, body=body, wait=True)
+        except Conflict as error:
+            hint = "where another deploy is under way, wait until it has ended; then run the same command again"
+            raise Conflict(f"{doing}: the name was taken meanwhile", hint=hint) from error
         return str(response.json()["Id"])
 
     def start(self, name: str) -> None:
@@ -227,8 +237,8 @@ class Engine:
         self._call("POST", f"/containers/{_path(name)}/rename", f"naming container {to}", params={"name": to})
 
     def remove(self, name: str) -> None:
-        """Removes a container, running or not, and its anonymous volumes."""
-        with suppress(NotThere):
+        """Removes a container, running or not, and its anonymous volumes; somebody else may be at it already."""
+        with suppress(NotThere, Conflict):
             self._call(
                 "DELETE",
                 f"/containers/{_path(name)}",

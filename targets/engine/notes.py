@@ -76,6 +76,9 @@ def _job(job: ReleaseJob, observed: Observed) -> Iterator[Note]:
     if job.run not in ("manual", "install", "upgrade"):
         reason = f"there is no scheduler for {job.run!r}; use `run: manual` and start it with `bundle run`"
         yield Note(job.resource, "run", Verdict.REFUSED, reason)
+    if job.timeout_s is not None:
+        reason = "kept by the command that waits for the run; a detached run (`bundle run --detach`) has none"
+        yield Note(job.resource, "timeout", Verdict.ADAPTED, reason)
     if job.max_workers > 1:
         yield Note(job.resource, "workers", Verdict.ADAPTED, f"all {job.max_workers} run on this one machine")
     yield from _gpus(job, observed)

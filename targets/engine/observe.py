@@ -25,8 +25,7 @@ BUNDLE_IMAGES = "bundle.local/*/*"
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
 COMPOSE_NUMBER = "com.docker.compose.container-number"
-INCOMPLETE = "incomplete/"  # a volume whose filling was interrupted, by the volume's name
-LEFTOVER = "leftover/"  # a container that was to take another's place, or to read a volume
+LEFTOVER = "leftover/"  # a container that was to take another's place, or to fill or read a volume
 
 _AUXILIARY = re.compile(
     rf"(?:{re.escape(ownership.SUCCESSOR)}|{re.escape(ownership.FILLER)}\d*|{re.escape(ownership.READER)}[0-9a-f]+)\Z"
@@ -64,7 +63,7 @@ def observe(engine: Engine, target: str, app: str) -> Observed:
 
 
 def apps(engine: Engine, target: str) -> tuple[AppSummary, ...]:
-    """Every app that has a container or a record here."""
+    """Every app that has a container or a volume here."""
     running: dict[str, int] = {}
     for container in engine.containers():
         labels = container.get("Labels") or {}
@@ -75,10 +74,12 @@ def apps(engine: Engine, target: str) -> tuple[AppSummary, ...]:
     newest: dict[str, tuple[int, Mapping[str, str]]] = {}
     for volume in engine.volumes():
         labels = volume.get("Labels") or {}
-        revision = _revision(labels)
-        if labels.get(ownership.TARGET) == target and revision is not None:
-            app = labels[ownership.APP]
-            newest[app] = max(newest.get(app, (-1, {})), (revision, labels), key=lambda pair: pair[0])
+        if labels.get(ownership.TARGET) != target or ownership.APP not in labels:
+            continue
+        app, revision = labels[ownership.APP], _revision(labels)
+        known = newest.setdefault(app, (-1, {}))
+        if revision is not None:
+            newest[app] = max(known, (revision, labels), key=lambda pair: pair[0])
     summaries = []
     for app in sorted({*running, *newest}):
         _, recorded = newest.get(app, (-1, {}))
@@ -179,11 +180,8 @@ def _detail(state: Mapping[str, Any], judged: State) -> str:
 def _things(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterator[Thing]:
     prefix = f"{app}_"
     for container in mine:
-        name = _name(container)
-        if not _auxiliary(name):
-            continue
-        filled, filler, _ = name.rpartition(ownership.FILLER)
-        yield Thing(INCOMPLETE + filled if filler else LEFTOVER + name, name, "")
+        if _auxiliary(name := _name(container)):
+            yield Thing(LEFTOVER + name, name, "")
     for volume in found.volumes:
         labels, name = volume.get("Labels") or {}, volume["Name"]
         if ownership.ours(labels, target, app):
@@ -204,7 +202,8 @@ def _things(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterato
 
 
 def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterator[Thing]:
-    """Images of bundles. Those that this app has not brought are foreign to it."""
+    """Images of bundles. Those that this app has not brought are foreign to it; one is shared where another app brings
+    it too, or a container of somebody else's needs it and it has no other name."""
     claimed: set[str] = set()
     others: set[str] = set()
     other_apps = False
@@ -219,7 +218,9 @@ def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterato
     ids = {container["Id"] for container in mine}
     used = {container.get("ImageID") for container in found.containers if container["Id"] not in ids}
     for image in found.images:
-        for reference in image.get("RepoTags") or ():
+        references = image.get("RepoTags") or ()
+        needed = image["Id"] in used and len(references) == 1
+        for reference in references:
             if reference.startswith(HOLDER + ":"):
                 foreign = reference != holder_reference() or other_apps or image["Id"] in used
                 yield Thing("image/helper", reference, image["Id"], foreign=foreign)
@@ -229,7 +230,7 @@ def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterato
                     reference,
                     image["Id"],
                     foreign=reference not in claimed,
-                    shared=reference in others or image["Id"] in used,
+                    shared=reference in others or needed,
                 )
 
 

@@ -80,6 +80,8 @@ class EngineTarget(ABC):
                 fill.helper(engine, payload, labels)
             case "workload":
                 self.put_workload(payload, secrets)
+            case "stop-containers":
+                self._stop(payload)
             case "remove-containers" | "remove-volumes" | "remove-network" | "remove-images":
                 self._remove(payload)
             case unknown:
@@ -114,11 +116,26 @@ class EngineTarget(ABC):
     def _mark(self, payload: Payload) -> None:
         """An empty volume whose labels are the information."""
         name, labels = payload["volume"], payload["labels"]
-        there = self.engine.volume(name)
-        if there is not None:
-            self._own(there.get("Labels"), f"volume {name}", labels[ownership.APP])
-        else:
-            self.engine.create_volume(name, labels)
+        found = self.engine.create_volume(name, labels)
+        self._own(found, f"volume {name}", labels[ownership.APP])
+        if found.get(ownership.SPEC) != labels[ownership.SPEC]:
+            raise TargetError(
+                f"another deploy of {labels[ownership.APP]} has written {labels[ownership.RESOURCE]} meanwhile",
+                hint="see what it did (bundle status), then run the same command again",
+            )
+
+    def _stop(self, payload: Payload) -> None:
+        """Ends jobs that run for too long. One that ends with 0 all the same must not look completed: it goes."""
+        engine, app = self.engine, payload["app"]
+        for name in payload["names"]:
+            container = engine.container(name)
+            if container is None or container["State"]["Status"] == "exited":
+                continue
+            self._own(container["Config"].get("Labels"), f"container {name}", app)
+            engine.stop(container["Id"])
+            ended = engine.container(container["Id"])
+            if ended is not None and ended["State"]["ExitCode"] == 0:
+                engine.remove(container["Id"])
 
     def _remove(self, payload: Payload) -> None:
         engine, app = self.engine, payload["app"]

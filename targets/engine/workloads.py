@@ -96,13 +96,17 @@ class Container:
     def nodes(self) -> tuple[str, ...]:
         """The network name of each instance: services share one, workers have their own."""
         name = self.workload.name
-        if self.job:
-            return tuple(ownership.worker(name, rank, self.instances) for rank in range(self.instances))
+        if self.ranked:
+            return tuple(ownership.worker(name, rank) for rank in range(self.instances))
         return (name,) * self.instances
 
+    @property
+    def ranked(self) -> bool:
+        return isinstance(self.workload, ReleaseJob) and self.workload.ranked
+
     def rank_environment(self, rank: int) -> tuple[tuple[str, str], ...]:
-        """What a worker of several reads to find the others; torch's names beside ours."""
-        if not self.job or self.instances == 1:
+        """What a worker reads to find the others; torch's names beside ours."""
+        if not self.ranked:
             return ()
         master = self.nodes[0]
         given = {"RANK": rank, "WORLD_SIZE": self.instances, "MASTER_ADDR": master, "MASTER_PORT": MASTER_PORT}
@@ -279,7 +283,7 @@ def _parts(
         )
         parts["front door"] = [[door.name, door.bind, door.host_port, door.port] for door in workload.doors]
     else:
-        parts["workers"] = [instances(workload), workload.retries]
+        parts["workers"] = [instances(workload), workload.retries, workload.ranked]
     return parts
 
 

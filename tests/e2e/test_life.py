@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -202,3 +204,62 @@ def test_services_come_back_when_the_engine_restarts_them(
             return
         time.sleep(0.2)
     pytest.fail("the container did not come back")
+
+
+@targets
+def test_a_deploy_killed_at_any_moment_is_finished_by_the_same_command(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str], target: str
+) -> None:
+    name = app(f"killed-{target}", target)
+    argv = ["deploy", str(small), "--target", target, "--app", name]
+    alive = 0
+    for delay_s in (0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5):
+        process = bundle.start(*argv)
+        try:
+            process.wait(delay_s)
+        except subprocess.TimeoutExpired:
+            alive += 1
+            process.kill()
+            process.wait()
+    assert alive >= 3, "the deploys ended before they could be killed"
+    bundle(*argv)
+    assert bundle(*argv).out.startswith("no changes\n")
+    door = bundle("open", name, "-t", target, "--print").out.split()[-1]
+    assert f"PEER_KEY={get(f'{door}/peer?file?/run/secrets/token')}\n" in get(f"{door}/env")
+    assert get(f"{door}/peer?file?/notes/installed") == "set up\n"
+    bundle("remove", name, "-t", target, "--volumes", "--yes")
+    assert traces(name, "small") == set()
+
+
+@targets
+def test_two_first_deploys_at_once_agree_on_one_secret(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str], target: str
+) -> None:
+    name = app(f"twice-{target}", target)
+    argv = ["deploy", str(small), "--target", target, "--app", name]
+    for process in [bundle.start(*argv) for _ in range(2)]:
+        said = process.communicate(timeout=120)[1]
+        assert "Traceback" not in said
+        assert process.returncode in (0, 6, 7), said
+    bundle(*argv)
+    assert bundle(*argv).out.startswith("no changes\n")
+    door = bundle("open", name, "-t", target, "--print").out.split()[-1]
+    assert f"PEER_KEY={get(f'{door}/peer?file?/run/secrets/token')}\n" in get(f"{door}/env")
+
+
+@targets
+def test_a_job_that_takes_too_long_is_ended_and_does_not_make_the_app_unwell(
+    bundle: Bundle, tmp_path: Path, app: Callable[[str, str], str], target: str
+) -> None:
+    shutil.copytree(Path(__file__).parents[2] / "fixtures/small/app", tmp_path / "app")
+    (tmp_path / "bundle.yaml").write_text(
+        "bundle: slow\nversion: 1.0.0\njobs:\n  work:\n    build: ./app\n    command: [serve, '7000']\n"
+        "    timeout: 2s\n    stop_grace_period: 1s\n"
+    )
+    name = app(f"slow-{target}", target)
+    bundle("build", tmp_path, "-o", tmp_path / "slow.tar")
+    said = bundle("deploy", tmp_path / "slow.tar", "-t", target, "--app", name)
+    assert "adapted: job/work timeout" in said.err
+    ended = bundle("run", name, "work", "-t", target, status=8)
+    assert "job/work ran for longer than its timeout of 2 s and was ended" in ended.err
+    assert "running" not in bundle("status", name, "-t", target).out

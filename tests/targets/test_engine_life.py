@@ -300,13 +300,11 @@ def test_a_failing_job_is_failed_after_its_retries(subject: OnEngine, deployment
 
 
 def test_workers_know_their_rank(subject: OnEngine, deployment: Deployment) -> None:
-    release = replace(only(subject), jobs=(job("train", "0", max_workers=3),), waves=(("web", "train"),))
-    deployment.go(release)
-    assert sorted(line.text for line in logs(subject, "train") if line.text.startswith("rank")) == [
-        "rank 0 of 3",
-        "rank 1 of 3",
-        "rank 2 of 3",
-    ]
+    jobs = (job("train", "0", max_workers=3, ranked=True), job("alone", "0", ranked=True), job("plain", "0"))
+    deployment.go(replace(only(subject), jobs=jobs, waves=(("web", "train", "alone", "plain"),)))
+    for name, ranks in (("train", ["0 of 3", "1 of 3", "2 of 3"]), ("alone", ["0 of 1"]), ("plain", ["- of -"])):
+        told = sorted(line.text for line in logs(subject, name) if line.text.startswith("rank"))
+        assert told == [f"rank {rank}" for rank in ranks]
 
 
 def test_a_service_that_ends_is_started_again_by_the_engine(subject: OnEngine, deployment: Deployment) -> None:

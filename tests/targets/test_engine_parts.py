@@ -217,7 +217,7 @@ def test_no_two_secrets_share_a_variable() -> None:
 
 
 def test_the_document_names_the_jobs_under_their_profile() -> None:
-    release = replace(released(), jobs=(job("train", "0", max_workers=2),))
+    release = replace(released(), jobs=(job("train", "0", max_workers=2, ranked=True),))
     made = document.document(release, _containers(release), HOST)
     services = made["services"]
     assert isinstance(services, dict)
