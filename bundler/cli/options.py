@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from bundler.cli import output, places
-from bundler.contract import Target
 from bundler.errors import UsageError
+
+if TYPE_CHECKING:
+    from bundler.contract import Target
 
 F = TypeVar("F", bound=Callable[..., Any])
 
