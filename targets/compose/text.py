@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 HEADER = """\
-# What `bundle` deploys, for `docker compose`. Networks, volumes and images are made by `bundle deploy`;
-# secrets come from the environment of the process that runs Compose.
+# What `bundle deploy --target compose` runs, for people to read. The deploy makes the networks, volumes and images
+# named here and gives the secrets their values; `docker compose up` alone would lack both.
 """
 WIDTH = 1 << 20  # no line is folded
 
