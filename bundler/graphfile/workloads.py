@@ -251,7 +251,12 @@ JOB = Record(
             "How often a failed run is repeated.",
             default="0",
         ),
-        Key("timeout", SOME_DURATION, "A run that takes longer has failed.", default="none"),
+        Key(
+            "timeout",
+            SOME_DURATION,
+            "A run that takes longer, its retries included, is ended and has failed.",
+            default="none",
+        ),
     ),
     one_of=(("image", "build"),),
     elsewhere=elsewhere.JOB,

@@ -118,7 +118,7 @@ class ReleaseService(ReleaseWorkload):
 class ReleaseJob(ReleaseWorkload):
     """`due`: this deploy (or `bundle run`) is to run it; an instance of the same spec that has completed
     counts as run. Nothing waits for a job that is not due. `ranked`: its workers, be it one, have names with a rank
-    and are told it. `timeout_s` is of one run."""
+    and are told it. `timeout_s` is of one run, its retries included."""
 
     run: str
     due: bool
