@@ -64,7 +64,7 @@ def document(release: Release, wanted: tuple[Container, ...], host: Host) -> Doc
 
 def _text(text: Text, variables: Mapping[tuple[str, bool], str]) -> str:
     return "".join(
-        _literal(part) if isinstance(part, str) else "${" + variables[part.name, part.encoded] + "}" for part in text
+        _literal(part) if isinstance(part, str) else f"${{{variables[part.name, part.encoded]}?}}" for part in text
     )
 
 

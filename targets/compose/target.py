@@ -54,6 +54,7 @@ class ComposeTarget(EngineTarget):
             "COMPOSE_IGNORE_ORPHANS": "1",
             "COMPOSE_REMOVE_ORPHANS": "0",
             "COMPOSE_PROFILES": "",
+            "DOCKER_DEFAULT_PLATFORM": "",
             document.VOLUMES: f"{self.engine.info['DockerRootDir']}/volumes",
         }
         for variable, part in payload["secrets"].items():

@@ -185,7 +185,10 @@ def test_compose_itself_lists_the_app_and_accepts_the_rendered_document(
     assert name in {one["Name"] for one in json.loads(docker("compose", "ls", "--format", "json"))}
     bundle("render", small, "-t", "compose", "--app", name, "-o", tmp_path)
     document = next(tmp_path.iterdir())
-    docker("compose", "-f", str(document), "config", "--quiet")
+    secrets = {"BUNDLE_SECRET_token": "", "BUNDLE_SECRET_token_URL": ""}
+    config = ["docker", "compose", "-f", str(document), "config", "--quiet"]
+    assert subprocess.run(config, env={**os.environ, **secrets}, capture_output=True).returncode == 0
+    assert b"BUNDLE_SECRET_token" in subprocess.run(config, capture_output=True).stderr, "no blank secrets by hand"
     first = document.read_bytes()
     bundle("render", small, "-t", "compose", "--app", name, "-o", tmp_path)
     assert document.read_bytes() == first

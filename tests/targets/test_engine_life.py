@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -64,7 +65,16 @@ def changed(release: Release, deployment: Deployment, name: str = "web", **chang
 
 
 def test_environment_reaches_the_process_to_the_letter(subject: OnEngine, deployment: Deployment) -> None:
-    texts = {"A": "$HOME ${B} $$c", "B": "two\nlines", "C": "", "D": "'quoted' \"twice\" \\ #no comment", "E": "ü"}
+    texts = {
+        "N": "1234e56",
+        "O": "0o17",
+        "Y": "yes",
+        "A": "$HOME ${B} $$c",
+        "B": "two\nlines",
+        "C": "",
+        "D": "'quoted' \"twice\" \\ #no comment",
+        "E": "ü",
+    }
     environment = (*((name, (text,)) for name, text in texts.items()), ("F", ("x:", SecretPart("key", encoded=True))))
     deployment.go(only(subject, environment=environment))
     seen = get(subject.port, "/env")
@@ -394,5 +404,7 @@ def test_the_rendered_document_is_valid(subject: OnEngine, deployment: Deploymen
 
 
 def compose(*arguments: str, given: str | None = None) -> str:
-    done = subprocess.run(["docker", "compose", *arguments], input=given, capture_output=True, text=True, check=True)
+    env = {**os.environ, "BUNDLE_SECRET_key": "", "BUNDLE_SECRET_key_URL": ""}
+    argv = ["docker", "compose", *arguments]
+    done = subprocess.run(argv, input=given, env=env, capture_output=True, text=True, check=True)
     return done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
 import tarfile
 from dataclasses import replace
@@ -22,6 +23,7 @@ from bundler.model.plan import Plan
 from bundler.model.release import Release, ReleaseSecret, SecretPart
 from targets import ownership
 from targets.compose import document
+from targets.compose import text as compose_text
 from targets.compose.target import ComposeTarget
 from targets.docker.target import DockerTarget
 from targets.engine import delivery, logs, tar, texts, workloads
@@ -207,7 +209,38 @@ def test_every_dollar_is_doubled_and_secrets_are_variables() -> None:
     written = yaml.safe_load(ComposeTarget().render(released())["compose.yaml"])
     environment = written["services"]["web"]["environment"]
     assert environment["GREETING"] == "hello $$HOME $$$$x $${literal}"
-    assert environment["STORE_URL"] == "http://user:${BUNDLE_SECRET_key_URL}@store:8000"
+    assert environment["STORE_URL"] == "http://user:${BUNDLE_SECRET_key_URL?}@store:8000"
+
+
+NUMBERS = "1234e56 1e3 0o17 017 1_000 .5e3 0X1f +1 1:30 ~ y No null TRUE 2026-11-24 = <<".split()
+SIGNS = [
+    "- a",
+    "a: b",
+    "#a",
+    "a #b",
+    "*a",
+    "&a",
+    "!a",
+    "|",
+    "'",
+    '"',
+    "'\"",
+    "\\n",
+    "a\nb",
+    "a\t",
+    " a",
+    "ü",
+    "",
+    "\x7f",
+]
+
+
+@pytest.mark.parametrize("text", [*NUMBERS, *SIGNS, "x" * 5000, "/a", "a-b_c.d/e"])
+def test_no_reader_of_yaml_takes_a_text_for_anything_else(text: str) -> None:
+    written = compose_text.write({"key": text, text: "value"})
+    scalar = written.splitlines()[0].removeprefix("key: ")
+    assert yaml.safe_load(written) == {"key": text, text: "value"}
+    assert scalar[0] in "'\"" or re.fullmatch(r"[A-Za-z/][\w./-]*", scalar)
 
 
 def test_no_two_secrets_share_a_variable() -> None:
