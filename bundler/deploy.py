@@ -72,6 +72,13 @@ def prepare_job(target: Target, app: str, job: str) -> Prepared:
         raise TargetError(f"{job} is running already", hint=f"bundle logs {app} {job} --target {target.name} --follow")
     without = replace(observed, instances=tuple(one for one in observed.instances if one.resource != resource))
     planned = target.plan(release, without)
+    first = {step.id for step in planned.steps if step.resource != resource}
+    missing = [one for step in planned.steps if step.resource == resource for one in step.after if one in first]
+    if missing:
+        raise TargetError(
+            f"{job} cannot run: {app} is not whole here, a deploy would have to {', '.join(missing)}",
+            hint=f"bundle deploy FILE --target {target.name} --app {app}",
+        )
     steps = tuple(replace(step, after=(), waits=()) for step in planned.steps if step.resource == resource)
     ready = tuple(one for one in planned.ready if one.resource == resource)
     plan = Plan(steps, tuple(note for note in planned.notes if note.resource == resource), ready)
@@ -99,12 +106,19 @@ def carry_out(prepared: Prepared, reporter: Reporter, clock: Clock, timeout_s: f
     """Do what was prepared; what the target shows afterwards. Raises as `Runner.run`, and TargetError
     before the first step where the target refuses a feature."""
     refuse(prepared)
-    if not prepared.plan.steps and all(is_ready(prepared.observed, ready) for ready in prepared.plan.ready):
+    if not prepared.plan.steps and _is_settled(prepared):
         return prepared.observed
     limit = timeout_s or prepared.patience_s
     runner = Runner(prepared.target, prepared.app, prepared.blobs, prepared.secrets, reporter, clock, limit)
     runner.run(prepared.plan)
     return prepared.target.observe(prepared.app)
+
+
+def _is_settled(prepared: Prepared) -> bool:
+    """Whether one look is enough: everything is ready, and nothing has ended that only its running speaks for."""
+    observed, ready = prepared.observed, prepared.plan.ready
+    shaky = any(one.restarts for wanted in ready if wanted.state == "running" for one in observed.of(wanted.resource))
+    return not shaky and all(is_ready(observed, wanted) for wanted in ready)
 
 
 def refuse(prepared: Prepared) -> None:

@@ -19,6 +19,8 @@ from bundler.model.observed import Observed, State, StoredSecret
 from bundler.model.plan import Plan, Ready, Step
 
 POLL_S = 0.25
+STEADY_S = 1.5  # what has no health check must run for so long without ending
+CRASHES = 8  # what has ended so often and is down again is not waited for any longer
 AT_ONCE = 4
 LOG_LINES = 15
 
@@ -47,6 +49,14 @@ class _Progress:
     running: dict[Future[None], Step] = field(default_factory=dict)
 
 
+@dataclass
+class _Life:
+    """Of one instance: how often it has ended, and since when it has not ended again."""
+
+    ends: int
+    since: float
+
+
 @dataclass(frozen=True, slots=True)
 class Runner:
     """One run of one plan. `timeout_s` bounds the whole of it."""
@@ -59,6 +69,7 @@ class Runner:
     clock: Clock
     timeout_s: float
     _running_since: dict[str, float] = field(default_factory=dict)
+    _lives: dict[str, _Life] = field(default_factory=dict)
 
     def run(self, plan: Plan) -> None:
         """Do every step, then wait until `plan.ready` holds.
@@ -90,9 +101,18 @@ class Runner:
     def _observe(self) -> Observed:
         observed = self.target.observe(self.app)
         for instance in observed.instances:
+            now = self.clock.now()
             if instance.state in _FULFILS["running"]:
-                self._running_since.setdefault(instance.resource, self.clock.now())
+                self._running_since.setdefault(instance.resource, now)
+            life = self._lives.setdefault(instance.id, _Life(instance.restarts, now))
+            if instance.restarts != life.ends or instance.state is State.RESTARTING:
+                life.ends, life.since = instance.restarts, now
         return observed
+
+    def _is_steady(self, observed: Observed, ready: Ready) -> bool:
+        """Nothing but its going on tells that a service without a health check works."""
+        lives = [self._lives[one.id] for one in observed.of(ready.resource) if one.state is State.RUNNING]
+        return ready.state != "running" or all(self.clock.now() - life.since >= STEADY_S for life in lives)
 
     def _apply(self, step: Step) -> None:
         self.target.apply(step, self.blobs, self.secrets, lambda size: self.reporter.moved(step, size))
@@ -134,7 +154,7 @@ class Runner:
         while True:
             observed = self._observe() if ready else None
             missing = [one for one in ready if observed is None or not is_ready(observed, one)]
-            if not missing:
+            if not missing and all(observed is None or self._is_steady(observed, one) for one in ready):
                 return
             self._check(missing, observed, deadline)
 
@@ -145,11 +165,20 @@ class Runner:
             if failed and ready.state == "completed":
                 raise self._unhealthy(f"{ready.resource} failed: {failed[0].detail}", (ready.resource,))
             self._end_if_overdue(ready)
+        self._give_up_on_crashes(observed)
         if self.clock.now() >= deadline:
             states = "; ".join(_describe(observed, name) for name in names) if observed else ", ".join(names)
             raise self._unhealthy(f"not ready within {self.timeout_s:g} s: {states}", names)
-        self.reporter.waiting(names)
+        if names:
+            self.reporter.waiting(names)
         self.clock.sleep(POLL_S)
+
+    def _give_up_on_crashes(self, observed: Observed | None) -> None:
+        for instance in observed.instances if observed else ():
+            down = instance.state is State.RESTARTING and instance.resource.startswith("service/")
+            if down and instance.restarts >= CRASHES:
+                told = f": {instance.detail}" if instance.detail else ""
+                raise self._unhealthy(f"{instance.resource} ends again and again{told}", (instance.resource,))
 
     def _end_if_overdue(self, ready: Ready) -> None:
         since = self._running_since.get(ready.resource)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from bundler.model.observed import AppSummary, Host, Instance, LogLine, Observed
 from bundler.model.oci import Platform
 from bundler.model.plan import Action, Plan, Ready, Step
 from bundler.model.release import Release
-from bundler.run import Runner
+from bundler.run import POLL_S, STEADY_S, Runner
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Scripted:
     name: str = "scripted"
     slowness: int = 2
     ends: State = State.HEALTHY
+    restarts: Iterator[int] = field(default_factory=lambda: itertools.repeat(0))
     fails_at: str | None = None
     done: list[str] = field(default_factory=list)
     ages: dict[str, int] = field(default_factory=dict)
@@ -61,8 +63,9 @@ class Scripted:
         with self.lock:
             self.ages = {name: age + 1 for name, age in self.ages.items()}
             instances = tuple(
-                Instance(name, name, name, 0, "", self.ends if age > self.slowness else State.STARTING, "not yet")
+                Instance(name, name, name, 0, "", state, "not yet", restarts=next(self.restarts))
                 for name, age in self.ages.items()
+                for state in [self.ends if age > self.slowness else State.STARTING]
             )
         return Observed(app, Host(Platform("linux", "amd64"), "scripted", "1"), instances)
 
@@ -148,6 +151,20 @@ def test_a_job_that_runs_for_too_long_is_ended_and_has_failed() -> None:
     with pytest.raises(UnhealthyError, match=r"job/load ran for longer than its timeout of 30 s and was ended"):
         runner(target, timeout_s=10**9).run(plan)
     assert target.done == ["create job/load", "stop job/load"]
+
+
+def test_a_service_without_a_health_check_must_stay_up_for_a_moment() -> None:
+    target = Scripted(slowness=0, ends=State.RUNNING, restarts=iter([0, 1, 1, 2, *[3] * 50]))
+    running = runner(target)
+    running.run(Plan((step("service/api"),), ready=(Ready("service/api", "running"),)))
+    assert next(target.restarts) == 3
+    assert running.clock.now() >= STEADY_S + 3 * POLL_S
+
+
+def test_a_service_that_ends_again_and_again_is_not_waited_for() -> None:
+    target = Scripted(slowness=0, ends=State.RESTARTING, restarts=itertools.count())
+    with pytest.raises(UnhealthyError, match=r"service/api ends again and again: not yet"):
+        runner(target, timeout_s=10**9).run(Plan((step("service/api"),), ready=(Ready("service/api", "running"),)))
 
 
 def test_an_error_before_anything_was_done_is_told_as_it_is() -> None:

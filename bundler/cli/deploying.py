@@ -15,10 +15,10 @@ from bundler.cli import output
 from bundler.cli.bundlefile import verified
 from bundler.cli.options import app_name, open_target
 from bundler.cli.progress import Steps
-from bundler.cli.report import app_json, app_lines, plan_lines
+from bundler.cli.report import app_json, app_lines, is_well, plan_lines
 from bundler.cli.site import read_secrets, read_site
 from bundler.edges.clock import SystemClock
-from bundler.errors import UsageError
+from bundler.errors import UnhealthyError, UsageError
 from bundler.model.observed import Observed
 from bundler.model.plan import Action
 
@@ -78,12 +78,13 @@ def carry_out(prepared: deploy.Prepared, timeout_s: float | None) -> Observed:
         steps.close()
 
 
-def report(observed: Observed, target: str, *, changes: int, as_json: bool) -> None:
-    """What runs now and where its front doors are."""
+def report(observed: Observed, target: str, *, changes: int, as_json: bool) -> int:
+    """What runs now and where its front doors are; the exit status that this deserves."""
     if as_json:
         output.answer_json({**app_json(observed, target), "changes": changes})
-        return
-    if not changes:
-        output.answer("no changes")
-    for line in app_lines(observed, target):
-        output.answer(line)
+    else:
+        if not changes:
+            output.answer("no changes")
+        for line in app_lines(observed, target):
+            output.answer(line)
+    return 0 if is_well(observed) else UnhealthyError.exit_code

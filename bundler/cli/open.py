@@ -7,7 +7,7 @@ import click
 from bundler.cli import output
 from bundler.cli.options import open_target, target_option
 from bundler.cli.report import doors
-from bundler.errors import UsageError
+from bundler.errors import TargetError, UsageError
 
 
 @click.command("open", short_help="Open a front door in the browser.")
@@ -26,7 +26,11 @@ def command(app: str, door: str | None, *, target: str | None, only_print: bool)
         raise UsageError(f"{app} has no front door", hint="a graph opens one with publish: {NAME: service.endpoint}")
     if door is not None and door not in there:
         raise UsageError(f"{app} has no front door {door!r}", hint=f"there are: {', '.join(there)}")
-    url = there[door].url if door else next(iter(there.values())).url
+    chosen = there[door] if door else next(iter(there.values()))
+    if not observed.of(f"service/{chosen.node}"):
+        hint = f"bundle status {app} --target {place.name}"
+        raise TargetError(f"{chosen.node}, the service behind {chosen.name}, is not there", hint=hint)
+    url = chosen.url
     if not only_print and url.startswith("http"):
         import webbrowser
 

@@ -71,9 +71,8 @@ def app_lines(observed: Observed, target: str) -> list[str]:
 
 
 def _state(one: Instance) -> str:
-    restarts = f", restarted {one.restarts} times" if one.restarts else ""
-    failed = f" with exit status {one.exit_code}" if one.state is State.FAILED else ""
-    return f"{one.state}{failed}{restarts}"
+    restarts = f", restarted {output.count(one.restarts, 'times')}" if one.restarts else ""
+    return f"{one.state}{restarts}"
 
 
 def app_json(observed: Observed, target: str) -> dict[str, object]:
@@ -105,7 +104,8 @@ def app_json(observed: Observed, target: str) -> dict[str, object]:
 
 def plan_lines(plan: Plan, app: str, target: str) -> list[str]:
     """The plan for people; the same plan always gives the same text."""
-    lines = [f"{app} on {target}: " + ("no changes" if not plan.steps else output.count(len(plan.steps), "steps"))]
+    told = "refused" if plan.refused else output.count(len(plan.steps), "steps") if plan.steps else "no changes"
+    lines = [f"{app} on {target}: {told}"]
     rows = []
     for step in plan.steps:
         moved = output.size(step.moves_bytes) if step.moves_bytes else ""

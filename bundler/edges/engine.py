@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bundler.errors import BundleError, TargetError
 
@@ -18,19 +18,30 @@ if TYPE_CHECKING:
 OLDEST_API = (1, 41)  # Docker Engine 20.10
 
 
-def connect(*, timeout_s: float = 120.0) -> APIClient:
-    """A client of the engine that DOCKER_HOST, the current docker context or the default socket names.
+def context_name(given: str | None = None) -> str | None:
+    """The docker context to use, found as the `docker` program finds it: the one given, none where DOCKER_HOST is set,
+    DOCKER_CONTEXT, the current one. None for the default, which is DOCKER_HOST or the usual socket."""
+    from docker.context.config import get_current_context_name
+
+    if given is None and os.environ.get("DOCKER_HOST"):
+        return None
+    name = given or os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
+    return None if name == "default" else str(name)
+
+
+def connect(context: str | None = None, *, timeout_s: float = 120.0) -> APIClient:
+    """A client of the engine that `context_name(context)` leads to.
 
     Raises TargetError where none answers, or where it is older than Docker Engine 20.10.
     """
     import docker
     from docker.errors import DockerException
-    from docker.utils import kwargs_from_env
 
+    address = _address(context_name(context))
     try:
-        client = docker.APIClient(**kwargs_from_env(), version="auto", timeout=int(timeout_s))
+        client = docker.APIClient(**address, version="auto", timeout=int(timeout_s))
     except DockerException as error:
-        where = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+        where = address.get("base_url") or "unix:///var/run/docker.sock"
         raise TargetError(
             f"no Docker engine answers at {where}: {reason(error)}",
             hint="start Docker, or set DOCKER_HOST; on a bare Debian machine: scripts/engine up",
@@ -39,6 +50,22 @@ def connect(*, timeout_s: float = 120.0) -> APIClient:
     if version < OLDEST_API:
         raise TargetError(f"the Docker engine speaks API {client.api_version}; Docker Engine 20.10 or newer is needed")
     return client
+
+
+def _address(context: str | None) -> dict[str, Any]:
+    from docker.context import ContextAPI
+    from docker.errors import DockerException
+    from docker.utils import kwargs_from_env
+
+    if context is None:
+        return dict(kwargs_from_env())
+    try:
+        found = ContextAPI.get_context(context)
+    except DockerException:  # a name that no context can have
+        found = None
+    if found is None or not found.Host:
+        raise TargetError(f"there is no docker context {context!r}", hint="docker context ls")
+    return {"base_url": found.Host, "tls": found.TLSConfig or False}
 
 
 def reason(error: Exception) -> str:

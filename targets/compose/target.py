@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bundler.contract import Target
 from bundler.edges import process
+from bundler.edges.engine import context_name
 from bundler.errors import TargetError
-from bundler.model.observed import StoredSecret
+from bundler.model.observed import Observed, StoredSecret
 from bundler.model.release import Release
 from targets.compose import document, text
-from targets.engine import planning, texts
-from targets.engine.observe import COMPOSE_PROJECT, COMPOSE_SERVICE
+from targets.engine import planning, texts, workloads
+from targets.engine.observe import COMPOSE_PROJECT, COMPOSE_SERVICE, is_attached
 from targets.engine.planning import Form
-from targets.engine.target import EngineTarget, Payload
+from targets.engine.target import EngineTarget, Payload, engine_of
 
 _HINT = "install the Docker Compose plugin (version 2.24 or newer)"
 
 
 def create(options: Mapping[str, str]) -> Target:
-    """The entry point. No option is known: DOCKER_HOST and its companions name the engine."""
-    return ComposeTarget()
+    """The entry point. `context` names a docker context; without it DOCKER_HOST or the current context does."""
+    return ComposeTarget(engine_of(options, document.TARGET))
 
 
 class ComposeTarget(EngineTarget):
@@ -31,6 +33,12 @@ class ComposeTarget(EngineTarget):
         wanted, observed = planning.rendered(release)
         return {"compose.yaml": text.HEADER + text.write(document.document(release, wanted, observed.host))}
 
+    def observe(self, app: str) -> Observed:
+        observed = super().observe(app)
+        if process.has("docker"):
+            return observed
+        return replace(observed, host=replace(observed.host, features=observed.host.features | {workloads.NO_COMPOSE}))
+
     def put_workload(self, payload: Payload, secrets: Mapping[str, StoredSecret]) -> None:
         """`up` for the named services: Compose keeps a container whose configuration is the document's, and
         replaces another. A job that has ended is removed first, so that it runs again."""
@@ -39,7 +47,10 @@ class ComposeTarget(EngineTarget):
             labels = listed.get("Labels") or {}
             if labels.get(COMPOSE_PROJECT) == app and labels.get(COMPOSE_SERVICE) in payload["services"]:
                 self._own(labels, f"container {listed['Names'][0].removeprefix('/')}", app)
-                if listed["State"] == "paused":
+                if not is_attached(listed, app, self._network_id(app)):
+                    self.engine.stop(listed["Id"])
+                    self.engine.remove(listed["Id"])
+                elif listed["State"] == "paused":
                     self.engine.unpause(listed["Id"])
                 elif payload["job"] and listed["State"] in ("exited", "dead"):
                     self.engine.remove(listed["Id"])
@@ -49,7 +60,7 @@ class ComposeTarget(EngineTarget):
     def _compose(self, payload: Payload, command: list[str], secrets: Mapping[str, StoredSecret]) -> None:
         docker = process.find("docker", hint=_HINT)
         environment = {
-            "DOCKER_CONTEXT": "default",  # the engine that the API edge talks to, whatever context is current
+            **_same_engine(self.engine.context),
             "COMPOSE_DISABLE_ENV_FILE": "1",
             "COMPOSE_IGNORE_ORPHANS": "1",
             "COMPOSE_REMOVE_ORPHANS": "0",
@@ -65,6 +76,12 @@ class ComposeTarget(EngineTarget):
         done = process.run([docker, *project, *command], stdin=written, env=environment)
         if done.returncode != 0:
             raise TargetError(f"docker compose {command[0]} {', '.join(payload['services'])}: {_reason(done.stderr)}")
+
+
+def _same_engine(context: str | None) -> dict[str, str]:
+    """What makes Compose talk to the engine that the API edge talks to."""
+    name = context_name(context)
+    return {"DOCKER_CONTEXT": "default"} if name is None else {"DOCKER_CONTEXT": name, "DOCKER_HOST": ""}
 
 
 def _reason(stderr: bytes) -> str:

@@ -53,14 +53,15 @@ class Conflict(TargetError):
 class Engine:
     """One engine. Safe to use from several threads: each gets its own connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: str | None = None) -> None:
+        self.context = context  # of docker; None for the one that is current
         self._local = threading.local()
 
     @property
     def _client(self) -> Client:
         client: Client | None = getattr(self._local, "client", None)
         if client is None:
-            client = self._local.client = connect()
+            client = self._local.client = connect(self.context)
         return client
 
     # requests
@@ -167,6 +168,9 @@ class Engine:
             "GET", "/networks", "listing networks", params={"filters": {"name": [name]}}
         ).json()
         return listed
+
+    def network(self, name: str) -> Json | None:
+        return next((network for network in self.networks(name) if network["Name"] == name), None)
 
     def create_network(self, name: str, labels: Mapping[str, str]) -> None:
         body = {"Name": name, "Driver": "bridge", "Labels": dict(labels), "CheckDuplicate": True}

@@ -15,6 +15,9 @@ def notes(release: Release, observed: Observed, names: frozenset[str], *, owns_p
     """Sorted by resource. `names` are all those that the release would give to things; `owns_project`: it would also
     be the Compose project of its name."""
     found = [*_images(release, observed), *_volumes(release), *_foreign(observed, names, owns_project=owns_project)]
+    if workloads.NO_COMPOSE in observed.host.features:
+        reason = "the docker program is not installed here; install it with its Compose plugin (2.24 or newer)"
+        found.append(Note("app", "compose", Verdict.REFUSED, reason))
     for service in release.services:
         found += _service(service, observed)
     for job in release.jobs:
@@ -48,7 +51,8 @@ def _foreign(observed: Observed, names: frozenset[str], *, owns_project: bool) -
         kind = thing.resource.partition("/")[0]
         in_project = owns_project and kind == "container" and thing.spec == observed.app
         if thing.name in names or in_project:
-            reason = f"{kind} {thing.name} is there and not this app's; remove it or choose another --app name"
+            whose = f"belongs to {thing.owner}" if thing.owner else "is there and not this app's"
+            reason = f"{kind} {thing.name} {whose}; choose another --app name"
             yield Note(thing.resource, "name", Verdict.REFUSED, reason)
 
 
@@ -64,6 +68,11 @@ def _service(service: ReleaseService, observed: Observed) -> Iterator[Note]:
             resource, "liveness", Verdict.ADAPTED, f"it {checked}; the engine restarts what ends, not what hangs"
         )
     for door in service.doors:
+        if door.host_port in observed.host.taken_ports:
+            reason = (
+                f"port {door.host_port} is taken by something else; choose another: --set publish.{door.name}.port=…"
+            )
+            yield Note(resource, f"publish {door.name}", Verdict.REFUSED, reason)
         if door.host is not None or door.tls is not None:
             at = f"{door.bind}:{door.host_port}"
             yield Note(

@@ -47,8 +47,9 @@ class Snapshot:
 def observe(engine: Engine, target: str, app: str) -> Observed:
     found = Snapshot(engine.containers(), engine.volumes(), engine.networks(app), engine.images(BUNDLE_IMAGES))
     mine = [c for c in found.containers if ownership.ours(c.get("Labels"), target, app)]
+    network = next((n["Id"] for n in found.networks if n["Name"] == ownership.network(app)), None)
     instances = [
-        _instance(looked)
+        _instance(looked, attached=is_attached(looked, app, network))
         for listed in mine
         if not _auxiliary(_name(listed)) and (looked := engine.container(listed["Id"])) is not None
     ]
@@ -120,25 +121,42 @@ def _index(labels: Mapping[str, str]) -> int:
 # instances
 
 
-def _instance(container: Json) -> Instance:
+def is_attached(container: Json, app: str, network: str | None) -> bool:
+    """Whether a container, as listed or looked at, is on the app's network: on that one, not an earlier of its name.
+    One that was never started does not say."""
+    end = ((container.get("NetworkSettings") or {}).get("Networks") or {}).get(ownership.network(app))
+    return end is not None and end.get("NetworkID") in ("", None, network)
+
+
+def _instance(container: Json, *, attached: bool) -> Instance:
+    """A service that was cut off from the network is as good as changed."""
     labels = container["Config"].get("Labels") or {}
     resource = labels.get(ownership.RESOURCE, "")
     state = container["State"]
     judged = _state(state, job=resource.startswith("job/"))
+    cut_off = not attached and resource.startswith("service/")
     ended = judged in (State.COMPLETED, State.FAILED, State.STOPPED, State.RESTARTING)
     return Instance(
         resource=resource,
         id=container["Id"],
         name=container["Name"].removeprefix("/"),
         index=_index(labels),
-        spec=labels.get(ownership.SPEC, ""),
+        spec="" if cut_off else labels.get(ownership.SPEC, ""),
         state=judged,
         detail=_detail(state, judged),
         exit_code=state.get("ExitCode") if ended else None,
         started_at=state.get("StartedAt", "") if state["Status"] != "created" else "",
         restarts=container.get("RestartCount", 0),
-        parts=labels.get(ownership.PARTS, ""),
+        parts=ownership.canonical({**_parts(labels), "network": ""}) if cut_off else labels.get(ownership.PARTS, ""),
     )
+
+
+def _parts(labels: Mapping[str, str]) -> Mapping[str, object]:
+    try:
+        parts = json.loads(labels.get(ownership.PARTS, ""))
+    except ValueError:
+        return {}
+    return parts if isinstance(parts, dict) else {}
 
 
 def _state(state: Mapping[str, Any], *, job: bool) -> State:
@@ -187,18 +205,25 @@ def _things(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterato
         if ownership.ours(labels, target, app):
             yield Thing(labels.get(ownership.RESOURCE, ""), name, labels.get(ownership.SPEC, ""))
         elif name.startswith(prefix):
-            yield Thing(f"volume/{name.removeprefix(prefix)}", name, "", foreign=True)
+            yield Thing(f"volume/{name.removeprefix(prefix)}", name, "", foreign=True, owner=_owner(labels))
     for network in found.networks:
         if network["Name"] == ownership.network(app):
             labels = network.get("Labels") or {}
             foreign = not ownership.ours(labels, target, app)
-            yield Thing("network", network["Name"], labels.get(ownership.SPEC, ""), foreign=foreign)
+            spec, owner = labels.get(ownership.SPEC, ""), _owner(labels) if foreign else ""
+            yield Thing("network", network["Name"], spec, foreign=foreign, owner=owner)
     for container in found.containers:
         labels, name = container.get("Labels") or {}, _name(container)
         project = labels.get(COMPOSE_PROJECT)
         if not ownership.ours(labels, target, app) and (name.startswith(f"{app}-") or project == app):
-            yield Thing(f"container/{name}", name, project or "", foreign=True)
+            yield Thing(f"container/{name}", name, project or "", foreign=True, owner=_owner(labels))
     yield from _images(found, mine, target, app)
+
+
+def _owner(labels: Mapping[str, str]) -> str:
+    """Whose a foreign thing is, as far as we put labels on it."""
+    app, target = labels.get(ownership.APP), labels.get(ownership.TARGET)
+    return f"app {app} on {target}" if app and target else ""
 
 
 def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterator[Thing]:
@@ -266,9 +291,10 @@ def _host(engine: Engine, found: Snapshot, mine: list[Json]) -> Host:
     own_ids = {container["Id"] for container in mine}
     own = _published(c for c in found.containers if c["Id"] in own_ids)
     others = _published(c for c in found.containers if c["Id"] not in own_ids)
-    listening = ports.taken(port for port in DOOR_PORTS if port not in own) if engine.local else frozenset()
-    taken = frozenset(port for port in others | listening if port in DOOR_PORTS)
-    return Host(platform, "docker", info.get("ServerVersion", ""), _features(engine), taken)
+    listening: frozenset[int] = frozenset()
+    if engine.local:
+        listening = ports.listening() - own | ports.taken(port for port in DOOR_PORTS if port not in own)
+    return Host(platform, "docker", info.get("ServerVersion", ""), _features(engine), listening | others)
 
 
 def _features(engine: Engine) -> frozenset[str]:

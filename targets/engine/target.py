@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bundler.contract import BlobSource
-from bundler.errors import TargetError
+from bundler.errors import TargetError, UsageError
 from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
 from bundler.model.plan import Plan, Step
 from bundler.model.release import Release
@@ -20,6 +20,14 @@ from targets.engine.api import Engine
 from targets.engine.planning import Form
 
 Payload = Mapping[str, Any]
+
+
+def engine_of(options: Mapping[str, str], target: str) -> Engine:
+    """The engine of a docker context, or of the current one. Raises UsageError for other options."""
+    unknown = sorted(name for name in options if name != "context")
+    if unknown:
+        raise UsageError(f"target {target} knows no {' and no '.join(unknown)}", hint="leave it out of the site file")
+    return Engine(options.get("context"))
 
 
 class EngineTarget(ABC):
@@ -105,13 +113,17 @@ class EngineTarget(ABC):
         if not ownership.ours(labels, self.name, app):
             raise TargetError(f"{what} does not belong to app {app} of target {self.name}; left alone")
 
+    def _network_id(self, app: str) -> str | None:
+        network = self.engine.network(ownership.network(app))
+        return network["Id"] if network is not None else None
+
     def _network(self, payload: Payload) -> None:
         name, labels = payload["network"], payload["labels"]
-        for network in self.engine.networks(name):
-            if network["Name"] == name:
-                self._own(network.get("Labels"), f"network {name}", labels[ownership.APP])
-                return
-        self.engine.create_network(name, labels)
+        network = self.engine.network(name)
+        if network is None:
+            self.engine.create_network(name, labels)
+        else:
+            self._own(network.get("Labels"), f"network {name}", labels[ownership.APP])
 
     def _mark(self, payload: Payload) -> None:
         """An empty volume whose labels are the information."""
@@ -153,9 +165,9 @@ class EngineTarget(ABC):
                         self._own(volume.get("Labels"), f"volume {name}", app)
                         engine.remove_volume(name)
                 case "remove-network":
-                    for network in engine.networks(name):
-                        if network["Name"] == name:
-                            self._own(network.get("Labels"), f"network {name}", app)
-                            engine.remove_network(network["Id"])
+                    network = engine.network(name)
+                    if network is not None:
+                        self._own(network.get("Labels"), f"network {name}", app)
+                        engine.remove_network(network["Id"])
                 case _:
                     engine.remove_image(name)

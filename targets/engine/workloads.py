@@ -23,6 +23,7 @@ SUBPATH = "volume-subpath"
 START_INTERVAL = "start-interval"
 NVIDIA = "nvidia"
 LOG_ROTATION = "log-rotation"
+NO_COMPOSE = "no-compose"  # the docker program is missing here
 
 MASTER_PORT = 29500  # torch's own default
 START_INTERVAL_S = 0.5

@@ -18,6 +18,7 @@ from bundler.model.graph import Condition, Gpus, Healthcheck, Mount, Resources, 
 from bundler.model.observed import LogLine, State
 from bundler.model.plan import Action, Ready
 from bundler.model.release import FileMount, Need, Release, ReleaseDoor, SecretPart
+from targets import ownership
 from targets.compose.target import ComposeTarget
 from targets.docker.target import DockerTarget
 from targets.engine import tar
@@ -265,20 +266,39 @@ def test_instances_may_become_more_and_fewer(subject: OnEngine, deployment: Depl
     assert deployment.identities() == two
 
 
-@pytest.mark.parametrize("wrong", ["paused", "killed", "gone"])
+@pytest.mark.parametrize("wrong", ["paused", "killed", "gone", "cut off"])
 def test_drift_is_mended(subject: OnEngine, deployment: Deployment, wrong: str) -> None:
     release = only(subject)
     deployment.go(release)
     (instance,) = deployment.observe().of("service/web")
     if wrong == "paused":
         subject.engine._call("POST", f"/containers/{instance.id}/pause", "pausing")
+    elif wrong == "cut off":
+        disconnect = {"Container": instance.id, "Force": True}
+        subject.engine._call("POST", f"/networks/{subject.app}/disconnect", "disconnecting", body=disconnect)
     elif wrong == "killed":
         subject.engine.stop(instance.id)
     else:
         subject.engine.remove(instance.id)
-    assert len(deployment.plan(settled(release, deployment.observe())).steps) == 1
+    (step,) = deployment.plan(settled(release, deployment.observe())).steps
+    assert step.cause == {"gone": "not there", "cut off": "network changed"}.get(wrong, step.cause)
     deployment.go(settled(release, deployment.observe()))
     assert get(subject.port, "/healthz") == ""
+
+
+def test_a_network_that_was_removed_is_made_again_with_everything_on_it(
+    subject: OnEngine, deployment: Deployment
+) -> None:
+    release = sample(subject)
+    deployment.go(release)
+    for listed in subject.engine.containers():
+        if listed["Labels"].get(ownership.APP) == subject.app:
+            body = {"Container": listed["Id"], "Force": True}
+            subject.engine._call("POST", f"/networks/{subject.app}/disconnect", "disconnecting", body=body)
+    subject.engine.remove_network(subject.app)
+    deployment.go(settled(release, deployment.observe()))
+    assert get(subject.port, "/get/store/8000/id") == "10001:10001 store\n"
+    assert deployment.plan(settled(release, deployment.observe())).steps == ()
 
 
 # states

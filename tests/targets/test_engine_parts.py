@@ -74,6 +74,7 @@ def text(plan: Plan) -> str:
 def deployed(target: EngineTarget, release: Release) -> Observed:
     """As an engine would show it once the plan was carried out."""
     things, instances = [], []
+    names = {one.workload.resource: target.form.names(release, one)[0] for one in _containers(release)}
     for step in target.plan(release, nothing()).steps:
         payload = dict(step.payload)
         if "volume" in payload or "network" in payload:
@@ -83,7 +84,7 @@ def deployed(target: EngineTarget, release: Release) -> Observed:
             things.append(Thing(f"image/{payload['reference']}", str(payload["reference"]), str(payload["pin"])))
         if payload["do"] == "workload":
             state = State.COMPLETED if payload["job"] else State.HEALTHY
-            instances.append(Instance(step.resource, "id", step.resource, 0, str(payload["spec"]), state))
+            instances.append(Instance(step.resource, "id", names[step.resource], 0, str(payload["spec"]), state))
     doors = tuple(OpenDoor(door.name, door.bind, door.host_port, door.node) for door in release.doors)
     return Observed("sample", HOST, tuple(instances), tuple(things), doors, (Record(1, release.record),))
 
@@ -202,6 +203,27 @@ def test_foreign_things_under_other_names_do_not_matter(target: EngineTarget) ->
     assert target.plan(released(), replace(nothing(), things=things)).steps
 
 
+def test_a_taken_port_is_refused_before_anything_is_done(target: EngineTarget) -> None:
+    plan = target.plan(released(), nothing(replace(HOST, taken_ports=frozenset({8080}))))
+    assert plan.steps == ()
+    assert "port 8080 is taken by something else" in str(plan.refused[0])
+
+
+def test_what_belongs_to_another_app_of_ours_is_named(target: EngineTarget) -> None:
+    thing = Thing("volume/data", "sample_data", "", foreign=True, owner="app sample on memory")
+    (note,) = target.plan(released(), replace(nothing(), things=(thing,))).refused
+    assert "belongs to app sample on memory" in str(note)
+
+
+def test_a_renamed_container_is_removed_before_its_successor_is_made(target: EngineTarget) -> None:
+    release = released()
+    observed = deployed(target, release)
+    instances = tuple(replace(one, name="else") if one.resource == "service/web" else one for one in observed.instances)
+    steps = target.plan(settled(release, observed), replace(observed, instances=instances)).steps
+    assert [step.id for step in steps] == ["remove service/web", "create service/web"]
+    assert steps[1].after == ("remove service/web",)
+
+
 # the compose document
 
 
@@ -212,7 +234,25 @@ def test_every_dollar_is_doubled_and_secrets_are_variables() -> None:
     assert environment["STORE_URL"] == "http://user:${BUNDLE_SECRET_key_URL?}@store:8000"
 
 
-NUMBERS = "1234e56 1e3 0o17 017 1_000 .5e3 0X1f +1 1:30 ~ y No null TRUE 2026-11-24 = <<".split()
+NUMBERS = [
+    "1234e56",
+    "1e3",
+    "0o17",
+    "017",
+    "1_000",
+    ".5e3",
+    "0X1f",
+    "+1",
+    "1:30",
+    "~",
+    "y",
+    "No",
+    "null",
+    "TRUE",
+    "2026-11-24",
+    "=",
+    "<<",
+]
 SIGNS = [
     "- a",
     "a: b",
