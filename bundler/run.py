@@ -144,8 +144,9 @@ class Runner:
 
     def _wait_for(self, left: list[Step], done: set[str], observed: Observed | None, deadline: float) -> None:
         """Nothing runs and everything left waits: fail on what cannot become ready, else sleep a moment."""
-        missing = [ready for step in left if set(step.after) <= done for ready in step.waits]
-        if not missing:
+        waits = [ready for step in left if set(step.after) <= done for ready in step.waits]
+        missing = [ready for ready in waits if observed is None or not is_ready(observed, ready)]
+        if not waits:
             stuck = ", ".join(step.id for step in left)
             raise StoppedError(f"the plan cannot go on: {stuck} come after steps that are not in it")
         self._check(missing, observed, deadline)
@@ -153,13 +154,17 @@ class Runner:
     def _until_ready(self, ready: tuple[Ready, ...], deadline: float) -> None:
         while True:
             observed = self._observe() if ready else None
-            missing = [one for one in ready if observed is None or not is_ready(observed, one)]
-            if not missing and all(observed is None or self._is_steady(observed, one) for one in ready):
+            missing = [
+                one
+                for one in ready
+                if observed is None or not is_ready(observed, one) or not self._is_steady(observed, one)
+            ]
+            if not missing:
                 return
             self._check(missing, observed, deadline)
 
     def _check(self, missing: list[Ready], observed: Observed | None, deadline: float) -> None:
-        names = tuple(dict.fromkeys(ready.resource for ready in missing if observed and not is_ready(observed, ready)))
+        names = tuple(dict.fromkeys(ready.resource for ready in missing))
         for ready in missing:
             failed = [one for one in (observed.of(ready.resource) if observed else ()) if one.state is State.FAILED]
             if failed and ready.state == "completed":
@@ -169,8 +174,7 @@ class Runner:
         if self.clock.now() >= deadline:
             states = "; ".join(_describe(observed, name) for name in names) if observed else ", ".join(names)
             raise self._unhealthy(f"not ready within {self.timeout_s:g} s: {states}", names)
-        if names:
-            self.reporter.waiting(names)
+        self.reporter.waiting(names)
         self.clock.sleep(POLL_S)
 
     def _give_up_on_crashes(self, observed: Observed | None) -> None:
@@ -218,4 +222,6 @@ def _describe(observed: Observed, resource: str) -> str:
     if not instances:
         return f"{resource} is not there"
     worst = instances[0]
-    return f"{resource} is {worst.state}" + (f" ({worst.detail})" if worst.detail else "")
+    ended = {0: "", 1: "ended once"}.get(worst.restarts, f"ended {worst.restarts} times")
+    told = [part for part in (worst.detail, ended) if part]
+    return f"{resource} is {worst.state}" + (f" ({', '.join(told)})" if told else "")

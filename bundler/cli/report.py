@@ -37,9 +37,11 @@ def doors(observed: Observed) -> tuple[ReleaseDoor, ...]:
 
 
 def is_well(observed: Observed) -> bool:
-    """Whether every service of the record is there, and what is there is healthy, running or completed. How the runs
-    ended that people or a schedule started does not count."""
+    """Whether a deploy was finished, every service of it is there, and what is there is healthy, running or completed.
+    How the runs ended that people or a schedule started does not count."""
     release = recorded(observed)
+    if release is None and observed.record is None:
+        return False
     there = {one.resource for one in observed.instances}
     wanted = {service.resource for service in release.services} if release else set()
     aside = {job.resource for job in release.jobs if job.run not in ("install", "upgrade")} if release else set()
@@ -57,7 +59,7 @@ def app_lines(observed: Observed, target: str) -> list[str]:
         for one in sorted(observed.instances, key=lambda one: (one.resource, one.index))
     ]
     there = {one.resource for one in observed.instances}
-    if release:
+    if release and rows:
         rows += [(service.resource, "not there", "") for service in release.services if service.resource not in there]
     lines += output.table(rows) or ["  nothing runs; data is kept"]
     if release and release.doors and observed.instances:

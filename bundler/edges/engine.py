@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.errors import BundleError, TargetError
@@ -21,12 +24,10 @@ OLDEST_API = (1, 41)  # Docker Engine 20.10
 def context_name(given: str | None = None) -> str | None:
     """The docker context to use, found as the `docker` program finds it: the one given, none where DOCKER_HOST is set,
     DOCKER_CONTEXT, the current one. None for the default, which is DOCKER_HOST or the usual socket."""
-    from docker.context.config import get_current_context_name
-
     if given is None and os.environ.get("DOCKER_HOST"):
         return None
-    name = given or os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
-    return None if name == "default" else str(name)
+    name = given or os.environ.get("DOCKER_CONTEXT") or _read_json(_config_dir() / "config.json").get("currentContext")
+    return None if name in (None, "", "default") else str(name)
 
 
 def connect(context: str | None = None, *, timeout_s: float = 120.0) -> APIClient:
@@ -53,19 +54,36 @@ def connect(context: str | None = None, *, timeout_s: float = 120.0) -> APIClien
 
 
 def _address(context: str | None) -> dict[str, Any]:
-    from docker.context import ContextAPI
-    from docker.errors import DockerException
+    """Arguments for the client. The `docker` package's own reader of contexts looks in the current directory where
+    there is no config.json."""
+    from docker.tls import TLSConfig
     from docker.utils import kwargs_from_env
 
     if context is None:
         return dict(kwargs_from_env())
-    try:
-        found = ContextAPI.get_context(context)
-    except DockerException:  # a name that no context can have
-        found = None
-    if found is None or not found.Host:
+    place = hashlib.sha256(context.encode()).hexdigest()
+    end = _read_json(_config_dir() / "contexts/meta" / place / "meta.json").get("Endpoints", {}).get("docker", {})
+    if not end.get("Host"):
         raise TargetError(f"there is no docker context {context!r}", hint="docker context ls")
-    return {"base_url": found.Host, "tls": found.TLSConfig or False}
+    files = {path.name: str(path) for path in (_config_dir() / "contexts/tls" / place / "docker").glob("*.pem")}
+    if not files and not end.get("SkipTLSVerify"):
+        return {"base_url": end["Host"]}
+    pair = (files["cert.pem"], files["key.pem"]) if {"cert.pem", "key.pem"} <= files.keys() else None
+    verified = not end.get("SkipTLSVerify")
+    return {"base_url": end["Host"], "tls": TLSConfig(client_cert=pair, ca_cert=files.get("ca.pem"), verify=verified)}
+
+
+def _config_dir() -> Path:
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Empty where there is no such file, or nothing that could be meant."""
+    try:
+        read = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
 
 
 def reason(error: Exception) -> str:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -254,15 +255,80 @@ def test_two_first_deploys_at_once_agree_on_one_secret(
 def test_a_job_that_takes_too_long_is_ended_and_does_not_make_the_app_unwell(
     bundle: Bundle, tmp_path: Path, app: Callable[[str, str], str], target: str
 ) -> None:
-    shutil.copytree(Path(__file__).parents[2] / "fixtures/small/app", tmp_path / "app")
-    (tmp_path / "bundle.yaml").write_text(
+    made = written(
+        tmp_path,
         "bundle: slow\nversion: 1.0.0\njobs:\n  work:\n    build: ./app\n    command: [serve, '7000']\n"
-        "    timeout: 2s\n    stop_grace_period: 1s\n"
+        "    timeout: 2s\n    stop_grace_period: 1s\n",
     )
     name = app(f"slow-{target}", target)
-    bundle("build", tmp_path, "-o", tmp_path / "slow.tar")
-    said = bundle("deploy", tmp_path / "slow.tar", "-t", target, "--app", name)
+    bundle("build", tmp_path, "-o", made)
+    said = bundle("deploy", made, "-t", target, "--app", name)
     assert "adapted: job/work timeout" in said.err
     ended = bundle("run", name, "work", "-t", target, status=8)
     assert "job/work ran for longer than its timeout of 2 s and was ended" in ended.err
     assert "running" not in bundle("status", name, "-t", target).out
+
+
+def written(directory: Path, graph: str) -> Path:
+    """A graph beside the small fixture's program, built into a bundle."""
+    shutil.copytree(Path(__file__).parents[2] / "fixtures/small/app", directory / "app")
+    (directory / "bundle.yaml").write_text(graph)
+    return directory / "made.tar"
+
+
+@targets
+def test_a_service_that_crashes_and_has_no_health_check_fails_the_deploy(
+    bundle: Bundle, tmp_path: Path, app: Callable[[str, str], str], target: str
+) -> None:
+    graph = "bundle: crash\nversion: 1.0.0\nservices:\n  loop: {build: ./app, command: [fail, '3']}\n"
+    made = written(tmp_path, graph)
+    bundle("build", tmp_path, "-o", made)
+    name = app(f"crash-{target}", target)
+    ended = bundle("deploy", made, "-t", target, "--app", name, "--timeout", "5s", status=8)
+    assert "service/loop is" in ended.err
+    assert "ended" in ended.err
+    assert "failing with 3" in ended.err
+    bundle("deploy", made, "-t", target, "--app", name, "--timeout", "5s", status=8)
+
+
+@targets
+def test_what_was_removed_neither_runs_nor_opens(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str], target: str
+) -> None:
+    name = app(f"gone-{target}", target)
+    bundle("deploy", small, "-t", target, "--app", name)
+    bundle("remove", name, "-t", target)
+    assert "bundle deploy FILE" in bundle("run", name, "again", "-t", target, status=6).err
+    bundle("open", name, "-t", target, "--print", status=2)
+    assert "nothing runs; data is kept" in bundle("status", name, "-t", target, status=8).out
+
+
+def test_an_unfinished_app_is_listed(bundle: Bundle, small: Path, app: Callable[[str, str], str]) -> None:
+    name = app("half", "docker")
+    process = bundle.start("deploy", str(small), "-t", "docker", "--app", name)
+    while name not in docker("volume", "ls", "-q"):
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert name in bundle("list", "-t", "docker").out
+    assert "an unfinished deploy" in bundle("status", name, "-t", "docker", status=8).out
+
+
+def test_the_engine_is_that_of_the_docker_context(bundle: Bundle, tmp_path: Path) -> None:
+    config = {"DOCKER_CONFIG": str(tmp_path)}
+    socket = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    for name, host in (("dead", "tcp://127.0.0.1:1"), ("live", socket)):
+        create = ["docker", "context", "create", name, "--docker", f"host={host}"]
+        subprocess.run(create, env={**os.environ, **config}, check=True, capture_output=True)
+    env = {key: value for key, value in bundle.env.items() if key != "DOCKER_HOST"} | config
+    there = replace(bundle, env=env)
+    there("list", "-t", "docker")
+    assert (
+        "tcp://127.0.0.1:1"
+        in replace(bundle, env={**env, "DOCKER_CONTEXT": "dead"})("list", "-t", "docker", status=6).err
+    )
+    replace(bundle, env={**env, "DOCKER_CONTEXT": "live"})("list", "-t", "compose")
+    (tmp_path / "config.json").write_text('{"currentContext": "dead"}')
+    there("list", "-t", "docker", status=6)
+    replace(bundle, env={**env, "DOCKER_HOST": socket})("list", "-t", "docker")
+    replace(bundle, env={**env, "DOCKER_CONTEXT": "none-such"})("list", "-t", "docker", status=6)
