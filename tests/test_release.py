@@ -168,6 +168,18 @@ def test_an_upgrade_job_runs_again_when_what_it_runs_has_changed_and_an_install_
     assert [job.name for job in changed.jobs if job.due] == ["migrate"]
 
 
+def test_an_upgrade_job_runs_again_when_its_image_was_built_anew_under_the_same_name() -> None:
+    first = release(inputs())
+    again = inputs(
+        observed=replace(inputs().observed, records=(Record(1, first.release.record),)), stored=first.secrets
+    )
+    bundle = again.verified.bundle
+    images = tuple(replace(one, descriptor=blob(b"rebuilt")) if one.name == "web" else one for one in bundle.images)
+    rebuilt = VerifiedBundle(replace(bundle, images=images), (), unsigned_allowed=False)
+    made = release(replace(again, verified=rebuilt)).release
+    assert [job.name for job in made.jobs if job.due] == ["migrate"]
+
+
 def test_a_secret_keeps_its_revision_while_its_bytes_are_the_same() -> None:
     first = release(inputs()).secrets
     same = release(inputs(stored=first))

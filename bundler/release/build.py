@@ -83,10 +83,10 @@ def release(inputs: Inputs) -> Released:
     revisions = {secret.name: secret.revision for secret in secrets}
     made = _Workloads(bundle, scope, doors, inputs.blobs)
     services = tuple(made.service(service) for service in graph.services)
-    jobs = tuple(_due(made.job(job), ledger, revisions) for job in graph.jobs)
-    for job in jobs:
-        if job.due:
-            ledger[job.name] = _digest(job, revisions)
+    undecided = [made.job(job) for job in graph.jobs]
+    digests = {job.name: _digest(job, bundle, revisions) for job in undecided}
+    jobs = tuple(replace(job, due=_is_due(job, ledger.get(job.name), digests[job.name])) for job in undecided)
+    ledger |= {job.name: digests[job.name] for job in jobs if job.due}
 
     skipped = {job.name for job in jobs if not job.due}
     result = Release(
@@ -121,22 +121,20 @@ def _check_platform(bundle: Bundle, observed: Observed) -> None:
             )
 
 
-def _due(job: ReleaseJob, ledger: Mapping[str, str], revisions: Mapping[str, str]) -> ReleaseJob:
-    match job.run:
-        case "install":
-            due = job.name not in ledger
-        case "upgrade":
-            due = ledger.get(job.name) != _digest(job, revisions)
-        case _:
-            due = False
-    return replace(job, due=due)
+def _is_due(job: ReleaseJob, ran: str | None, digest: str) -> bool:
+    """`ran` is the digest of what the ledger says has run."""
+    return {"install": ran is None, "upgrade": ran != digest}.get(job.run, False)
 
 
-def _digest(job: ReleaseJob, revisions: Mapping[str, str]) -> str:
-    """What the job would run: all of its definition and its secrets' revisions, not whether it is due."""
+def _digest(job: ReleaseJob, bundle: Bundle, revisions: Mapping[str, str]) -> str:
+    """What the job would run: all of its definition, the content of its image and weights, and its secrets' revisions;
+    not whether it is due."""
     used = sorted(set(_secret_names(job)))
+    mounted = {mount.name for mount in job.models}
     told = {field.name: getattr(job, field.name) for field in fields(job) if field.name not in ("due", "needs")} | {
-        "revisions": {name: revisions.get(name, "") for name in used}
+        "revisions": {name: revisions.get(name, "") for name in used},
+        "images": [str(image.descriptor.digest) for image in bundle.images if image.name == job.image],
+        "weights": [str(model.image.digest) for model in bundle.models if model.name in mounted],
     }
     return hashlib.sha256(msgspec.json.encode(told, enc_hook=dict, order="sorted")).hexdigest()
 
