@@ -20,7 +20,7 @@ from bundler.model.plan import Plan, Ready, Step
 
 POLL_S = 0.25
 STEADY_S = 1.5  # what has no health check must run for so long without ending
-CRASHES = 8  # what has ended so often and is down again is not waited for any longer
+CRASHES = 8  # what has ended so often during a run and is down again is not waited for any longer
 AT_ONCE = 4
 LOG_LINES = 15
 
@@ -51,15 +51,16 @@ class _Progress:
 
 @dataclass
 class _Life:
-    """Of one instance: how often it has ended, and since when it has not ended again."""
+    """Of one instance: how often it had ended when it was first seen, how often by now, and since when not again."""
 
+    before: int
     ends: int
     since: float
 
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """One run of one plan. `timeout_s` bounds the whole of it."""
+    """One run of one plan. `timeout_s` bounds the waiting for readiness; what steps take to be done does not count."""
 
     target: Target
     app: str
@@ -84,13 +85,16 @@ class Runner:
         pool = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="step")
         try:
             while left or progress.running:
+                began = self.clock.now()
                 if any(step.waits for step in left if set(step.after) <= progress.done):
                     observed = self._observe()
                 for step in [one for one in left if self._may_start(one, progress.done, observed)]:
                     left.remove(step)
                     self.reporter.started(step)
                     progress.running[pool.submit(self._apply, step)] = step
+                stepping = bool(progress.running)
                 self._collect(progress, left)
+                deadline += self.clock.now() - began if stepping else 0.0
                 idle = not progress.running and not any(self._may_start(one, progress.done, observed) for one in left)
                 if left and idle:
                     self._wait_for(left, progress.done, observed, deadline)
@@ -104,7 +108,7 @@ class Runner:
             now = self.clock.now()
             if instance.state in _FULFILS["running"]:
                 self._running_since.setdefault(instance.resource, now)
-            life = self._lives.setdefault(instance.id, _Life(instance.restarts, now))
+            life = self._lives.setdefault(instance.id, _Life(instance.restarts, instance.restarts, now))
             if instance.restarts != life.ends or instance.state is State.RESTARTING:
                 life.ends, life.since = instance.restarts, now
         return observed
@@ -170,17 +174,19 @@ class Runner:
             if failed and ready.state == "completed":
                 raise self._unhealthy(f"{ready.resource} failed: {failed[0].detail}", (ready.resource,))
             self._end_if_overdue(ready)
-        self._give_up_on_crashes(observed)
+        self._give_up_on_crashes(missing, observed)
         if self.clock.now() >= deadline:
             states = "; ".join(_describe(observed, name) for name in names) if observed else ", ".join(names)
             raise self._unhealthy(f"not ready within {self.timeout_s:g} s: {states}", names)
         self.reporter.waiting(names)
         self.clock.sleep(POLL_S)
 
-    def _give_up_on_crashes(self, observed: Observed | None) -> None:
+    def _give_up_on_crashes(self, missing: list[Ready], observed: Observed | None) -> None:
+        """Only on what is waited for, as a later step may replace another; how often it ended before does not count."""
+        waited = {ready.resource for ready in missing if ready.resource.startswith("service/")}
         for instance in observed.instances if observed else ():
-            down = instance.state is State.RESTARTING and instance.resource.startswith("service/")
-            if down and instance.restarts >= CRASHES:
+            down = instance.state is State.RESTARTING and instance.resource in waited
+            if down and instance.restarts - self._lives[instance.id].before >= CRASHES:
                 told = f": {instance.detail}" if instance.detail else ""
                 raise self._unhealthy(f"{instance.resource} ends again and again{told}", (instance.resource,))
 

@@ -167,6 +167,48 @@ def test_a_service_that_ends_again_and_again_is_not_waited_for() -> None:
         runner(target, timeout_s=10**9).run(Plan((step("service/api"),), ready=(Ready("service/api", "running"),)))
 
 
+@dataclass
+class Mending(Scripted):
+    """The service `api` of an earlier release ends again and again until it is replaced."""
+
+    def observe(self, app: str) -> Observed:
+        observed = super().observe(app)
+        if "create service/api" in self.done:
+            return observed
+        old = Instance("service/api", "old", "api", 0, "", State.RESTARTING, restarts=1000)
+        return Observed(app, observed.host, (*observed.instances, old))
+
+
+def test_a_service_that_ended_again_and_again_before_can_be_replaced_by_a_mended_one() -> None:
+    target = Mending()
+    mended = step("service/api", waits=(Ready("service/db", "healthy"),))
+    runner(target).run(Plan((step("service/db"), mended), ready=(Ready("service/api", "healthy"),)))
+    assert target.done == ["create service/db", "create service/api"]
+
+
+def test_how_often_a_service_ended_in_its_earlier_life_does_not_count() -> None:
+    restarting = itertools.chain([1000, 1001], itertools.repeat(1002))
+    target = Scripted(slowness=0, ends=State.RESTARTING, restarts=restarting, ages={"service/api": 1})
+    with pytest.raises(UnhealthyError, match="not ready within 60 s"):
+        runner(target).run(Plan((), ready=(Ready("service/api", "running"),)))
+
+
+def test_the_time_that_steps_take_is_no_waiting_for_health() -> None:
+    clock = Clockwork()
+
+    @dataclass
+    class Slow(Scripted):
+        def apply(self, step: Step, *rest: object) -> None:  # type: ignore[override]  # passed on as they are
+            clock.sleep(3600.0 if step.resource == "image/big" else 0.0)
+            Scripted.apply(self, step, *rest)  # type: ignore[arg-type]
+
+    target = Slow(slowness=5)
+    plan = Plan((step("image/big"), step("service/api", after=("create image/big",))))
+    plan = Plan(plan.steps, ready=(Ready("service/api", "healthy"),))
+    Runner(target, "app", None, {}, Quiet(), clock, 60.0).run(plan)
+    assert target.done == ["create image/big", "create service/api"]
+
+
 def test_an_error_before_anything_was_done_is_told_as_it_is() -> None:
     with pytest.raises(TargetError, match="no room on the disk"):
         runner(Scripted(fails_at="create network")).run(Plan((step("network"),)))
