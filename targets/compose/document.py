@@ -35,13 +35,18 @@ def payload(
 ) -> Mapping[str, object]:
     """The whole document, and the services of it that one step brings up."""
     variables = texts.secret_variables(release)
+    used = texts.secrets_in_texts(release)
     return {
         "app": release.app,
         "spec": container.spec,
         "job": container.job,
         "document": document(release, wanted, observed.host),
         "services": list(dict.fromkeys(container.nodes)),
-        "secrets": {variable: {"secret": name, "encoded": encoded} for (name, encoded), variable in variables.items()},
+        "secrets": {
+            variable: {"secret": name, "encoded": encoded}
+            for (name, encoded), variable in variables.items()
+            if (name, encoded) in used
+        },
     }
 
 

@@ -15,7 +15,7 @@ from images import image, model
 
 from bundler.errors import TargetError
 from bundler.model.graph import Condition, Gpus, Healthcheck, Mount, Resources, Tmpfs, Volume
-from bundler.model.observed import LogLine, State
+from bundler.model.observed import LogLine, State, StoredSecret
 from bundler.model.plan import Action, Ready
 from bundler.model.release import FileMount, Need, Release, ReleaseDoor, SecretPart
 from targets import ownership
@@ -135,6 +135,17 @@ def test_limits_are_set(subject: OnEngine, deployment: Deployment) -> None:
     assert (host["Init"], [c.removeprefix("CAP_") for c in host["CapAdd"]]) == (True, ["NET_ADMIN"])
     assert container["Config"]["StopSignal"] == "SIGINT"
     assert "gpus" in [note.feature for note in plan.notes]
+
+
+@pytest.mark.parametrize("value", [b"\xff\x00 no text", b"x" * 200_000], ids=["binary", "large"])
+def test_a_secret_that_is_only_a_file_may_be_of_any_bytes_and_size(subject: OnEngine, value: bytes) -> None:
+    deployment = Deployment(subject, subject.app, StoredSecret("revision-1", value))
+    try:
+        files = (FileMount("/run/secrets/key", (SecretPart("key"),), secret=True),)
+        deployment.go(only(subject, files=files))
+        assert get(subject.port, "/stat/run/secrets/key").startswith("0400 ")
+    finally:
+        deployment.remove(volumes=True)
 
 
 # volumes
