@@ -13,7 +13,8 @@ from bundler.model.observed import Observed, StoredSecret
 from bundler.model.release import Release
 from targets.compose import document, text
 from targets.engine import planning, texts, workloads
-from targets.engine.observe import COMPOSE_PROJECT, COMPOSE_SERVICE, is_attached
+from targets.engine.api import Json
+from targets.engine.observe import COMPOSE_NUMBER, COMPOSE_PROJECT, COMPOSE_SERVICE, is_attached
 from targets.engine.planning import Form
 from targets.engine.target import EngineTarget, Payload, engine_of
 
@@ -41,16 +42,22 @@ class ComposeTarget(EngineTarget):
 
     def put_workload(self, payload: Payload, secrets: Mapping[str, StoredSecret]) -> None:
         """`up` for the named services: Compose keeps a container whose configuration is the document's, and
-        replaces another. A job that has ended is removed first, so that it runs again."""
-        app = payload["app"]
-        for listed in self.engine.containers():
+        replaces another. A job that has ended is removed first, so that it runs again. So is a container whose
+        number comes after a gap: Compose numbers new ones after the last, and would never fill it."""
+        app, network = payload["app"], self._network_id(payload["app"])
+        kept: set[tuple[str, int]] = set()
+        for listed in sorted(self.engine.containers(), key=_number):
             labels = listed.get("Labels") or {}
             if labels.get(COMPOSE_PROJECT) == app and labels.get(COMPOSE_SERVICE) in payload["services"]:
                 self._own(labels, f"container {listed['Names'][0].removeprefix('/')}", app)
-                if not is_attached(listed, app, self._network_id(app)):
+                service, number = labels[COMPOSE_SERVICE], _number(listed)
+                after_gap = number > 1 and (service, number - 1) not in kept
+                if after_gap or not is_attached(listed, app, network):
                     self.engine.stop(listed["Id"])
                     self.engine.remove(listed["Id"])
-                elif listed["State"] == "paused":
+                    continue
+                kept.add((service, number))
+                if listed["State"] == "paused":
                     self.engine.unpause(listed["Id"])
                 elif payload["job"] and listed["State"] in ("exited", "dead"):
                     self.engine.remove(listed["Id"])
@@ -76,6 +83,12 @@ class ComposeTarget(EngineTarget):
         done = process.run([docker, *project, *command], stdin=written, env=environment)
         if done.returncode != 0:
             raise TargetError(f"docker compose {command[0]} {', '.join(payload['services'])}: {_reason(done.stderr)}")
+
+
+def _number(listed: Json) -> int:
+    """Compose's number of a container, from 1; 0 for what is not Compose's."""
+    number = (listed.get("Labels") or {}).get(COMPOSE_NUMBER, "")
+    return int(number) if number.isdigit() else 0
 
 
 def _same_engine(context: str | None) -> dict[str, str]:

@@ -114,7 +114,7 @@ def _workloads(
     by_name = {container.workload.name: container for container in wanted}
     in_waves = [name for wave in draft.release.waves for name in wave]
     freed = _free_ports(draft, wanted)
-    renamed = _renamed(draft, form, wanted, freed)
+    cleared = _clear(draft, form, wanted, freed)
     ids: dict[str, str] = {}
     for name in dict.fromkeys([*in_waves, *sorted(by_name)]):
         container = by_name.get(name)
@@ -122,7 +122,7 @@ def _workloads(
             continue
         resource = container.workload.resource
         there = () if resource in freed else draft.observed.of(resource)
-        if resource in renamed:
+        if resource in cleared:
             there = tuple(one for one in there if one.name in form.names(draft.release, container))
         decided = _decide(container, there)
         if decided is None:
@@ -130,7 +130,7 @@ def _workloads(
         action, cause = decided
         payload = {"do": "workload", **form.payload(draft.release, wanted, container, draft.observed)}
         needed = [ids[need.node] for need in container.workload.needs if need.node in ids]
-        after = [*supplies.of(draft, container, loads), *freed.values(), *renamed.values(), *needed]
+        after = [*supplies.of(draft, container, loads), *freed.values(), *cleared.values(), *needed]
         waits = _waits(draft.release, container, ready)
         ids[name] = draft.add(resource, action, cause, payload, after=after, waits=waits)
 
@@ -156,18 +156,23 @@ def _free_ports(draft: Draft, wanted: tuple[Container, ...]) -> dict[str, str]:
     return freed
 
 
-def _renamed(draft: Draft, form: Form, wanted: tuple[Container, ...], freed: Mapping[str, str]) -> dict[str, str]:
-    """Removes what somebody has given other names: replacing goes by name, and it holds ports and volumes."""
+def _clear(draft: Draft, form: Form, wanted: tuple[Container, ...], freed: Mapping[str, str]) -> dict[str, str]:
+    """Removes instances that this release gives no name: one that somebody has renamed, or one too many. Replacing goes
+    by name, they hold ports and volumes, and what is waited for is waited for in all its instances. A job that is not
+    due is waited for by nobody."""
     ground = [step.id for step in draft.steps]
-    renamed: dict[str, str] = {}
+    cleared: dict[str, str] = {}
     for container in wanted:
         resource, names = container.workload.resource, form.names(draft.release, container)
         others = [one for one in draft.observed.of(resource) if one.name not in names]
-        if container.job or resource in freed or all(one.index >= container.instances for one in others):
+        due = not isinstance(container.workload, ReleaseJob) or container.workload.due
+        if not due or resource in freed or not others:
             continue
+        too_many = container.job or all(one.index >= container.instances for one in others)
+        cause = "of an earlier release" if too_many else "has another name"
         payload = {"do": "remove-containers", "app": draft.release.app, "names": [one.name for one in others]}
-        renamed[resource] = draft.add(resource, Action.REMOVE, "has another name", payload, after=ground)
-    return renamed
+        cleared[resource] = draft.add(resource, Action.REMOVE, cause, payload, after=ground)
+    return cleared
 
 
 def _waits(release: Release, container: Container, ready: Mapping[str, Ready]) -> list[Ready]:

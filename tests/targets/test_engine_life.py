@@ -277,6 +277,24 @@ def test_instances_may_become_more_and_fewer(subject: OnEngine, deployment: Depl
     assert deployment.identities() == two
 
 
+@pytest.mark.parametrize("wrong", ["gone", "cut off"])
+def test_the_first_of_several_instances_comes_back_and_nothing_more_is_to_be_done(
+    subject: OnEngine, deployment: Deployment, wrong: str
+) -> None:
+    two = service("many", min_instances=2, max_instances=2)
+    release = replace(only(subject), services=(two,), waves=(("many",),), doors=())
+    deployment.go(release)
+    first, _ = deployment.observe().of("service/many")
+    if wrong == "gone":
+        subject.engine.remove(first.id)
+    else:
+        disconnect = {"Container": first.id, "Force": True}
+        subject.engine._call("POST", f"/networks/{subject.app}/disconnect", "disconnecting", body=disconnect)
+    deployment.go(settled(release, deployment.observe()))
+    assert [one.index for one in deployment.observe().of("service/many")] == [0, 1]
+    assert deployment.plan(settled(release, deployment.observe())).steps == ()
+
+
 @pytest.mark.parametrize("wrong", ["paused", "killed", "gone", "cut off"])
 def test_drift_is_mended(subject: OnEngine, deployment: Deployment, wrong: str) -> None:
     release = only(subject)

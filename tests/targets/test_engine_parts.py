@@ -224,6 +224,37 @@ def test_a_renamed_container_is_removed_before_its_successor_is_made(target: Eng
     assert steps[1].after == ("remove service/web",)
 
 
+def _several(target: EngineTarget, name: str, release: Release, states: tuple[State, ...]) -> Observed:
+    """Nothing but instances of one workload, in these states."""
+    (container,) = (one for one in _containers(release) if one.workload.name == name)
+    names = target.form.names(release, container)
+    resource = container.workload.resource
+    instances = tuple(Instance(resource, f"{n}", names[n], n, container.spec, s) for n, s in enumerate(states))
+    return replace(nothing(), instances=instances)
+
+
+def test_an_instance_too_many_goes_before_anything_waits_for_it(target: EngineTarget) -> None:
+    two = replace(released(), services=(service("api", min_instances=2),), jobs=(), doors=(), waves=(("api",),))
+    observed = _several(target, "api", two, (State.HEALTHY, State.STOPPED))
+    steps = target.plan(replace(two, services=(service("api"),)), observed).steps
+    (record,) = [step for step in steps if step.resource == "record/1"]
+    assert [step.id for step in steps if step.resource == "service/api"] == ["remove service/api"]
+    assert "remove service/api" in record.after
+
+
+@pytest.mark.parametrize(("workers", "ranked"), [(2, True), (1, True), (1, False)])
+def test_failed_workers_of_an_earlier_release_go_before_the_job_is_waited_for(
+    target: EngineTarget, workers: int, *, ranked: bool
+) -> None:
+    three = replace(released(), services=(), jobs=(job("train", "0", max_workers=3, ranked=True),), waves=(("train",),))
+    observed = _several(target, "train", three, (State.FAILED,) * 3)
+    fewer = replace(three, jobs=(job("train", "0", max_workers=workers, ranked=ranked),))
+    names = set(target.form.names(fewer, _containers(fewer)[0]))
+    steps = {step.id: step for step in target.plan(fewer, observed).steps}
+    assert steps["remove job/train"].payload["names"] == [i.name for i in observed.instances if i.name not in names]
+    assert "remove job/train" in steps["run job/train"].after
+
+
 # the compose document
 
 
