@@ -22,13 +22,14 @@ from bundler.model.observed import StoredSecret
 from bundler.model.oci import Digest
 from targets import ownership
 from targets.engine import delivery, tar, texts
-from targets.engine.api import Engine
+from targets.engine.api import Conflict, Engine
 from targets.helper import MOUNT_PATH, binary
 
 HOLDER = "bundle.local/graphbundle/helper"
 HOLDER_ARCHITECTURE = "amd64"  # of the holder image's own file, which never runs
 INCOMPLETE = "incomplete/"  # the resource of a mark, by the name of the volume that it is about
 _PLACE = "/.bundle-fill"
+_MARK_PLACE = "/.bundle-mark"
 _CONTENT = "content"
 
 
@@ -54,11 +55,14 @@ def _architecture(engine: Engine) -> str:
 
 @dataclass(slots=True)
 class Filling:
-    """The containers through which one volume is written; `first` is the one whose name nobody else may have."""
+    """The containers through which one volume is written. The first has a name that nobody else may have and mounts
+    `mark` too: an engine removes no volume that a container has."""
 
     engine: Engine
     volume: str
     labels: Mapping[str, str]
+    mark: str | None = None
+    token: str = ""  # of the mark, as it was when this began
     made: list[str] = field(default_factory=list)
 
     def container(self, image: str, name: str = _CONTENT) -> str:
@@ -68,15 +72,36 @@ class Filling:
         if stale is not None:
             _own(stale["Config"].get("Labels"), self.labels, f"container {filler}")
             self.engine.remove(stale["Id"])
-        self.made.append(_create(self.engine, filler, self.volume, image, self.labels, name))
+        mounts = {self.volume: f"{_PLACE}/{name}"}
+        if self.mark is not None and not self.made:
+            mounts[self.mark] = _MARK_PLACE
+        self.made.append(_create(self.engine, filler, mounts, image, self.labels))
+        if self.mark in mounts and self._token() != self.token:
+            self.close()
+            self.engine.remove_volume(self.mark)  # made by the container: the volume was completed before
+            raise self.disturbed()
         return self.made[-1]
 
-    def check(self) -> None:
-        """Raises TargetError where another deploy has begun to fill the same volume."""
-        if self.made and self.engine.container(self.made[0]) is None:
-            raise TargetError(
-                f"another deploy of {self.labels[ownership.APP]} is filling volume {self.volume}", hint=_ELSEWHERE
-            )
+    def _token(self) -> str | None:
+        mark = self.engine.volume(self.mark or "") or {}
+        return (mark.get("Labels") or {}).get(ownership.SPEC)
+
+    def finish(self) -> None:
+        """Removes the mark. Raises TargetError where another deploy has begun to fill the same volume."""
+        taken = bool(self.made) and self.engine.container(self.made[0]) is None
+        self.close()
+        if taken:
+            raise self.disturbed()
+        if self.mark is not None:
+            try:
+                self.engine.remove_volume(self.mark)
+            except Conflict as error:
+                raise self.disturbed() from error
+
+    def disturbed(self) -> TargetError:
+        return TargetError(
+            f"another deploy of {self.labels[ownership.APP]} is filling volume {self.volume}", hint=_ELSEWHERE
+        )
 
     def close(self) -> None:
         for container in self.made:
@@ -95,40 +120,68 @@ def _own(found: Mapping[str, str] | None, labels: Mapping[str, str], what: str) 
 @contextmanager
 def filling(engine: Engine, volume: str, labels: Mapping[str, str]) -> Iterator[Filling | None]:
     """None where the volume is there and complete. After an error it stays marked as not complete."""
-    there = engine.volume(volume)
-    if there is not None:
-        _own(there.get("Labels"), labels, f"volume {volume}")
-    mark = ownership.filling_volume(volume)
-    if there is not None and engine.volume(mark) is None:
+    mark, token = ownership.filling_volume(volume), token_hex(8)
+    there = _own_volume(engine, volume, labels)
+    if there and engine.volume(mark) is None:
         yield None
         return
-    marked = ownership.labels(labels[ownership.TARGET], labels[ownership.APP], INCOMPLETE + volume, "1")
-    _own(engine.create_volume(mark, marked), labels, f"volume {mark}")
-    filler = Filling(engine, volume, labels)
+    if there and _in_use(engine, volume, labels):
+        engine.remove_volume(mark)
+        yield None
+        return
+    marked = ownership.labels(labels[ownership.TARGET], labels[ownership.APP], INCOMPLETE + volume, token)
+    found = engine.create_volume(mark, marked)
+    _own(found, labels, f"volume {mark}")
+    if found.get(ownership.SPEC) == token and _own_volume(engine, volume, labels):
+        engine.remove_volume(mark)  # a volume that is older than its mark was completed meanwhile
+        yield None
+        return
+    filler = Filling(engine, volume, labels, mark, found.get(ownership.SPEC, ""))
     try:
         yield filler
-        filler.check()
-        engine.remove_volume(mark)
+        filler.finish()
     except BaseException:
         with suppress(TargetError):
             filler.close()
         raise
-    filler.close()
 
 
-def _create(engine: Engine, container: str, volume: str, image: str, labels: Mapping[str, str], name: str) -> str:
-    mount = {
-        "Type": "volume",
-        "Source": volume,
-        "Target": f"{_PLACE}/{name}",
-        "VolumeOptions": {"NoCopy": True, "Labels": dict(labels)},
-    }
+def _own_volume(engine: Engine, volume: str, labels: Mapping[str, str]) -> bool:
+    """Whether it is there. Raises TargetError where it is somebody else's."""
+    there = engine.volume(volume)
+    if there is not None:
+        _own(there.get("Labels"), labels, f"volume {volume}")
+    return there is not None
+
+
+def _in_use(engine: Engine, volume: str, labels: Mapping[str, str]) -> bool:
+    """Whether a container of the app has it, which is made only once the volume is complete."""
+    own = [
+        c
+        for c in engine.containers()
+        if ownership.ours(c.get("Labels"), labels[ownership.TARGET], labels[ownership.APP])
+    ]
+    users = [
+        c["Names"][0].removeprefix("/") for c in own if any(m.get("Name") == volume for m in c.get("Mounts") or ())
+    ]
+    return any(not name.startswith(ownership.filler(volume)) for name in users)
+
+
+def _create(engine: Engine, container: str, mounts: Mapping[str, str], image: str, labels: Mapping[str, str]) -> str:
+    """A container that has volumes at places; those that are not there are made."""
+    options = {"NoCopy": True, "Labels": dict(labels)}
     body = {
         "Image": image,
         "Entrypoint": ["/never-started"],
         "Cmd": [],
         "Labels": dict(labels),
-        "HostConfig": {"NetworkMode": "none", "Mounts": [mount]},
+        "HostConfig": {
+            "NetworkMode": "none",
+            "Mounts": [
+                {"Type": "volume", "Source": volume, "Target": place, "VolumeOptions": options}
+                for volume, place in mounts.items()
+            ],
+        },
     }
     return engine.create(container, body)
 
@@ -295,7 +348,7 @@ def stored_secrets(engine: Engine, volume: str, labels: Mapping[str, str]) -> di
         return {}
     had_holder = engine.image(holder_reference()) is not None
     name = f"{volume}{ownership.READER}{token_hex(4)}"
-    container = _create(engine, name, volume, holder(engine), labels, _CONTENT)
+    container = _create(engine, name, {volume: f"{_PLACE}/{_CONTENT}"}, holder(engine), labels)
     try:
         found = _read_secrets(engine, container)
     finally:

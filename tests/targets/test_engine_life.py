@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import pytest
@@ -21,7 +21,7 @@ from bundler.model.release import FileMount, Need, Release, ReleaseDoor, SecretP
 from targets import ownership
 from targets.compose.target import ComposeTarget
 from targets.docker.target import DockerTarget
-from targets.engine import tar
+from targets.engine import fill, tar
 from targets.engine.api import Engine
 from targets.engine.target import EngineTarget
 from targets.sample import SECRET, Deployment, job, sample, service, settled, with_service
@@ -184,6 +184,92 @@ def test_an_interrupted_filling_is_done_again(subject: OnEngine, deployment: Dep
     assert [step.cause for step in again.steps if step.resource == "files/web"] == ["not complete"]
     deployment.go(release)
     assert get(subject.port, "/read/etc/settings.yaml") == "language: en\n"
+
+
+class Interrupted(Engine):
+    """An engine on which something happens once, just before a request that has to do with a mark."""
+
+    def __init__(self, before: str, happening: Callable[[], object]) -> None:
+        super().__init__()
+        self.before, self.happenings = before, [happening]
+
+    def _happen(self, request: str, name: str) -> None:
+        if request == self.before and name.endswith(ownership.FILLING) and self.happenings:
+            self.happenings.pop()()
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> Mapping[str, str]:
+        self._happen("create", name)
+        return super().create_volume(name, labels)
+
+    def create(self, name: str, body: Mapping[str, object]) -> str:
+        self._happen("container", name.removesuffix(ownership.FILLER) + ownership.FILLING)
+        return super().create(name, body)
+
+    def remove_volume(self, name: str) -> None:
+        self._happen("remove", name)
+        super().remove_volume(name)
+
+
+def _data(subject: OnEngine) -> tuple[str, dict[str, str]]:
+    return ownership.volume(subject.app, "data"), ownership.labels(subject.target.name, subject.app, "volume/data", "1")
+
+
+def _fill(engine: Engine, volume: str, labels: Mapping[str, str]) -> None:
+    with fill.filling(engine, volume, labels) as begun:
+        assert begun is not None
+        begun.container(fill.holder(engine))
+
+
+def test_a_deploy_that_comes_late_does_not_write_over_what_another_has_completed(
+    subject: OnEngine, deployment: Deployment
+) -> None:
+    volume, labels = _data(subject)
+    first = fill.filling(subject.engine, volume, labels)
+    begun = first.__enter__()
+    assert begun is not None
+    begun.container(fill.holder(subject.engine))
+    late = Interrupted("create", lambda: first.__exit__(None, None, None))
+    with fill.filling(late, volume, labels) as found:
+        assert found is None
+    assert subject.engine.volume(ownership.filling_volume(volume)) is None
+
+
+def test_a_deploy_that_comes_even_later_stops_before_it_writes(subject: OnEngine, deployment: Deployment) -> None:
+    volume, labels = _data(subject)
+    first = fill.filling(subject.engine, volume, labels)
+    assert first.__enter__() is not None
+    subject.engine.create_volume(volume, labels)
+    late = Interrupted("container", lambda: first.__exit__(None, None, None))
+    with pytest.raises(TargetError, match="another deploy"):
+        _fill(late, volume, labels)
+    assert subject.engine.volume(ownership.filling_volume(volume)) is None
+
+
+def test_a_deploy_whose_filling_another_has_taken_over_stops(subject: OnEngine, deployment: Deployment) -> None:
+    volume, labels = _data(subject)
+    second = fill.filling(subject.engine, volume, labels)
+
+    def take_over() -> None:
+        begun = second.__enter__()
+        assert begun is not None
+        begun.container(fill.holder(subject.engine))
+
+    with pytest.raises(TargetError, match="another deploy"):
+        _fill(Interrupted("remove", take_over), volume, labels)
+    assert subject.engine.volume(ownership.filling_volume(volume)) is not None
+    second.__exit__(None, None, None)
+    assert subject.engine.volume(ownership.filling_volume(volume)) is None
+
+
+def test_a_volume_that_is_in_use_is_not_filled_whatever_marks_it(subject: OnEngine, deployment: Deployment) -> None:
+    release = replace(only(subject, volumes=(Mount("data", "/data"),)), volumes=(Volume("data", None),))
+    deployment.go(release)
+    volume, labels = _data(subject)
+    mark = ownership.filling_volume(volume)
+    subject.engine.create_volume(mark, {**labels, ownership.RESOURCE: fill.INCOMPLETE + volume})
+    with fill.filling(subject.engine, volume, labels) as found:
+        assert found is None
+    assert subject.engine.volume(mark) is None
 
 
 def test_weights_are_mounted_read_only(subject: OnEngine, deployment: Deployment) -> None:
