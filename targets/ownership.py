@@ -61,8 +61,8 @@ def volume(app: str, name: str) -> str:
 
 
 def container(app: str, node: str, index: int = 0) -> str:
-    """APP-NODE, and APP-NODE-2 for the second instance."""
-    return f"{app}-{node}" if index == 0 else f"{app}-{node}-{index + 1}"
+    """APP-NODE, and APP-NODE.2 for the second instance: APP-NODE-2 is that of the node NODE-2."""
+    return f"{app}-{node}" if index == 0 else f"{app}-{node}.{index + 1}"
 
 
 def worker(node: str, rank: int) -> str:

@@ -386,7 +386,15 @@ def test_ours_is_what_the_labels_say() -> None:
     assert not ownership.ours(None, "docker", "a")
 
 
+def test_no_two_containers_share_a_name(target: EngineTarget) -> None:
+    services = (service("api", min_instances=3), service("api-2"))
+    jobs = (job("api-3", "0"), job("train", "0", max_workers=2, ranked=True))
+    release = replace(released(), services=services, jobs=jobs)
+    names = [name for container in _containers(release) for name in target.form.names(release, container)]
+    assert len(names) == len(set(names)) == 3 + 1 + 1 + 2
+
+
 def test_services_of_several_instances_are_named_by_number() -> None:
     release = replace(released(), services=(service("api", min_instances=2),), jobs=(), doors=(), waves=(("api",),))
     (step,) = [s for s in DockerTarget().plan(release, nothing()).steps if s.resource == "service/api"]
-    assert [one["name"] for one in step.payload["instances"]] == ["sample-api", "sample-api-2"]  # type: ignore[attr-defined]
+    assert [one["name"] for one in step.payload["instances"]] == ["sample-api", "sample-api.2"]  # type: ignore[attr-defined]
