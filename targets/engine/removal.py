@@ -15,13 +15,15 @@ from targets.engine.workloads import Container
 RECORDS_KEPT = 10
 UP = frozenset({State.STARTING, State.RUNNING, State.HEALTHY, State.UNHEALTHY, State.RESTARTING})
 
-_LOSES_DATA = ("volume/", "secrets", "record/")
+_DATA = "volume/"
+_LOSES_DATA = (_DATA, "secrets", "record/")
 _REMOVED = "the app is removed"
 _INTERRUPTED = "left by an interruption"
 
 
 def plan_removal(observed: Observed) -> Plan:
-    """Everything goes; data volumes, secrets and records only with consent."""
+    """Everything goes; data volumes, secrets and records only with consent. The data goes first: what cannot be removed,
+    because something else uses it, is worth nothing without its passwords and the ledger."""
     steps: list[Step] = []
     app = observed.app
     gone: list[str] = []
@@ -52,10 +54,13 @@ def plan_removal(observed: Observed) -> Plan:
     kinds = dict.fromkeys(
         thing.resource for thing in mine if not thing.resource.startswith("image") and thing.resource != "network"
     )
-    for resource in kinds:
+    data: list[str] = []
+    for resource in sorted(kinds, key=lambda kind: not kind.startswith(_DATA)):
         names = _with_marks(observed, _names(thing for thing in mine if thing.resource == resource))
         loses = resource.startswith(_LOSES_DATA)
-        _add(steps, resource, _REMOVED, "remove-volumes", app, names, gone, loses_data=loses)
+        after = [*gone, *data] if loses and not resource.startswith(_DATA) else gone
+        step = _add(steps, resource, _REMOVED, "remove-volumes", app, names, after, loses_data=loses)
+        data += [step] if resource.startswith(_DATA) else []
     return Plan(tuple(steps))
 
 
