@@ -219,8 +219,9 @@ def test_a_bundle_without_an_image_for_the_platform_is_refused_with_what_it_has(
 
 @pytest.mark.parametrize("document", ["", "{", "[]", '{"schema": 2}', '{"schema": 1, "release": {}, "ledger": {}}'])
 def test_a_record_that_cannot_be_read_is_a_target_error(document: str) -> None:
-    with pytest.raises(BundleError, match="release record 3"):
+    with pytest.raises(BundleError, match="release record 3") as caught:
         read_record(Record(3, document))
+    assert "use the one that deployed the app last" in (caught.value.hint or "")
 
 
 def test_the_record_holds_no_secret() -> None:
