@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 
 from bundler.contract import Target
 from bundler.edges import process
@@ -36,9 +37,16 @@ class ComposeTarget(EngineTarget):
 
     def observe(self, app: str) -> Observed:
         observed = super().observe(app)
-        if process.has("docker"):
+        if self._has_compose:
             return observed
         return replace(observed, host=replace(observed.host, features=observed.host.features | {workloads.NO_COMPOSE}))
+
+    @cached_property
+    def _has_compose(self) -> bool:
+        """Whether the docker program is here and knows `compose`; without the plugin it does not."""
+        if not process.has("docker"):
+            return False
+        return process.run([process.find("docker", hint=_HINT), "compose", "version"]).returncode == 0
 
     def put_workload(self, payload: Payload, secrets: Mapping[str, StoredSecret]) -> None:
         """`up` for the named services: Compose keeps a container whose configuration is the document's, and

@@ -16,7 +16,7 @@ def notes(release: Release, observed: Observed, names: frozenset[str], *, owns_p
     be the Compose project of its name."""
     found = [*_images(release, observed), *_volumes(release), *_foreign(observed, names, owns_project=owns_project)]
     if workloads.NO_COMPOSE in observed.host.features:
-        reason = "the docker program is not installed here; install it with its Compose plugin (2.24 or newer)"
+        reason = "the docker program or its Compose plugin is not installed here; install both (Compose 2.24 or newer)"
         found.append(Note("app", "compose", Verdict.REFUSED, reason))
     for service in release.services:
         found += _service(service, observed)
