@@ -313,6 +313,6 @@ def _features(engine: Engine) -> frozenset[str]:
 
 
 def _published(containers: Iterable[Json]) -> set[int]:
-    return {
-        port["PublicPort"] for container in containers for port in container.get("Ports") or () if "PublicPort" in port
-    }
+    """Host ports with TCP on them; doors know nothing else."""
+    ports = [port for container in containers for port in container.get("Ports") or ()]
+    return {port["PublicPort"] for port in ports if "PublicPort" in port and port.get("Type", "tcp") == "tcp"}

@@ -22,8 +22,8 @@ _INTERRUPTED = "left by an interruption"
 
 
 def plan_removal(observed: Observed) -> Plan:
-    """Everything goes; data volumes, secrets and records only with consent. The data goes first: what cannot be removed,
-    because something else uses it, is worth nothing without its passwords and the ledger."""
+    """Everything goes; data volumes, secrets and records only with consent. Passwords and the ledger go after the data,
+    which may be in use by something else and would be worth nothing without them."""
     steps: list[Step] = []
     app = observed.app
     gone: list[str] = []

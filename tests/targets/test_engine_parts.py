@@ -26,7 +26,7 @@ from targets.compose import document
 from targets.compose import text as compose_text
 from targets.compose.target import ComposeTarget
 from targets.docker.target import DockerTarget
-from targets.engine import delivery, logs, tar, texts, workloads
+from targets.engine import delivery, logs, observe, tar, texts, workloads
 from targets.engine.planning import changes
 from targets.engine.target import EngineTarget
 from targets.sample import job, sample, service, settled, with_service
@@ -255,6 +255,17 @@ def test_failed_workers_of_an_earlier_release_go_before_the_job_is_waited_for(
     assert "remove job/train" in steps["run job/train"].after
 
 
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_docker_program_without_the_compose_plugin_is_seen(
+    status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "docker"
+    program.write_text(f"#!/bin/sh\n[ \"$*\" = 'compose version' ] && exit {status}\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ComposeTarget()._has_compose == (status == 0)
+
+
 # the compose document
 
 
@@ -376,6 +387,11 @@ def test_ports_that_somebody_listens_on_are_taken() -> None:
         port = listener.getsockname()[1]
         assert ports.taken([port]) == {port}
     assert ports.taken([port]) == frozenset()
+
+
+def test_a_port_that_a_container_has_for_udp_alone_is_free_for_a_front_door() -> None:
+    listed = [{"PublicPort": 443, "PrivatePort": 443, "Type": "udp"}, {"PublicPort": 80, "Type": "tcp"}]
+    assert observe._published([{"Ports": listed}, {"Ports": None}]) == {80}
 
 
 def test_ours_is_what_the_labels_say() -> None:
