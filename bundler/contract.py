@@ -64,7 +64,8 @@ class Target(Protocol):
     def logs(
         self, app: str, service: str | None, *, follow: bool, since: str | None, tail: int | None
     ) -> Iterator[LogLine]:
-        """Lines of a service or job (all of them where None), oldest first."""
+        """Lines of a service or job (all of them where None), oldest first; not those before `since`, an RFC 3339 time
+        (UsageError for anything else)."""
 
     def apps(self) -> tuple[AppSummary, ...]:
         """The apps of this adapter on the target, by name."""

@@ -264,6 +264,9 @@ class Conformance:
         last = list(subject.target.logs(subject.app, "seed", follow=False, since=None, tail=1))
         assert len(last) == 1
         assert last[0] in seed
+        late = list(subject.target.logs(subject.app, None, follow=False, since=lines[-1].time, tail=None))
+        assert late
+        assert {line.time for line in late} == {lines[-1].time}
 
     def test_the_app_is_listed(self, subject: Subject, deployment: Deployment) -> None:
         release = sample(subject)

@@ -252,7 +252,8 @@ class Engine:
             )
 
     def logs(self, name: str, *, follow: bool, since: str | None, tail: int | None) -> Iterator[bytes]:
-        """Raw frames of the log, with timestamps: an 8-byte header (stream, 3 zeros, length), then text."""
+        """Raw frames of the log, with timestamps: an 8-byte header (stream, 3 zeros, length), then text. `since` is in
+        seconds since 1970."""
         response = self._call(
             "GET",
             f"/containers/{_path(name)}/logs",
