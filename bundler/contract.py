@@ -57,8 +57,8 @@ class Target(Protocol):
     ) -> None:
         """Do one step; the only method with an effect. Safe to repeat after an interruption.
 
-        `blobs` is None for removals. `progress` is called with numbers of bytes sent. A job's `run`
-        step starts it and returns; the core waits for it through `observe`.
+        `blobs` is None for removals. `progress` is called with numbers of bytes sent; what it raises
+        ends the step. A job's `run` step starts it and returns; the core waits for it through `observe`.
         """
 
     def logs(

@@ -7,6 +7,7 @@ Next     `Target.observe` -> status
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -71,6 +72,7 @@ class Runner:
     timeout_s: float
     _running_since: dict[str, float] = field(default_factory=dict)
     _lives: dict[str, _Life] = field(default_factory=dict)
+    _interrupted: threading.Event = field(default_factory=threading.Event)
 
     def run(self, plan: Plan) -> None:
         """Do every step, then wait until `plan.ready` holds.
@@ -99,6 +101,9 @@ class Runner:
                 if left and idle:
                     self._wait_for(left, progress.done, observed, deadline)
             self._until_ready(plan.ready, deadline)
+        except KeyboardInterrupt:
+            self._interrupted.set()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -119,7 +124,13 @@ class Runner:
         return ready.state != "running" or all(self.clock.now() - life.since >= STEADY_S for life in lives)
 
     def _apply(self, step: Step) -> None:
-        self.target.apply(step, self.blobs, self.secrets, lambda size: self.reporter.moved(step, size))
+        self.target.apply(step, self.blobs, self.secrets, lambda size: self._moved(step, size))
+
+    def _moved(self, step: Step, size_bytes: int) -> None:
+        """Ends what is still being sent when somebody has interrupted the run."""
+        if self._interrupted.is_set():
+            raise StoppedError(f"interrupted at {step.id!r}")
+        self.reporter.moved(step, size_bytes)
 
     def _may_start(self, step: Step, done: set[str], observed: Observed | None) -> bool:
         if not set(step.after) <= done:

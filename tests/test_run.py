@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -220,6 +222,26 @@ def test_an_error_after_something_was_done_says_that_the_same_command_goes_on() 
         runner(Scripted(fails_at="create volume/data")).run(plan)
     assert "make room" in (caught.value.hint or "")
     assert "run the same command again" in (caught.value.hint or "")
+
+
+def test_an_interruption_ends_what_is_being_sent() -> None:
+    sent: list[int] = []
+
+    class Loading(Scripted):
+        def apply(self, step: Step, *rest: Any) -> None:
+            for number in range(100 if step.resource == "image/big" else 0):
+                time.sleep(0.05)
+                rest[-1](1)
+                sent.append(number)
+
+    class Impatient(Quiet):
+        def finished(self, step: Step) -> None:
+            raise KeyboardInterrupt
+
+    plan = Plan((step("image/big"), step("network")))
+    with pytest.raises(KeyboardInterrupt):
+        Runner(Loading(), "app", None, {}, Impatient(), Clockwork(), 60.0).run(plan)
+    assert len(sent) < 50
 
 
 def test_independent_steps_all_run() -> None:
