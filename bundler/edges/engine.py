@@ -18,6 +18,8 @@ from bundler.errors import BundleError, TargetError
 if TYPE_CHECKING:
     from docker import APIClient
 
+_START = "start Docker, or set DOCKER_HOST; on a bare Debian machine: scripts/engine up"
+_SSH = "ssh:// needs the paramiko package beside bundle and the host in known_hosts; or forward the socket: ssh -L"
 OLDEST_API = (1, 41)  # Docker Engine 20.10
 
 
@@ -45,7 +47,7 @@ def connect(context: str | None = None, *, timeout_s: float = 120.0) -> APIClien
         where = address.get("base_url") or "unix:///var/run/docker.sock"
         raise TargetError(
             f"no Docker engine answers at {where}: {reason(error)}",
-            hint="start Docker, or set DOCKER_HOST; on a bare Debian machine: scripts/engine up",
+            hint=_SSH if where.startswith("ssh://") else _START,
         ) from error
     version = tuple(int(part) for part in client.api_version.split("."))
     if version < OLDEST_API:
