@@ -114,7 +114,7 @@ def _service(
         made["init"] = True
     if workload.cap_add:
         made["cap_add"] = list(workload.cap_add)
-    if resources.cpus is not None:
+    if resources.cpus is not None and workloads.NO_CPU_LIMIT not in host.features:
         made["cpus"] = resources.cpus
     if resources.memory_bytes is not None:
         made["mem_limit"] = resources.memory_bytes

@@ -18,6 +18,8 @@ def notes(release: Release, observed: Observed, names: frozenset[str], *, owns_p
     if workloads.NO_COMPOSE in observed.host.features:
         reason = "the docker program or its Compose plugin is not installed here; install both (Compose 2.24 or newer)"
         found.append(Note("app", "compose", Verdict.REFUSED, reason))
+    for workload in release.workloads:
+        found += _limits(workload, observed)
     for service in release.services:
         found += _service(service, observed)
     for job in release.jobs:
@@ -91,6 +93,19 @@ def _job(job: ReleaseJob, observed: Observed) -> Iterator[Note]:
     if job.max_workers > 1:
         yield Note(job.resource, "workers", Verdict.ADAPTED, f"all {job.max_workers} run on this one machine")
     yield from _gpus(job, observed)
+
+
+def _limits(workload: ReleaseService | ReleaseJob, observed: Observed) -> Iterator[Note]:
+    resources = workload.resources
+    for asked, feature, lacks in (
+        (resources.memory_bytes, "memory", workloads.NO_MEMORY_LIMIT),
+        (resources.cpus, "cpus", workloads.NO_CPU_LIMIT),
+    ):
+        if asked is not None and lacks in observed.host.features:
+            reason = (
+                "runs without the limit; this engine has no such cgroup controller (rootless: delegate it to the user)"
+            )
+            yield Note(workload.resource, feature, Verdict.ADAPTED, reason)
 
 
 def _gpus(workload: ReleaseService | ReleaseJob, observed: Observed) -> Iterator[Note]:

@@ -307,6 +307,8 @@ def _features(engine: Engine) -> frozenset[str]:
         workloads.START_INTERVAL: api >= (1, 44),
         workloads.NVIDIA: "nvidia" in runtimes or cdi,
         workloads.LOG_ROTATION: info.get("LoggingDriver") == "json-file",
+        workloads.NO_MEMORY_LIMIT: not info.get("MemoryLimit", True),
+        workloads.NO_CPU_LIMIT: not info.get("CpuCfsQuota", True),
         delivery.CONTAINERD_STORE: engine.containerd_store,
     }
     return frozenset(name for name, has in features.items() if has)

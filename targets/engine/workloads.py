@@ -23,6 +23,8 @@ SUBPATH = "volume-subpath"
 START_INTERVAL = "start-interval"
 NVIDIA = "nvidia"
 LOG_ROTATION = "log-rotation"
+NO_MEMORY_LIMIT = "no-memory-limit"  # the engine drops limits without a word, as rootless ones on cgroup v1 do
+NO_CPU_LIMIT = "no-cpu-limit"  # the engine makes no container with a limit
 NO_COMPOSE = "no-compose"  # the docker program is missing here
 
 MASTER_PORT = 29500  # torch's own default

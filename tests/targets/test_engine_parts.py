@@ -15,6 +15,7 @@ import yaml
 from images import AMD64, Blobs, image
 
 from bundler.edges import ports
+from bundler.edges.engine import connect
 from bundler.errors import TargetError, UsageError
 from bundler.model.graph import Gpus, Healthcheck, Mount, Resources, Volume
 from bundler.model.observed import Host, Instance, Observed, OpenDoor, Record, State, StoredSecret, Thing
@@ -178,6 +179,19 @@ def test_a_stored_secret_is_not_sent_again(target: EngineTarget) -> None:
 def test_what_an_engine_cannot_do_is_said(target: EngineTarget, changed: dict[str, object], said: str) -> None:
     notes = [str(note) for note in target.plan(with_service(released(), "web", **changed), nothing()).notes]
     assert [note for note in notes if note.startswith(said)]
+
+
+def test_limits_that_an_engine_cannot_keep_are_said_and_not_asked_for(target: EngineTarget) -> None:
+    features = FEATURES | {workloads.NO_MEMORY_LIMIT, workloads.NO_CPU_LIMIT}
+    release = with_service(released(), "web", resources=Resources(cpus=1.0, memory_bytes=1 << 30))
+    plan = target.plan(release, nothing(replace(HOST, features=features)))
+    assert [(note.resource, note.feature) for note in plan.notes] == [
+        ("service/web", "cpus"),
+        ("service/web", "memory"),
+    ]
+    assert plan.refused == ()
+    (web,) = [step for step in plan.steps if step.resource == "service/web"]
+    assert not re.search(r'"NanoCpus"|"cpus"', json.dumps(web.payload))
 
 
 def test_a_schedule_is_refused_and_nothing_is_planned(target: EngineTarget) -> None:
@@ -400,6 +414,13 @@ def test_ports_that_somebody_listens_on_are_taken() -> None:
 def test_a_port_that_a_container_has_for_udp_alone_is_free_for_a_front_door() -> None:
     listed = [{"PublicPort": 443, "PrivatePort": 443, "Type": "udp"}, {"PublicPort": 80, "Type": "tcp"}]
     assert observe._published([{"Ports": listed}, {"Ports": None}]) == {80}
+
+
+def test_an_engine_over_ssh_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ssh://nobody@127.0.0.1:1")
+    with pytest.raises(TargetError, match="no Docker engine answers at ssh://") as caught:
+        connect()
+    assert "paramiko" in (caught.value.hint or "")
 
 
 def test_ours_is_what_the_labels_say() -> None:
