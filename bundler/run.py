@@ -15,13 +15,14 @@ from typing import Protocol
 
 from bundler.contract import BlobSource, Target
 from bundler.edges.clock import Clock
-from bundler.errors import BundleError, StoppedError, UnhealthyError
+from bundler.errors import BundleError, StoppedError, TargetError, UnhealthyError
 from bundler.model.observed import Observed, State, StoredSecret
 from bundler.model.plan import Plan, Ready, Step
 
 POLL_S = 0.25
 STEADY_S = 1.5  # what has no health check must run for so long without ending
 CRASHES = 8  # what has ended so often during a run and is down again is not waited for any longer
+ANSWERS_WITHIN_S = 15.0  # a target that does not answer for so long, between steps, is gone
 AT_ONCE = 4
 LOG_LINES = 15
 
@@ -104,11 +105,15 @@ class Runner:
         except KeyboardInterrupt:
             self._interrupted.set()
             raise
+        except TargetError as error:
+            if not progress.done:
+                raise
+            raise _stopped(error.what, error, progress) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _observe(self) -> Observed:
-        observed = self.target.observe(self.app)
+        observed = self._look()
         for instance in observed.instances:
             now = self.clock.now()
             if instance.state in _FULFILS["running"]:
@@ -117,6 +122,17 @@ class Runner:
             if instance.restarts != life.ends or instance.state is State.RESTARTING:
                 life.ends, life.since = instance.restarts, now
         return observed
+
+    def _look(self) -> Observed:
+        """Looking has no effect and is tried again, as the target may be restarting."""
+        until = self.clock.now() + ANSWERS_WITHIN_S
+        while True:
+            try:
+                return self.target.observe(self.app)
+            except TargetError:
+                if self.clock.now() >= until:
+                    raise
+            self.clock.sleep(POLL_S)
 
     def _is_steady(self, observed: Observed, ready: Ready) -> bool:
         """Nothing but its going on tells that a service without a health check works."""
@@ -149,11 +165,7 @@ class Runner:
             except BundleError as error:
                 if not progress.done:
                     raise
-                raise StoppedError(
-                    f"stopped at {step.id!r}: {error.what}",
-                    hint=(f"{error.hint}\n" if error.hint else "")
-                    + f"{len(progress.done)} steps are done; run the same command again to go on from here",
-                ) from error
+                raise _stopped(f"stopped at {step.id!r}: {error.what}", error, progress) from error
             progress.done.add(step.id)
             self.reporter.finished(step)
 
@@ -226,6 +238,13 @@ class Runner:
             )
         parts.append("mend the cause and run the same command again; what is healthy stays as it is")
         return UnhealthyError(what, hint="\n".join(parts))
+
+
+def _stopped(what: str, error: BundleError, progress: _Progress) -> StoppedError:
+    told = f"{error.hint}\n" if error.hint else ""
+    return StoppedError(
+        what, hint=f"{told}{len(progress.done)} steps are done; run the same command again to go on from here"
+    )
 
 
 def is_ready(observed: Observed, ready: Ready) -> bool:

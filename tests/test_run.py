@@ -244,6 +244,32 @@ def test_an_interruption_ends_what_is_being_sent() -> None:
     assert len(sent) < 50
 
 
+@dataclass
+class Restarting(Scripted):
+    """It does not answer for a while once something was done."""
+
+    silent: int = 10
+
+    def observe(self, app: str) -> Observed:
+        if self.done and self.silent:
+            self.silent -= 1
+            raise TargetError("no answer")
+        return super().observe(app)
+
+
+def test_a_target_that_restarts_is_asked_again() -> None:
+    target = Restarting()
+    runner(target).run(Plan((step("service/api"),), ready=(Ready("service/api", "healthy"),)))
+    assert target.silent == 0
+
+
+def test_a_target_that_has_gone_stops_the_run_which_can_go_on_later() -> None:
+    plan = Plan((step("service/api"),), ready=(Ready("service/api", "healthy"),))
+    with pytest.raises(StoppedError, match="no answer") as caught:
+        runner(Restarting(silent=10**6)).run(plan)
+    assert "run the same command again" in (caught.value.hint or "")
+
+
 def test_independent_steps_all_run() -> None:
     target = Scripted()
     runner(target).run(Plan(tuple(step(f"volume/v{number}") for number in range(20))))
