@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.collect import record as records
+from bundler.collect.output import SIGNATURES, Output, require_free
 from bundler.collect.outside import Outside
 from bundler.collect.paths import SourceTree
 from bundler.collect.record import Record
@@ -141,9 +142,10 @@ def _unchanged(record: Record, tree: SourceTree, outside: Outside) -> bool:
     ):
         return False
     items = {(item.kind, item.text, item.stamp): item for item in record.items}
+    output = Output.at(Path(record.result["path"]), record.result["name"])
     try:
         return all(
-            changes.unchanged(item, tree, outside)
+            changes.unchanged(item, tree, outside, output)
             for item in sorted(items.values(), key=lambda item: item.kind in ("engine", "platform", "registry"))
         )
     except SourceError:
@@ -199,8 +201,11 @@ class _Building:
         self._document: Mapping[str, object] = written(self._graph)
         name = f"{self._graph.name}-{self._graph.version}.bundle.tar"
         self._output = Path(os.path.abspath(request.output or name))  # noqa: PTH100 - links are kept
+        self._signatures = [self._output.with_name(self._output.name + ending) for ending in SIGNATURES]
         if not self._output.parent.is_dir():
             raise UsageError(f"{self._output.parent}: there is no such directory")
+        self._place = Output.at(self._output, self._graph.name)
+        require_free(self._place, request.output or Path(name), self._graph, tree)
 
     def run(self) -> Record:
         from bundler.collect import changes, configs, weights
@@ -214,7 +219,13 @@ class _Building:
         self._check_templates(packed_configs)
         plans = [weights.plan(self._tree, model) for model in graph.models]
         finder = Finder(
-            self._tree, self._request.platforms, self._old.builds, self._outside, self._stack, self._progress
+            self._tree,
+            self._request.platforms,
+            self._old.builds,
+            self._outside,
+            self._stack,
+            self._progress,
+            self._place,
         )
         found = finder.find(graph)
         self._new.items = [item for item in (*items, *found.items) if item is not None]
@@ -299,7 +310,7 @@ class _Building:
             )
             referrers = sign_root(assembly.root, bundle_repository(self._graph.name), key) if key is not None else ()
             self._progress.phase("putting the bundle in place")
-            for stale in self._signature_files():
+            for stale in self._signatures:
                 stale.unlink(missing_ok=True)
             writer.finish(assembly, referrers)
             files = [self._output, *self._sign_detached(writer)]
@@ -334,12 +345,6 @@ class _Building:
         self._new.models[plan.model.name] = reuse.remember(stamp, packed)
         return packed
 
-    def _signature_files(self) -> tuple[Path, Path]:
-        return (
-            self._output.with_name(self._output.name + ".sig"),
-            self._output.with_name(self._output.name + ".sigstore.json"),
-        )
-
     def _sign_detached(self, writer: ArchiveWriter) -> tuple[Path, ...]:
         if not self._request.detached or self._request.key is None:
             return ()
@@ -348,7 +353,7 @@ class _Building:
 
         self._progress.phase("signing the file")
         made = sign_file(writer.written(), self._request.key)
-        signature, bundle = self._signature_files()
+        signature, bundle = self._signatures
         write_atomic(signature, made.signature)
         write_atomic(bundle, made.bundle)
         return signature, bundle
