@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import random
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +21,7 @@ from bundler.cli.main import EXIT_CODES, VERBS, run
 from bundler.errors import BundleError
 
 ROOT = Path(__file__).parents[1]
+BUNDLE = (sys.executable, "-c", "from bundler.cli.main import main; main()")
 GRAPH = "bundle: plain\nversion: 1.0.0\nservices:\n  web: {image: 'oci:./layout', expose: {http: 80}}\n"
 
 
@@ -72,7 +78,7 @@ def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_help_page_names_every_exit_status() -> None:
-    codes = {error.exit_code for error in BundleError.__subclasses__()} | {0, 1, 130}
+    codes = {error.exit_code for error in BundleError.__subclasses__()} | {0, 1, 130, 141, 143}
     assert {int(code) for code in re.findall(r"(?:^|, )(\d+) ", EXIT_CODES)} == codes
 
 
@@ -137,6 +143,196 @@ def test_a_wrong_call_says_what_and_how(
     named = {"FILE": str(bundle), "GRAPH": str(home / "graph")}
     assert run([named.get(one, one) for one in arguments]) == status
     assert said in capsys.readouterr().err
+
+
+def program(*arguments: str, shell: str = '"$@"', **changes: Any) -> subprocess.CompletedProcess[str]:
+    """The command as a process of its own, run by a line of the shell."""
+    argv = ["bash", "-c", shell, "bash", *BUNDLE, *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, **changes)
+
+
+@pytest.mark.parametrize(
+    ("shell", "status", "said"),
+    [
+        ('"$@" >/dev/full', 7, "standard output: writing failed: No space left on device"),
+        ('"$@" >&-', 2, "standard output is closed"),
+        ('"$@" 2>/dev/full >/dev/null', 0, ""),
+        ('"$@" 2>&- >/dev/null', 0, ""),
+        ('"$@" <&- >/dev/null', 0, ""),
+    ],
+)
+def test_an_output_that_takes_nothing_more_has_an_exit_status(
+    bundle: Path, home: Path, shell: str, status: int, said: str
+) -> None:
+    done = program("inspect", str(bundle), "--json", shell=shell)
+    assert (done.returncode, "Traceback" in done.stderr, "defect" in done.stderr) == (status, False, False)
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["inspect", "FILE"], ["inspect", "FILE", "--json"], ["keys", "export"], ["--help"]]
+)
+def test_a_reader_that_has_gone_is_told_nothing(bundle: Path, arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    argv = [*BUNDLE, *(str(bundle) if one == "FILE" else one for one in arguments)]
+    done = subprocess.run(argv, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_an_error_has_its_status_though_nobody_can_be_told(home: Path) -> None:
+    assert program("verify", "/nowhere.tar", shell='"$@" 2>/dev/full').returncode == 2
+    assert program("verify", "/nowhere.tar", shell='"$@" 2>&-').returncode == 2
+
+
+def test_a_build_that_is_terminated_cleans_up(bundle: Path, home: Path) -> None:
+    text = GRAPH.replace("services:", "models: {m: {from: ./weights}}\nservices:").replace(
+        "expose", "models: [m:/m], expose"
+    )
+    (home / "graph" / "bundle.yaml").write_text(text)
+    (home / "graph" / "weights").mkdir()
+    with (home / "graph" / "weights" / "w.safetensors").open("wb") as file:
+        file.truncate(1 << 30)
+    before = bundle.read_bytes()
+    argv = [*BUNDLE, "build", str(home / "graph"), "-o", str(bundle)]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as building:
+        while building.poll() is None and not list(home.glob(".plain.tar.*.part")):
+            time.sleep(0.01)
+        building.terminate()
+        _, said = building.communicate()
+    assert building.returncode == 143
+    assert said == "error: terminated; nothing half-written is left, and the same command goes on from here\n"
+    assert bundle.read_bytes() == before
+    assert not list(home.glob(".plain.tar.*"))
+
+
+def answering(answer: bytes, *arguments: str) -> tuple[int, str]:
+    """Exit status, and all that is seen, of the command on a terminal at which somebody types `answer`."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [*BUNDLE, *arguments])
+    seen = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while piece := os.read(terminal, 4096):
+            seen += piece
+            if b"[y/N]: " in seen and answer:
+                os.write(terminal, answer)
+                answer = b""
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "said"),
+    [
+        (b"n\n", 9, "not done; nothing was changed"),
+        (b"\n", 9, "not done; nothing was changed"),
+        (b"\x04", 9, "not done; nothing was changed"),
+        (b"\x03", 130, "interrupted"),
+        (b"y\n", 0, "removed default"),
+    ],
+    ids=["n", "enter", "ctrl-d", "ctrl-c", "y"],
+)
+def test_an_answer_of_no_is_no_interruption(bundle: Path, home: Path, answer: bytes, status: int, said: str) -> None:
+    found, seen = answering(answer, "keys", "remove", "default")
+    assert said in seen
+    assert found == status
+    assert (home / "data/graphbundle/keys/default.key").exists() == (status != 0)
+
+
+def test_where_nobody_can_be_asked_the_way_on_is_named(bundle: Path, home: Path) -> None:
+    done = program("keys", "remove", "default", stdin=subprocess.DEVNULL)
+    assert done.returncode == 2
+    assert "add --yes" in done.stderr
+    assert (home / "data/graphbundle/keys/default.key").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["keys"]])
+def test_a_command_without_its_verb_shows_the_help_page(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("Usage: bundle")
+    assert "Commands:" in said.err or "Build:" in said.err
+
+
+def test_rendering_says_what_is_wrong_with_its_place(
+    bundle: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(directory: Path) -> str:
+        capsys.readouterr()
+        assert run(["render", str(bundle), "-t", "docker", "-o", str(directory)]) == 2
+        return capsys.readouterr().err
+
+    assert f"{bundle} is there and is no directory" in refused(bundle)
+    assert "making the directory failed" in refused(bundle / "below")
+    assert "making the directory failed" in refused(Path("/proc/nothing"))
+    assert run(["render", str(bundle), "-t", "docker", "--platform", "linux"]) == 2
+    assert "linux/arm64" in capsys.readouterr().err
+
+
+def test_a_lost_private_key_stops_the_build_before_anything_is_written(
+    bundle: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = home / "data/graphbundle/keys"
+    (keys / "default.key").unlink()
+    other = home / "other.tar"
+    for _ in range(2):
+        capsys.readouterr()
+        assert run(["build", str(home / "graph"), "-o", str(other)]) == 2
+        said = capsys.readouterr().err
+        assert "default.key is gone" in said
+        assert [path.name for path in keys.iterdir()] == ["trusted"]
+        assert not other.exists()
+    command = said.splitlines()[-1].strip()
+    assert command.startswith("mv ")
+    subprocess.run(["bash", "-c", command], check=True)
+    assert run(["build", str(home / "graph"), "-o", str(other)]) == 0
+    assert run(["verify", str(other)]) == 0
+    assert run(["verify", str(bundle)]) == 0
+
+
+def test_a_private_key_that_nobody_trusts_signs_nothing_and_is_listed_as_it_is(
+    bundle: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = home / "data/graphbundle/keys"
+    old = json.loads(listed(capsys))[0]["fingerprint"]
+    (keys / "trusted/default.pub").rename(home / "kept.pub")
+    (keys / "default.key").unlink()
+    assert run(["keys", "generate"]) == 0
+    new = json.loads(listed(capsys))[0]["fingerprint"]
+    (home / "kept.pub").replace(keys / "trusted/default.pub")
+    other = home / "other.tar"
+    assert run(["build", str(home / "graph"), "-o", str(other)]) == 2
+    said = capsys.readouterr().err
+    assert old[:16] in said
+    assert new[:16] in said
+    assert not other.exists()
+    assert [(one["fingerprint"], one["signs"], one["trusted"]) for one in json.loads(listed(capsys))] == [
+        (new, True, False),
+        (old, False, True),
+    ]
+    subprocess.run(["bash", "-c", said.splitlines()[-1]], check=True)
+    assert run(["build", str(home / "graph"), "-o", str(other)]) == 0
+    (keys / "default.key").write_text("damaged")
+    capsys.readouterr()
+    assert run(["keys", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines] == [
+        ["default", "unknown", "signs"],
+        ["default", new[:16], "trusted"],
+        ["default-old1", old[:16], "trusted"],
+    ]
+    assert "cannot be read" in lines[0]
+
+
+def listed(capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert run(["keys", "list", "--json"]) == 0
+    return capsys.readouterr().out
 
 
 def test_an_engine_that_is_not_there_is_a_target_error(

@@ -9,7 +9,7 @@ import click
 
 from bundler.cli import output, places
 from bundler.cli.graph import graph_file
-from bundler.cli.options import json_option
+from bundler.cli.options import json_option, parsed_platform
 from bundler.cli.progress import Phases
 from bundler.errors import UsageError
 
@@ -59,12 +59,8 @@ def build(
 ) -> BuildResult:
     """Build with progress on stderr."""
     from bundler import pack
-    from bundler.model.oci import Platform
 
-    try:
-        wanted = tuple(Platform.parse(text) for text in platforms)
-    except ValueError as error:
-        raise UsageError(str(error), hint="platforms are written os/architecture: --platform linux/arm64") from error
+    wanted = tuple(parsed_platform(text) for text in platforms)
     request = pack.BuildRequest(graph_file(directory), to, wanted, key, detached, places.cache_dir())
     phases = Phases()
     try:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from bundler import deploy
 from bundler.cli import output
+from bundler.cli.asking import can_ask, require_yes
 from bundler.cli.bundlefile import verified
 from bundler.cli.options import app_name, open_target
 from bundler.cli.progress import Steps
@@ -53,7 +51,7 @@ def prepared(
 
 
 def consent(prepared: deploy.Prepared, *, yes: bool) -> None:
-    """Show the plan and ask on a terminal; off one, losing data needs --yes. Raises click.Abort on a no."""
+    """Show the plan and ask on a terminal; off one, losing data needs --yes. Raises DeclinedError on a no."""
     plan = prepared.plan
     if not plan.steps:
         return
@@ -62,9 +60,9 @@ def consent(prepared: deploy.Prepared, *, yes: bool) -> None:
     if yes:
         return
     harmless = all(step.action is not Action.REMOVE and not step.loses_data for step in plan.steps)
-    if sys.stdin.isatty() and sys.stderr.isatty():
+    if can_ask():
         if not harmless or any(step.action is Action.REPLACE for step in plan.steps):
-            click.confirm("Go on?", abort=True, err=True)
+            require_yes("Go on?")
     elif any(step.loses_data for step in plan.steps):
         raise UsageError("this loses data and nobody can be asked here", hint="read the plan above and add --yes")
 

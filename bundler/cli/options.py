@@ -13,6 +13,7 @@ from bundler.errors import UsageError
 
 if TYPE_CHECKING:
     from bundler.contract import Target
+    from bundler.model.oci import Platform
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -97,6 +98,16 @@ def duration_s(text: str | None) -> float | None:
     if seconds <= 0:
         raise UsageError(f"--timeout {text}: must be more than nothing")
     return seconds
+
+
+def parsed_platform(text: str) -> Platform:
+    """Raises UsageError for what is no platform."""
+    from bundler.model.oci import Platform
+
+    try:
+        return Platform.parse(text)
+    except ValueError as error:
+        raise UsageError(str(error), hint="platforms are written os/architecture: --platform linux/arm64") from error
 
 
 def app_name(given: str | None, default: str) -> str:
