@@ -64,8 +64,11 @@ class Target(Protocol):
     def logs(
         self, app: str, service: str | None, *, follow: bool, since: str | None, tail: int | None
     ) -> Iterator[LogLine]:
-        """Lines of a service or job (all of them where None), oldest first; not those before `since`, an RFC 3339 time
-        (UsageError for anything else)."""
+        """Lines of a service or job (all of them where None), oldest first.
+
+        `since` is an RFC 3339 time in UTC: no line before it. `follow`: also what the instances there now go on to
+        say, until they end; `bundler.follow` goes on with those that come after them.
+        """
 
     def apps(self) -> tuple[AppSummary, ...]:
         """The apps of this adapter on the target, by name."""

@@ -100,6 +100,27 @@ def duration_s(text: str | None) -> float | None:
     return seconds
 
 
+def since_time(text: str | None) -> str | None:
+    """A point in time as RFC 3339 in UTC, of such a time or of how long ago it is (`10m`). Raises UsageError."""
+    if text is None:
+        return None
+    import re
+    import time
+
+    from bundler.graphfile import forms
+    from bundler.model.times import rfc3339, unix_ns
+
+    if text and re.fullmatch(forms.DURATION, text):
+        return rfc3339(max(time.time_ns() - int(forms.duration_s(text) * 1e9), 0))
+    try:
+        return rfc3339(unix_ns(text))
+    except (ValueError, OverflowError) as error:
+        raise UsageError(
+            f"--since {text}: neither a time nor a duration",
+            hint="a time with its zone, 2026-01-31T08:00:00Z or 2026-01-31T08:00:00+01:00, or how long ago: 10m, 1h30m",
+        ) from error
+
+
 def parsed_platform(text: str) -> Platform:
     """Raises UsageError for what is no platform."""
     from bundler.model.oci import Platform

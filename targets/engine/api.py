@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from bundler.edges.engine import connect, engine_errors
 from bundler.errors import TargetError
+from bundler.model.times import unix_ns
 
 if TYPE_CHECKING:
     from requests import Response
@@ -252,8 +253,8 @@ class Engine:
             )
 
     def logs(self, name: str, *, follow: bool, since: str | None, tail: int | None) -> Iterator[bytes]:
-        """Raw frames of the log, with timestamps: an 8-byte header (stream, 3 zeros, length), then text. `since` is in
-        seconds since 1970."""
+        """Raw frames of the log, with timestamps: an 8-byte header (stream, 3 zeros, length), then text. `since` is
+        an RFC 3339 time."""
         response = self._call(
             "GET",
             f"/containers/{_path(name)}/logs",
@@ -263,7 +264,7 @@ class Engine:
                 "stderr": True,
                 "timestamps": True,
                 "follow": follow,
-                "since": since or "0",
+                "since": _unix_seconds(since) if since else "0",
                 "tail": "all" if tail is None else tail,
             },
             stream=True,
@@ -315,6 +316,12 @@ def _parameter(value: object) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
     return json.dumps(value) if isinstance(value, Mapping | Sequence) and not isinstance(value, str) else str(value)
+
+
+def _unix_seconds(time: str) -> str:
+    """The engine reads seconds since 1970, with nanoseconds after the point."""
+    time_ns = max(unix_ns(time), 0)
+    return f"{time_ns // 10**9}.{time_ns % 10**9:09d}"
 
 
 def _path(name: str) -> str:

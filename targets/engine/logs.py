@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import heapq
 import queue
-import re
 import threading
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import Final
 
-from bundler.errors import BundleError, UsageError
+from bundler.errors import BundleError
 from bundler.model.observed import LogLine
 from targets.engine.api import Engine
 
 HEADER_BYTES = 8
 WINDOW_LINES = 200
-_TIME = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
 _END: Final = object()
 
 
@@ -57,22 +52,9 @@ def _in_order(lines: Iterable[LogLine]) -> Iterator[LogLine]:
 def container_lines(
     engine: Engine, container: str, node: str, index: int, *, follow: bool, since: str | None, tail: int | None
 ) -> Iterator[LogLine]:
-    from_s = unix_time(since) if since is not None else None
-    for raw in split(engine.logs(container, follow=follow, since=from_s, tail=tail)):
+    for raw in split(engine.logs(container, follow=follow, since=since, tail=tail)):
         time, _, text = raw.decode(errors="replace").partition(" ")
         yield LogLine(time, node, index, text.removesuffix("\r"))
-
-
-def unix_time(time: str) -> str:
-    """An RFC 3339 time as the engine's API takes it: seconds, a point, nine digits. Raises UsageError for another."""
-    found = _TIME.fullmatch(time)
-    try:
-        whole = datetime.fromisoformat(f"{found[1]}{found[3].upper()}") if found else None
-    except ValueError:
-        whole = None
-    if found is None or whole is None:
-        raise UsageError(f"{time!r} is no RFC 3339 time", hint="for example 2026-11-24T08:30:00Z")
-    return f"{int(whole.timestamp())}.{(found[2] or '')[:9].ljust(9, '0')}"
 
 
 def split(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
@@ -13,7 +14,9 @@ import pytest
 from engines import OnEngine, get
 from images import image, model
 
+from bundler.edges.clock import SystemClock
 from bundler.errors import TargetError
+from bundler.follow import follow
 from bundler.model.graph import Condition, Gpus, Healthcheck, Mount, Resources, Tmpfs, Volume
 from bundler.model.observed import LogLine, State, StoredSecret
 from bundler.model.plan import Action, Ready
@@ -504,6 +507,50 @@ def test_a_foreign_thing_that_comes_later_is_not_taken_over(subject: OnEngine, d
 
 def logs(subject: OnEngine, name: str) -> list[LogLine]:
     return list(subject.target.logs(subject.app, name, follow=False, since=None, tail=None))
+
+
+def test_logs_begin_where_they_are_asked_to(subject: OnEngine, deployment: Deployment) -> None:
+    deployment.go(replace(only(subject), jobs=(job("seed", "0", "a", "b"),), waves=(("web", "seed"),)))
+    lines = sorted(logs(subject, "seed"), key=lambda line: line.time)
+    first, second = lines[0], next(line for line in lines if line.time > lines[0].time)
+
+    def since(text: str) -> list[LogLine]:
+        found = subject.target.logs(subject.app, "seed", follow=False, since=text, tail=None)
+        return sorted(found, key=lambda line: line.time)
+
+    assert since(first.time) == lines
+    assert since(second.time) == [line for line in lines if line.time >= second.time]
+    assert since("2001-01-01T00:00:00Z") == lines
+    assert since("2999-01-01T00:00:00+01:00") == []
+
+
+def test_following_goes_on_over_a_restart_and_a_new_deploy(subject: OnEngine, deployment: Deployment) -> None:
+    release = only(subject)
+    deployment.go(release)
+    seen: list[str] = []
+    following = follow(
+        subject.target, subject.app, "web", since=None, tail=None, clock=SystemClock(), look_s=0.2, gone_s=3.0
+    )
+    reader = threading.Thread(target=lambda: seen.extend(line.text for line in following), daemon=True)
+    reader.start()
+
+    def starts(number: int) -> None:
+        ends_at = time.monotonic() + 20
+        while len(seen) < number and time.monotonic() < ends_at:
+            time.sleep(0.05)
+        assert len(seen) == number
+
+    starts(1)
+    (instance,) = deployment.observe().of("service/web")
+    subject.engine.stop(instance.id)
+    subject.engine.start(instance.id)
+    starts(2)
+    deployment.go(changed(release, deployment, environment=(("A", ("b",)),)))
+    starts(3)
+    deployment.remove(volumes=True)
+    reader.join(20)
+    assert not reader.is_alive()
+    assert len(seen) == 3
 
 
 def test_logs_are_followed(subject: OnEngine, deployment: Deployment) -> None:
