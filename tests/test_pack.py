@@ -261,6 +261,14 @@ def test_a_bundle_holds_what_the_graph_names(request_: BuildRequest, registry: R
     }
 
 
+def test_a_registry_that_does_not_answer_is_told_with_node_and_image(
+    request_: BuildRequest, graph: Path, registry: Registry
+) -> None:
+    registry.close()
+    with pytest.raises(SourceError, match=rf"^other: image {registry.image}: .* cannot be reached"):
+        pack.build(request_, Silent())
+
+
 def test_the_output_is_named_by_the_graph(
     request_: BuildRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

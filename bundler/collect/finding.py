@@ -245,7 +245,10 @@ class Finder:
         there = "" if self._outside.engine() is not None else ", as no engine answers"
         self._progress.line(f"{source.image}: from the registry {reference.host}{there}")
         repository = Repository(self._outside.http(), reference)
-        found = repository.find()
+        try:
+            found = repository.find()
+        except SourceError as error:  # it says the image; the graph's reader wants the node
+            raise SourceError(f"{source.workloads[0]}: {error.what}", hint=error.hint) from error
         image = upstream(source, found.descriptor, found.data, repository, self._found.platforms)
         if reference.digest is None:
             self._found.items.append(Item("registry", str(reference), found.descriptor.digest.text))

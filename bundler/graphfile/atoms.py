@@ -153,7 +153,9 @@ SOME_DURATION = Text(
     read=forms.duration_s,
     hint=forms.duration_hint,
 )
-CONTAINER_PATH = Text("an absolute path without . and .. in it, such as /data", forms.CONTAINER_PATH)
+CONTAINER_PATH = Text(
+    "an absolute path without . and .. in it, such as /data", forms.CONTAINER_PATH, hint=forms.container_path_hint
+)
 ENDPOINT = Text("an endpoint, written node.endpoint", forms.ENDPOINT, read=forms.target)
 TARGET = Text("node.endpoint, or the name of an external", forms.TARGET, read=forms.target)
 TYPE = Text("a known type", choices=tuple(sorted(TYPES)))
