@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +62,8 @@ class BuiltPart:
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """`signers` are fingerprints of keys; `files` are the bundle and its detached signatures."""
+    """`signers` are fingerprints of keys; `files` are the bundle and its detached signatures, `changed` is
+    what was found to be another than at the build before, where there was one."""
 
     path: Path
     name: str
@@ -74,6 +75,7 @@ class BuildResult:
     signers: tuple[str, ...]
     files: tuple[Path, ...]
     unchanged: bool = field(default=False)
+    changed: tuple[str, ...] = ()
 
 
 def build(request: BuildRequest, progress: Progress) -> BuildResult:
@@ -95,7 +97,18 @@ def build(request: BuildRequest, progress: Progress) -> BuildResult:
         new.asked = asked
     if place is not None:
         records.save(place, new)
-    return _result(new, unchanged=False)
+    return replace(_result(new, unchanged=False), changed=_changed(record, new))
+
+
+def _changed(old: Record, new: Record) -> tuple[str, ...]:
+    if not old.asked:
+        return ()
+    words = {"graph": "the graph", "graph_digest": "the graph", "platforms": "the platforms", "key": "the key"}
+    asked = [word for key, word in words.items() if old.asked.get(key) != new.asked.get(key)]
+    known = {(item.kind, item.text): item.stamp for item in old.items}
+    stamps = {(item.kind, item.text): item.stamp for item in new.items if item.text}
+    sources = [text for (kind, text), stamp in stamps.items() if stamp and known.get((kind, text)) != stamp]
+    return tuple(dict.fromkeys([*asked, *sorted(sources)]))
 
 
 def _as_named(source: Path) -> str:

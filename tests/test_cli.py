@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import pty
 import random
 import re
+import select
 import subprocess
 import sys
 import time
@@ -16,9 +18,11 @@ from typing import Any
 
 import pytest
 
-from bundler.cli import output
+from bundler.cli import output, progress
 from bundler.cli.main import EXIT_CODES, VERBS, run
+from bundler.cli.site import read_secrets
 from bundler.errors import BundleError
+from bundler.model.site import SecretSource, Site
 
 ROOT = Path(__file__).parents[1]
 BUNDLE = (sys.executable, "-c", "from bundler.cli.main import main; main()")
@@ -125,6 +129,7 @@ def test_another_machine_refuses_until_it_trusts_the_key(
     ("arguments", "status", "said"),
     [
         (["chek"], 2, "Did you mean 'check'?"),
+        (["check", "/dev/null"], 2, "/dev/null is no regular file"),
         (["check", "/nowhere"], 2, "there is no graph at /nowhere"),
         (["verify", "/nowhere.tar"], 2, "there is no file /nowhere.tar"),
         (["verify", "/etc/passwd"], 5, "/etc/passwd: not a bundle"),
@@ -218,11 +223,11 @@ def answering(answer: bytes, *arguments: str) -> tuple[int, str]:
         os.execv(sys.executable, [*BUNDLE, *arguments])
     seen = b""
     with contextlib.suppress(OSError):  # the end of a terminal
-        while piece := os.read(terminal, 4096):
-            seen += piece
-            if b"[y/N]: " in seen and answer:
-                os.write(terminal, answer)
-                answer = b""
+        while True:
+            if select.select([terminal], [], [], 0.5)[0]:
+                seen += os.read(terminal, 4096)
+            elif b"[y/N]: " in seen:
+                os.write(terminal, answer)  # once more, where it came before anybody listened
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode()
 
@@ -354,6 +359,104 @@ def test_the_check_of_a_broken_graph_is_json_on_request(home: Path, capsys: pyte
     told = json.loads(capsys.readouterr().out)
     assert told["valid"] is False
     assert told["problems"][0]["line"] == 4
+
+
+def test_a_check_tells_of_everything_that_is_not_there(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "empty").mkdir()
+    (home / "there").write_text("x")
+    (home / "bundle.yaml").write_text(
+        """bundle: a
+version: "1"
+models:
+  m: {from: ./weights}
+  e: {from: ./empty}
+configs:
+  c: {file: ./c.yaml}
+  d: {dir: ./there}
+  f: {file: ./there}
+services:
+  web:
+    build: ./empty
+    models: [m:/m, e:/e]
+    configs: [c:/c, d:/d, f:/f]
+  disk: {image: "oci:./layout"}
+jobs:
+  seed: {build: ./nothing, run: manual}
+"""
+    )
+    assert run(["check", str(home), "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)["problems"]
+    assert [(one["line"], one["message"]) for one in told] == [
+        (4, "model m: ./weights is not there"),
+        (5, "model e: ./empty holds no file"),
+        (7, "config c: c.yaml is not there"),
+        (8, "config d: there is not a directory"),
+        (12, "build of web: empty holds no Dockerfile"),
+        (15, "image of disk: ./layout is not there"),
+        (17, "build of seed: nothing is not there"),
+    ]
+    assert all(one["hint"] for one in told)
+    assert all(one["file"] == str(home / "bundle.yaml") for one in told)
+
+
+def test_a_compressed_bundle_is_told_to_be_one(bundle: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packed = home / "plain.tar.gz"
+    packed.write_bytes(gzip.compress(bundle.read_bytes()))
+    for verb in ("verify", "inspect"):
+        assert run([verb, str(packed)]) == 5
+        said = capsys.readouterr().err
+        assert "plain.tar.gz is gzip-compressed; a bundle is a plain tar" in said
+        assert f"gunzip -k {packed}" in said
+    packed.write_bytes(bytes(range(128, 256)) * 8)
+    assert run(["verify", str(packed)]) == 5
+    said = capsys.readouterr().err
+    assert "plain.tar.gz: not a bundle" in said
+    assert "\\x" not in said
+
+
+def test_a_secret_with_a_newline_at_its_end_is_warned_of(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def said(value: bytes) -> str:
+        (home / "secret").write_bytes(value)
+        assert read_secrets(Site(secrets={"s": SecretSource(file=str(home / "secret"))})) == {"s": value}
+        return capsys.readouterr().err
+
+    assert "secret s ends with a newline" in said(b"word\n")
+    assert "printf '%s'" in said(b"word\r\n")
+    assert said(b"word") == said(b"-----BEGIN\nAAAA\n-----END\n") == ""
+
+
+def test_a_rebuild_says_what_was_another(bundle: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "graph" / "c.yaml").write_text("a: 1")
+    text = GRAPH.replace("services:", "configs: {c: {file: ./c.yaml}}\nservices:").replace(
+        "expose", "configs: [c:/c], expose"
+    )
+    (home / "graph" / "bundle.yaml").write_text(text)
+
+    def said() -> list[str]:
+        capsys.readouterr()
+        assert run(["build", str(home / "graph"), "-o", str(bundle), "--detached"]) == 0
+        return [line for line in capsys.readouterr().err.splitlines() if line.startswith("changed")]
+
+    assert said() == ["changed since the last build: the graph, c.yaml"]
+    (home / "graph" / "c.yaml").write_text("a: 2")
+    assert said() == ["changed since the last build: c.yaml"]
+    assert said() == []
+
+
+def test_the_help_pages_name_only_what_their_verbs_have(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in VERBS:
+        assert run([verb, "--help"]) == 0
+        page = capsys.readouterr().out
+        assert ("--site" in page) == ("what the site file" in page), verb
+        assert "waiting for health" not in page or verb in ("deploy", "up")
+
+
+def test_waiting_for_nothing_known_is_no_empty_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(progress.Line, "draw", lambda _, text, **__: shown.append(text))
+    progress.Steps().waiting(())
+    progress.Steps().waiting(("service/a", "job/b"))
+    assert shown == ["waiting for the first look at what runs", "waiting for service/a, job/b"]
 
 
 def test_nothing_can_drive_the_terminal() -> None:

@@ -43,7 +43,8 @@ def command(
     as_json: bool,
 ) -> int:
     """Pack the graph in DIRECTORY with its images, configs and weights into one bundle, signed with a key that
-    is made on the first build and kept on this machine. Nothing changed: nothing is done again."""
+    is made on the first build and kept on this machine. Where nothing changed, nothing is done again; else what did
+    is told, and the rest is taken out of the bundle that is replaced."""
     result = build(directory, to=output, platforms=platforms, key=signing_key(key), detached=detached)
     _report(result, as_json=as_json)
     return 0
@@ -64,9 +65,12 @@ def build(
     request = pack.BuildRequest(graph_file(directory), to, wanted, key, detached, places.cache_dir())
     phases = Phases()
     try:
-        return pack.build(request, phases)
+        result = pack.build(request, phases)
     finally:
         phases.close()
+    if result.changed:
+        output.note(f"changed since the last build: {', '.join(result.changed)}")
+    return result
 
 
 def signing_key(file: Path | None) -> PrivateKey:

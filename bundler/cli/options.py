@@ -25,6 +25,9 @@ timeout_option = click.option(
     metavar="DURATION",
     help="When to give up waiting for health (90s, 15m); 10 minutes, or longer where start periods need it.",
 )
+end_timeout_option = click.option(
+    "--timeout", metavar="DURATION", help="When to give up waiting for the end (90s, 15m); 10 minutes unless given."
+)
 unsigned_option = click.option(
     "--insecure-allow-unsigned",
     is_flag=True,
@@ -41,10 +44,10 @@ file_argument = click.argument("file", type=click.Path(path_type=Path))
 
 
 def target_option(function: F) -> F:
-    """`--target` with the installed targets in its help."""
-    return click.option("--target", "-t", metavar="TARGET", help="docker or compose (or what the site file says).")(
-        function
-    )
+    """`--target`; above `site_options`, where the verb has them."""
+    sites = any(one.name == "sites" for one in getattr(function, "__click_params__", ()))
+    text = "docker or compose; what the site file says unless given." if sites else "docker or compose."
+    return click.option("--target", "-t", metavar="TARGET", help=text)(function)
 
 
 def site_options(function: F) -> F:

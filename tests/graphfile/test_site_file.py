@@ -101,7 +101,8 @@ def test_later_site_files_are_merged_over_earlier_ones() -> None:
         (
             "publish: {ui: {bind: localhost}}",
             [
-                'sites/0.yaml:1:22: ui.bind is "localhost", expected an IP address such as 0.0.0.0\n    write 127.0.0.1',
+                'sites/0.yaml:1:22: ui.bind is "localhost", expected an IP address such as 0.0.0.0\n'
+                "    write 127.0.0.1",
             ],
         ),
         (
