@@ -16,7 +16,7 @@ from images import AMD64, Blobs, image
 
 from bundler.edges import ports
 from bundler.edges.engine import connect
-from bundler.errors import TargetError, UsageError
+from bundler.errors import TargetError
 from bundler.model.graph import Gpus, Healthcheck, Mount, Resources, Volume
 from bundler.model.observed import Host, Instance, Observed, OpenDoor, Record, State, StoredSecret, Thing
 from bundler.model.oci import Platform
@@ -378,14 +378,6 @@ def test_log_frames_become_lines_however_they_are_cut() -> None:
     for size in (1, 3, 8, 11, len(raw)):
         pieces = [raw[start : start + size] for start in range(0, len(raw), size)]
         assert list(logs.split(pieces)) == expected
-
-
-def test_times_are_told_to_the_engine_in_seconds() -> None:
-    assert logs.unix_time("1970-01-01T00:01:00Z") == "60.000000000"
-    assert logs.unix_time("1970-01-01t02:00:00.1234567891+02:00") == "0.123456789"
-    for wrong in ("10m", "1970-01-01", "1970-13-01T00:00:00Z", "1970-01-01T00:00:00"):
-        with pytest.raises(UsageError, match="no RFC 3339 time"):
-            logs.unix_time(wrong)
 
 
 def test_a_tar_is_read_by_others_as_it_was_written() -> None:
