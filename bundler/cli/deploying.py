@@ -13,7 +13,7 @@ from bundler.cli.asking import can_ask, require_yes
 from bundler.cli.bundlefile import verified
 from bundler.cli.options import app_name, open_target
 from bundler.cli.progress import Steps
-from bundler.cli.report import app_json, app_lines, is_well, plan_lines
+from bundler.cli.report import app_json, app_lines, is_well, plan_lines, recorded
 from bundler.cli.site import read_secrets, read_site
 from bundler.edges.clock import SystemClock
 from bundler.errors import UnhealthyError, UsageError
@@ -58,6 +58,10 @@ def consent(prepared: deploy.Prepared, *, yes: bool) -> None:
     for line in plan_lines(plan, prepared.app, prepared.target.name):
         output.note(line)
     if yes:
+        return
+    there = recorded(prepared.observed)
+    if there is not None and prepared.release is not None and there.bundle != prepared.release.bundle:
+        require_yes(f"{prepared.app} is an app of bundle {there.bundle}. Replace it by {prepared.release.bundle}?")
         return
     harmless = all(step.action is not Action.REMOVE and not step.loses_data for step in plan.steps)
     if can_ask():

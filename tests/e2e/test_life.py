@@ -72,6 +72,19 @@ def test_a_bundle_is_deployed_changed_removed_and_leaves_nothing(
     assert traces(name, "small") == set()
 
 
+def test_another_bundle_takes_an_apps_place_only_with_consent(
+    bundle: Bundle, small: Path, tmp_path: Path, app: Callable[[str, str], str]
+) -> None:
+    name = app("place", "docker")
+    bundle("deploy", small, "-t", "docker", "--app", name)
+    made = written(tmp_path, "bundle: other\nversion: 1.0.0\nvolumes: {data: {}}\n")
+    bundle("build", tmp_path, "-o", made)
+    refused = bundle("deploy", made, "-t", "docker", "--app", name, status=2)
+    assert f"{name} is an app of bundle small" in refused.err
+    bundle("status", name, "-t", "docker")
+    bundle("deploy", made, "-t", "docker", "--app", name, "--yes")
+
+
 def test_a_service_sees_the_same_on_docker_and_compose(
     bundle: Bundle, small: Path, app: Callable[[str, str], str]
 ) -> None:
