@@ -148,6 +148,15 @@ def test_a_door_takes_the_first_free_port_and_keeps_the_one_it_has() -> None:
     assert [(door.name, door.host_port) for door in release(asked).release.doors] == [("side", 8081), ("web", 9000)]
 
 
+def test_a_door_that_somebody_else_was_faster_to_take_gets_another_port_until_it_is_recorded() -> None:
+    fresh = inputs()
+    lost = replace(fresh.observed, doors=(OpenDoor("web", "127.0.0.1", 8080),))
+    assert [door.host_port for door in release(replace(fresh, observed=lost)).release.doors] == [8081]
+    recorded = release(inputs(SITE.replace("{site: x", "{site: x, publish: {web: {port: 8080}}"))).release.record
+    kept = replace(fresh, observed=replace(lost, records=(Record(1, recorded),)))
+    assert [door.host_port for door in release(kept).release.doors] == [8080]
+
+
 def test_a_recorded_release_is_known_again_and_nothing_is_due_in_it() -> None:
     first = release(inputs())
     assert {job.name for job in first.release.jobs if job.due} == {"load", "migrate"}
