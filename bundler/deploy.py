@@ -58,7 +58,8 @@ def prepare(
 
 
 def prepare_job(target: Target, app: str, job: str) -> Prepared:
-    """What `bundle run APP JOB` would do: the recorded release's job, again, and nothing else."""
+    """What `bundle run APP JOB` would do: the recorded release's job, again, and nothing else. A run that is under way
+    has no steps; it is waited for."""
     observed = target.observe(app)
     release = recorded_release(observed)
     if job not in {one.name for one in release.jobs}:
@@ -67,12 +68,12 @@ def prepare_job(target: Target, app: str, job: str) -> Prepared:
     jobs = tuple(replace(one, due=one.name == job) for one in release.jobs)
     release = replace(release, jobs=jobs, record=observed.record.document if observed.record else "", recorded=True)
     resource = f"job/{job}"
-    running = [one for one in observed.of(resource) if one.state in (State.RUNNING, State.STARTING, State.HEALTHY)]
-    if running:
-        raise TargetError(f"{job} is running already", hint=f"bundle logs {app} {job} --target {target.name} --follow")
+    running = any(one.state in (State.RUNNING, State.STARTING, State.HEALTHY) for one in observed.of(resource))
     without = replace(observed, instances=tuple(one for one in observed.instances if one.resource != resource))
     planned = target.plan(release, without)
     first = {step.id for step in planned.steps if step.resource != resource}
+    if running:
+        first = set()  # it has all that it needs
     missing = [one for step in planned.steps if step.resource == resource for one in step.after if one in first]
     if missing:
         raise TargetError(
@@ -80,6 +81,7 @@ def prepare_job(target: Target, app: str, job: str) -> Prepared:
             hint=f"bundle deploy FILE --target {target.name} --app {app}",
         )
     steps = tuple(replace(step, after=(), waits=()) for step in planned.steps if step.resource == resource)
+    steps = () if running else steps
     ready = tuple(one for one in planned.ready if one.resource == resource)
     plan = Plan(steps, tuple(note for note in planned.notes if note.resource == resource), ready)
     return Prepared(target, app, release, plan, observed, target.secrets(app), None, math.inf)
@@ -117,7 +119,7 @@ def carry_out(prepared: Prepared, reporter: Reporter, clock: Clock, timeout_s: f
 def _is_settled(prepared: Prepared) -> bool:
     """Whether one look is enough: everything is ready, and nothing has ended that only its running speaks for."""
     observed, ready = prepared.observed, prepared.plan.ready
-    shaky = any(one.restarts for wanted in ready if wanted.state == "running" for one in observed.of(wanted.resource))
+    shaky = any(one.restarts for wanted in ready if wanted.steady for one in observed.of(wanted.resource))
     return not shaky and all(is_ready(observed, wanted) for wanted in ready)
 
 

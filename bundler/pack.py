@@ -63,7 +63,7 @@ class BuiltPart:
 @dataclass(frozen=True, slots=True)
 class BuildResult:
     """`signers` are fingerprints of keys; `files` are the bundle and its detached signatures, `changed` is
-    what was found to be another than at the build before, where there was one."""
+    what was found to be another than at the build before, where there was one; `warnings` are sentences."""
 
     path: Path
     name: str
@@ -76,6 +76,7 @@ class BuildResult:
     files: tuple[Path, ...]
     unchanged: bool = field(default=False)
     changed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def build(request: BuildRequest, progress: Progress) -> BuildResult:
@@ -177,6 +178,7 @@ def _result(record: Record, *, unchanged: bool) -> BuildResult:
         parts=tuple(BuiltPart(**part) for part in made["parts"]),
         signers=tuple(made["signers"]),
         files=tuple(Path(path) for path in made["files"]),
+        warnings=tuple(made["warnings"]),
         unchanged=unchanged,
     )
 
@@ -295,6 +297,7 @@ class _Building:
         previous: ArchiveReader | None,
     ) -> None:
         from bundler.collect import images
+        from bundler.collect.declared import unmentioned_volumes
         from bundler.layout.archive import ArchiveWriter
         from bundler.layout.assembly import assemble
         from bundler.layout.names import bundle_repository
@@ -334,6 +337,7 @@ class _Building:
         parts += [BuiltPart("config", c.name, sum(len(data) for _, data in c.files)) for c in packed_configs]
         self._new.result = {
             "path": str(self._output),
+            "warnings": unmentioned_volumes(self._graph, packed.images),
             "name": self._graph.name,
             "version": self._graph.version,
             "root": assembly.root.digest.text,

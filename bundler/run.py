@@ -135,9 +135,11 @@ class Runner:
             self.clock.sleep(POLL_S)
 
     def _is_steady(self, observed: Observed, ready: Ready) -> bool:
-        """Nothing but its going on tells that a service without a health check works."""
         lives = [self._lives[one.id] for one in observed.of(ready.resource) if one.state is State.RUNNING]
-        return ready.state != "running" or all(self.clock.now() - life.since >= STEADY_S for life in lives)
+        return not ready.steady or all(self.clock.now() - life.since >= STEADY_S for life in lives)
+
+    def _holds(self, observed: Observed | None, ready: Ready) -> bool:
+        return observed is not None and is_ready(observed, ready) and self._is_steady(observed, ready)
 
     def _apply(self, step: Step) -> None:
         self.target.apply(step, self.blobs, self.secrets, lambda size: self._moved(step, size))
@@ -151,7 +153,7 @@ class Runner:
     def _may_start(self, step: Step, done: set[str], observed: Observed | None) -> bool:
         if not set(step.after) <= done:
             return False
-        return all(observed is not None and is_ready(observed, ready) for ready in step.waits)
+        return all(self._holds(observed, ready) for ready in step.waits)
 
     def _collect(self, progress: _Progress, left: list[Step]) -> None:
         """Take in the steps that have ended; wait a moment for one where some are running."""
@@ -172,7 +174,7 @@ class Runner:
     def _wait_for(self, left: list[Step], done: set[str], observed: Observed | None, deadline: float) -> None:
         """Nothing runs and everything left waits: fail on what cannot become ready, else sleep a moment."""
         waits = [ready for step in left if set(step.after) <= done for ready in step.waits]
-        missing = [ready for ready in waits if observed is None or not is_ready(observed, ready)]
+        missing = [ready for ready in waits if not self._holds(observed, ready)]
         if not waits:
             stuck = ", ".join(step.id for step in left)
             raise StoppedError(f"the plan cannot go on: {stuck} come after steps that are not in it")
@@ -181,11 +183,7 @@ class Runner:
     def _until_ready(self, ready: tuple[Ready, ...], deadline: float) -> None:
         while True:
             observed = self._observe() if ready else None
-            missing = [
-                one
-                for one in ready
-                if observed is None or not is_ready(observed, one) or not self._is_steady(observed, one)
-            ]
+            missing = [one for one in ready if not self._holds(observed, one)]
             if not missing:
                 return
             self._check(missing, observed, deadline)

@@ -11,11 +11,13 @@ from bundler.errors import BundleError, TargetError, UsageError
 from bundler.graphfile import check, site, source
 from bundler.graphfile.written import written
 from bundler.model.bundle import Bundle, BundleConfig, BundleImage, ConfigFile, PlatformImage, VerifiedBundle
-from bundler.model.observed import Host, Observed, OpenDoor, Record, StoredSecret
+from bundler.model.graph import Volume
+from bundler.model.observed import Host, Observed, OpenDoor, Record, StoredSecret, Thing
 from bundler.model.oci import IMAGE_CONFIG, MANIFEST, Descriptor, Digest, Platform
 from bundler.model.release import Release, SecretPart
 from bundler.model.site import Site
 from bundler.release import Inputs, read_record, release
+from bundler.release.record import write_record
 
 AMD64 = Platform("linux", "amd64")
 GRAPH = """
@@ -236,3 +238,15 @@ def test_a_record_that_cannot_be_read_is_a_target_error(document: str) -> None:
 def test_the_record_holds_no_secret() -> None:
     made = release(inputs(stored={"pw": StoredSecret("r", b"hunter2hunter2")}))
     assert "hunter2" not in made.release.record
+
+
+def test_install_jobs_run_again_where_all_data_is_gone() -> None:
+    first = release(inputs())
+    record = read_record(Record(1, first.release.record))
+    kept = replace(record.release, volumes=(Volume("data", None), Volume("more", None)))
+    records = (Record(1, write_record(kept, record.ledger)),)
+    gone = replace(inputs().observed, records=records)
+    there = replace(gone, things=(Thing("volume/more", "shop_more", ""),))
+    for observed, due in ((gone, {"load", "migrate"}), (there, set())):
+        jobs = release(inputs(observed=observed, stored=first.secrets)).release.jobs
+        assert {job.name for job in jobs if job.due} == due

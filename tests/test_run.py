@@ -149,7 +149,7 @@ def test_a_failed_job_ends_the_run_at_once() -> None:
 def test_a_job_that_runs_for_too_long_is_ended_and_has_failed() -> None:
     target = Scripted(slowness=10**6)
     stop = Step("job/load", Action.STOP, "its timeout is over", {})
-    plan = Plan((step("job/load"),), ready=(Ready("job/load", "completed", 30.0, stop),))
+    plan = Plan((step("job/load"),), ready=(Ready("job/load", "completed", within_s=30.0, overdue=stop),))
     with pytest.raises(UnhealthyError, match=r"job/load ran for longer than its timeout of 30 s and was ended"):
         runner(target, timeout_s=10**9).run(plan)
     assert target.done == ["create job/load", "stop job/load"]
@@ -158,7 +158,10 @@ def test_a_job_that_runs_for_too_long_is_ended_and_has_failed() -> None:
 def test_a_service_without_a_health_check_must_stay_up_for_a_moment() -> None:
     target = Scripted(slowness=0, ends=State.RUNNING, restarts=iter([0, 1, 1, 2, *[3] * 50]))
     running = runner(target)
-    running.run(Plan((step("service/api"),), ready=(Ready("service/api", "running"),)))
+    recording = Step(
+        "record/1", Action.STORE, "", {}, waits=(steady := (Ready("service/api", "running", steady=True),))
+    )
+    running.run(Plan((step("service/api"), recording), ready=steady))
     assert next(target.restarts) == 3
     assert running.clock.now() >= STEADY_S + 3 * POLL_S
 

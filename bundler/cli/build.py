@@ -68,6 +68,8 @@ def build(
         result = pack.build(request, phases)
     finally:
         phases.close()
+    for warning in result.warnings:
+        output.note(f"warning: {warning}")
     if result.changed:
         output.note(f"changed since the last build: {', '.join(result.changed)}")
     return result

@@ -20,6 +20,8 @@ def command(app: str, job: str, *, target: str | None, timeout: str | None, deta
     """Run JOB of APP now and wait until it has ended; its log is the answer. Exit status 8 when it fails."""
     place = open_target(target)
     ready = deploy.prepare_job(place, app, job)
+    if not ready.plan.steps:
+        output.note(f"{job} is running already" + ("" if detach else "; waiting for that run"))
     if detach:
         from dataclasses import replace
 

@@ -41,10 +41,12 @@ class Note:
 class Ready:
     """A step waits until `resource` ("service/api") is in at least this state.
 
-    A job that runs for longer than `within_s` has failed; `overdue` ends it, where the target does not by itself."""
+    `steady`: and has been for a moment without ending, as nothing else tells that it works. A job that runs for longer
+    than `within_s` has failed; `overdue` ends it, where the target does not by itself."""
 
     resource: str
     state: str  # "running", "healthy", "completed": see observed.State
+    steady: bool = False
     within_s: float | None = None
     overdue: Step | None = None
 

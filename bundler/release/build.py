@@ -72,7 +72,7 @@ def release(inputs: Inputs) -> Released:
     graph = bundle.graph
     _check_platform(bundle, inputs.observed)
     before = read_record(inputs.observed.record) if inputs.observed.record else None
-    ledger = dict(before.ledger) if before else {}
+    ledger = dict(before.ledger) if before and not _lost_data(before.release, inputs.observed) else {}
 
     values = settle_values(graph, inputs.site)
     doors = choose_doors(graph, inputs.site, inputs.observed, before.release.doors if before else ())
@@ -108,6 +108,12 @@ def release(inputs: Inputs) -> Released:
     record = write_record(result, ledger)
     recorded = inputs.observed.record is not None and inputs.observed.record.document == record
     return Released(replace(result, record=record, recorded=recorded), kept)
+
+
+def _lost_data(before: Release, observed: Observed) -> bool:
+    """Whether all volumes of the recorded release are gone: what install jobs once did is gone with them."""
+    there = {thing.resource for thing in observed.things if not thing.foreign}
+    return bool(before.volumes) and not any(f"volume/{volume.name}" in there for volume in before.volumes)
 
 
 def _check_platform(bundle: Bundle, observed: Observed) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -53,12 +54,14 @@ class ComposeTarget(EngineTarget):
         replaces another. A job that has ended is removed first, so that it runs again. So is a container whose
         number comes after a gap: Compose numbers new ones after the last, and would never fill it."""
         app, network = payload["app"], self._network_id(payload["app"])
+        unnamed: set[str] = set()
         kept: set[tuple[str, int]] = set()
         for listed in sorted(self.engine.containers(), key=_number):
             labels = listed.get("Labels") or {}
             if labels.get(COMPOSE_PROJECT) == app and labels.get(COMPOSE_SERVICE) in payload["services"]:
                 self._own(labels, f"container {listed['Names'][0].removeprefix('/')}", app)
                 service, number = labels[COMPOSE_SERVICE], _number(listed)
+                unnamed |= _unnamed_volumes(listed)
                 after_gap = number > 1 and (service, number - 1) not in kept
                 if after_gap or not is_attached(listed, app, network):
                     self.engine.stop(listed["Id"])
@@ -69,8 +72,12 @@ class ComposeTarget(EngineTarget):
                     self.engine.unpause(listed["Id"])
                 elif payload["job"] and listed["State"] in ("exited", "dead"):
                     self.engine.remove(listed["Id"])
-        command = ["up", "--detach", "--no-deps", "--no-build", "--pull", "never", *payload["services"]]
-        self._compose(payload, command, secrets)
+        options = ["--detach", "--no-deps", "--no-build", "--pull", "never", "--renew-anon-volumes"]
+        self._compose(payload, ["up", *options, *payload["services"]], secrets)
+        if unnamed:
+            unnamed -= {name for listed in self.engine.containers() for name in _unnamed_volumes(listed)}
+        for name in sorted(unnamed):
+            self.engine.remove_volume(name)
 
     def _compose(self, payload: Payload, command: list[str], secrets: Mapping[str, StoredSecret]) -> None:
         docker = process.find("docker", hint=_HINT)
@@ -91,6 +98,12 @@ class ComposeTarget(EngineTarget):
         done = process.run([docker, *project, *command], stdin=written, env=environment)
         if done.returncode != 0:
             raise TargetError(f"docker compose {command[0]} {', '.join(payload['services'])}: {_reason(done.stderr)}")
+
+
+def _unnamed_volumes(listed: Json) -> set[str]:
+    """Volumes that the engine made for the image's own VOLUMEs. They end with their container, as on docker."""
+    names = (mount.get("Name", "") for mount in listed.get("Mounts") or () if mount.get("Type") == "volume")
+    return {name for name in names if re.fullmatch("[0-9a-f]{64}", name)}
 
 
 def _number(listed: Json) -> int:

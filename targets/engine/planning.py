@@ -88,7 +88,7 @@ def _kept(release: Release, observed: Observed, wanted: tuple[Container, ...]) -
 
 def _ready(form: Form, release: Release, wanted: tuple[Container, ...]) -> dict[str, Ready]:
     """What must hold at the end, by workload: services settled, due jobs completed within their time."""
-    ready = {service.name: Ready(service.resource, _settled(service)) for service in release.services}
+    ready = {service.name: _settled(service) for service in release.services}
     due = {job.name for job in release.jobs if job.due}
     for container in wanted:
         job = container.workload
@@ -96,12 +96,13 @@ def _ready(form: Form, release: Release, wanted: tuple[Container, ...]) -> dict[
             names = list(form.names(release, container))
             payload = {"do": "stop-containers", "app": release.app, "names": names}
             overdue = Step(job.resource, Action.STOP, "its timeout is over", payload) if job.timeout_s else None
-            ready[job.name] = Ready(job.resource, "completed", job.timeout_s, overdue)
+            ready[job.name] = Ready(job.resource, "completed", within_s=job.timeout_s, overdue=overdue)
     return ready
 
 
-def _settled(service: ReleaseService) -> str:
-    return "healthy" if service.healthcheck is not None or service.liveness is not None else "running"
+def _settled(service: ReleaseService) -> Ready:
+    checked = service.healthcheck is not None or service.liveness is not None
+    return Ready(service.resource, "healthy" if checked else "running", steady=not checked)
 
 
 def _workloads(

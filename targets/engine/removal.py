@@ -180,5 +180,5 @@ def _names(things: Iterable[Thing]) -> list[str]:
 
 
 def _short(reference: str) -> str:
-    """NAME:TAG of bundle.local/BUNDLE/NAME:TAG."""
-    return reference.rpartition("/")[2]
+    """BUNDLE/NAME:TAG of bundle.local/BUNDLE/NAME:TAG."""
+    return reference.partition("/")[2]

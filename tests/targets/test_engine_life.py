@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import threading
 import time
@@ -171,6 +172,24 @@ def test_a_volume_begins_with_the_images_content_and_its_first_writers_owner(
     deployment.remove(volumes=False)
     deployment.go(settled(release, deployment.observe()))
     assert get(subject.port, "/read/data/more") == "written\n"
+
+
+def test_volumes_that_only_the_image_names_end_with_their_container(
+    subject: OnEngine, deployment: Deployment, program: bytes
+) -> None:
+    layer = [tar.directory("data", mode=0o777), tar.file("server", program, mode=0o755)]
+    config = {"Entrypoint": ["/server"], "Cmd": ["serve", "8000"], "Volumes": {"/data": {}}}
+    subject.image = image(subject.blobs, "app", [layer], config)
+    before = {volume["Name"] for volume in subject.engine.volumes()}
+    release = only(subject)
+    deployment.go(release)
+    get(subject.port, "/write/data/note")
+    deployment.go(changed(release, deployment, environment=(("A", ("b",)),)))
+    with pytest.raises(OSError, match="404"):
+        get(subject.port, "/read/data/note")
+    deployment.remove(volumes=True)
+    after = {volume["Name"] for volume in subject.engine.volumes() if re.fullmatch("[0-9a-f]{64}", volume["Name"])}
+    assert after <= before
 
 
 def test_an_interrupted_filling_is_done_again(subject: OnEngine, deployment: Deployment) -> None:
