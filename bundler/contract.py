@@ -58,14 +58,18 @@ class Target(Protocol):
     ) -> None:
         """Do one step; the only method with an effect. Safe to repeat after an interruption.
 
-        `blobs` is None for removals. `progress` is called with numbers of bytes sent. A job's `run`
-        step starts it and returns; the core waits for it through `observe`.
+        `blobs` is None for removals. `progress` is called with numbers of bytes sent; what it raises
+        ends the step. A job's `run` step starts it and returns; the core waits for it through `observe`.
         """
 
     def logs(
         self, app: str, service: str | None, *, follow: bool, since: str | None, tail: int | None
     ) -> Iterator[LogLine]:
-        """Lines of a service or job (all of them where None), oldest first."""
+        """Lines of a service or job (all of them where None), oldest first.
+
+        `since` is an RFC 3339 time in UTC: no line before it. `follow`: also what the instances there now go on to
+        say, until they end; `bundler.follow` goes on with those that come after them.
+        """
 
     def apps(self) -> tuple[AppSummary, ...]:
         """The apps of this adapter on the target, by name."""

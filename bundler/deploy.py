@@ -7,6 +7,7 @@ Next     `cli` shows the outcome
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -27,7 +28,7 @@ _SETTLE_S = 120.0  # on top of the start periods along the waves
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A plan and what carrying it out needs."""
+    """A plan and what carrying it out needs. `patience_s`: how long to wait where nobody says."""
 
     target: Target
     app: str
@@ -36,6 +37,7 @@ class Prepared:
     observed: Observed
     secrets: Mapping[str, StoredSecret]
     blobs: BlobSource | None
+    patience_s: float
 
 
 def prepare(
@@ -51,11 +53,13 @@ def prepare(
     stored = target.secrets(app)
     released = releasing.release(releasing.Inputs(app, verified, blobs, site, observed, given, stored))
     plan = target.plan(released.release, observed)
-    return Prepared(target, app, released.release, plan, observed, released.secrets, blobs)
+    patience_s = default_timeout_s(released.release)
+    return Prepared(target, app, released.release, plan, observed, released.secrets, blobs, patience_s)
 
 
 def prepare_job(target: Target, app: str, job: str) -> Prepared:
-    """What `bundle run APP JOB` would do: the recorded release's job, again, and nothing else."""
+    """What `bundle run APP JOB` would do: the recorded release's job, again, and nothing else. A run that is under way
+    has no steps; it is waited for."""
     observed = target.observe(app)
     release = recorded_release(observed)
     if job not in {one.name for one in release.jobs}:
@@ -64,14 +68,23 @@ def prepare_job(target: Target, app: str, job: str) -> Prepared:
     jobs = tuple(replace(one, due=one.name == job) for one in release.jobs)
     release = replace(release, jobs=jobs, record=observed.record.document if observed.record else "", recorded=True)
     resource = f"job/{job}"
-    running = [one for one in observed.of(resource) if one.state in (State.RUNNING, State.STARTING, State.HEALTHY)]
-    if running:
-        raise TargetError(f"{job} is running already", hint=f"bundle logs {app} {job} --target {target.name} --follow")
+    running = any(one.state in (State.RUNNING, State.STARTING, State.HEALTHY) for one in observed.of(resource))
     without = replace(observed, instances=tuple(one for one in observed.instances if one.resource != resource))
     planned = target.plan(release, without)
+    first = {step.id for step in planned.steps if step.resource != resource}
+    if running:
+        first = set()  # it has all that it needs
+    missing = [one for step in planned.steps if step.resource == resource for one in step.after if one in first]
+    if missing:
+        raise TargetError(
+            f"{job} cannot run: {app} is not whole here, a deploy would have to {', '.join(missing)}",
+            hint=f"bundle deploy FILE --target {target.name} --app {app}",
+        )
     steps = tuple(replace(step, after=(), waits=()) for step in planned.steps if step.resource == resource)
+    steps = () if running else steps
     ready = tuple(one for one in planned.ready if one.resource == resource)
-    return Prepared(target, app, release, Plan(steps, planned.notes, ready), observed, target.secrets(app), None)
+    plan = Plan(steps, tuple(note for note in planned.notes if note.resource == resource), ready)
+    return Prepared(target, app, release, plan, observed, target.secrets(app), None, math.inf)
 
 
 def prepare_removal(target: Target, app: str, *, volumes: bool) -> Prepared:
@@ -81,7 +94,7 @@ def prepare_removal(target: Target, app: str, *, volumes: bool) -> Prepared:
     steps = tuple(step for step in planned.steps if volumes or not step.loses_data)
     left = {step.id for step in steps}
     steps = tuple(replace(step, after=tuple(one for one in step.after if one in left)) for step in steps)
-    return Prepared(target, app, None, Plan(steps, planned.notes), observed, {}, None)
+    return Prepared(target, app, None, Plan(steps, planned.notes), observed, {}, None, DEFAULT_TIMEOUT_S)
 
 
 def kept(prepared: Prepared) -> tuple[str, ...]:
@@ -95,12 +108,19 @@ def carry_out(prepared: Prepared, reporter: Reporter, clock: Clock, timeout_s: f
     """Do what was prepared; what the target shows afterwards. Raises as `Runner.run`, and TargetError
     before the first step where the target refuses a feature."""
     refuse(prepared)
-    if not prepared.plan.steps and all(is_ready(prepared.observed, ready) for ready in prepared.plan.ready):
+    if not prepared.plan.steps and _is_settled(prepared):
         return prepared.observed
-    limit = timeout_s or (default_timeout_s(prepared.release) if prepared.release else DEFAULT_TIMEOUT_S)
+    limit = timeout_s or prepared.patience_s
     runner = Runner(prepared.target, prepared.app, prepared.blobs, prepared.secrets, reporter, clock, limit)
     runner.run(prepared.plan)
     return prepared.target.observe(prepared.app)
+
+
+def _is_settled(prepared: Prepared) -> bool:
+    """Whether one look is enough: everything is ready, and nothing has ended that only its running speaks for."""
+    observed, ready = prepared.observed, prepared.plan.ready
+    shaky = any(one.restarts for wanted in ready if wanted.steady for one in observed.of(wanted.resource))
+    return not shaky and all(is_ready(observed, wanted) for wanted in ready)
 
 
 def refuse(prepared: Prepared) -> None:

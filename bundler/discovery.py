@@ -1,7 +1,7 @@
 """Entry points (group `bundler.targets`) -> targets. Loads only the one asked for.
 
 An entry point is a function `(options: Mapping[str, str]) -> Target`; options come from the command line
-and the site file (context, namespace ...), and an adapter ignores what it does not know.
+and the site file (context, namespace ...), and an adapter raises UsageError for one it does not know.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The error tree. One class per exit code of the command line; nothing else decides an exit status.
 
 0 done, 1 our defect, 2 usage, 3 graph invalid, 4 source or registry, 5 trust, 6 target refused,
-7 stopped part-way (run the same command again), 8 deployed but not healthy, 130 interrupted.
+7 stopped part-way (run the same command again), 8 deployed but not healthy, 9 not done because the answer was no.
+Besides these: 130 interrupted, 141 nobody reads the output any more, 143 terminated.
 """
 
 from __future__ import annotations
@@ -95,3 +96,9 @@ class UnhealthyError(BundleError):
     """Everything was applied, and something is not healthy."""
 
     exit_code = 8
+
+
+class DeclinedError(BundleError):
+    """The user was asked and did not want it; nothing was changed."""
+
+    exit_code = 9

@@ -12,11 +12,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.collect import record as records
+from bundler.collect.output import SIGNATURES, Output, require_free
 from bundler.collect.outside import Outside
 from bundler.collect.paths import SourceTree
 from bundler.collect.record import Record
@@ -61,7 +62,8 @@ class BuiltPart:
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """`signers` are fingerprints of keys; `files` are the bundle and its detached signatures."""
+    """`signers` are fingerprints of keys; `files` are the bundle and its detached signatures, `changed` is
+    what was found to be another than at the build before, where there was one; `warnings` are sentences."""
 
     path: Path
     name: str
@@ -73,6 +75,8 @@ class BuildResult:
     signers: tuple[str, ...]
     files: tuple[Path, ...]
     unchanged: bool = field(default=False)
+    changed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def build(request: BuildRequest, progress: Progress) -> BuildResult:
@@ -94,7 +98,18 @@ def build(request: BuildRequest, progress: Progress) -> BuildResult:
         new.asked = asked
     if place is not None:
         records.save(place, new)
-    return _result(new, unchanged=False)
+    return replace(_result(new, unchanged=False), changed=_changed(record, new))
+
+
+def _changed(old: Record, new: Record) -> tuple[str, ...]:
+    if not old.asked:
+        return ()
+    words = {"graph": "the graph", "graph_digest": "the graph", "platforms": "the platforms", "key": "the key"}
+    asked = [word for key, word in words.items() if old.asked.get(key) != new.asked.get(key)]
+    known = {(item.kind, item.text): item.stamp for item in old.items}
+    stamps = {(item.kind, item.text): item.stamp for item in new.items if item.text}
+    sources = [text for (kind, text), stamp in stamps.items() if stamp and known.get((kind, text)) != stamp]
+    return tuple(dict.fromkeys([*asked, *sorted(sources)]))
 
 
 def _as_named(source: Path) -> str:
@@ -141,9 +156,10 @@ def _unchanged(record: Record, tree: SourceTree, outside: Outside) -> bool:
     ):
         return False
     items = {(item.kind, item.text, item.stamp): item for item in record.items}
+    output = Output.at(Path(record.result["path"]), record.result["name"])
     try:
         return all(
-            changes.unchanged(item, tree, outside)
+            changes.unchanged(item, tree, outside, output)
             for item in sorted(items.values(), key=lambda item: item.kind in ("engine", "platform", "registry"))
         )
     except SourceError:
@@ -162,6 +178,7 @@ def _result(record: Record, *, unchanged: bool) -> BuildResult:
         parts=tuple(BuiltPart(**part) for part in made["parts"]),
         signers=tuple(made["signers"]),
         files=tuple(Path(path) for path in made["files"]),
+        warnings=tuple(made["warnings"]),
         unchanged=unchanged,
     )
 
@@ -199,8 +216,11 @@ class _Building:
         self._document: Mapping[str, object] = written(self._graph)
         name = f"{self._graph.name}-{self._graph.version}.bundle.tar"
         self._output = Path(os.path.abspath(request.output or name))  # noqa: PTH100 - links are kept
+        self._signatures = [self._output.with_name(self._output.name + ending) for ending in SIGNATURES]
         if not self._output.parent.is_dir():
             raise UsageError(f"{self._output.parent}: there is no such directory")
+        self._place = Output.at(self._output, self._graph.name)
+        require_free(self._place, request.output or Path(name), self._graph, tree)
 
     def run(self) -> Record:
         from bundler.collect import changes, configs, weights
@@ -214,7 +234,13 @@ class _Building:
         self._check_templates(packed_configs)
         plans = [weights.plan(self._tree, model) for model in graph.models]
         finder = Finder(
-            self._tree, self._request.platforms, self._old.builds, self._outside, self._stack, self._progress
+            self._tree,
+            self._request.platforms,
+            self._old.builds,
+            self._outside,
+            self._stack,
+            self._progress,
+            self._place,
         )
         found = finder.find(graph)
         self._new.items = [item for item in (*items, *found.items) if item is not None]
@@ -271,6 +297,7 @@ class _Building:
         previous: ArchiveReader | None,
     ) -> None:
         from bundler.collect import images
+        from bundler.collect.declared import unmentioned_volumes
         from bundler.layout.archive import ArchiveWriter
         from bundler.layout.assembly import assemble
         from bundler.layout.names import bundle_repository
@@ -299,7 +326,7 @@ class _Building:
             )
             referrers = sign_root(assembly.root, bundle_repository(self._graph.name), key) if key is not None else ()
             self._progress.phase("putting the bundle in place")
-            for stale in self._signature_files():
+            for stale in self._signatures:
                 stale.unlink(missing_ok=True)
             writer.finish(assembly, referrers)
             files = [self._output, *self._sign_detached(writer)]
@@ -310,6 +337,7 @@ class _Building:
         parts += [BuiltPart("config", c.name, sum(len(data) for _, data in c.files)) for c in packed_configs]
         self._new.result = {
             "path": str(self._output),
+            "warnings": unmentioned_volumes(self._graph, packed.images),
             "name": self._graph.name,
             "version": self._graph.version,
             "root": assembly.root.digest.text,
@@ -334,12 +362,6 @@ class _Building:
         self._new.models[plan.model.name] = reuse.remember(stamp, packed)
         return packed
 
-    def _signature_files(self) -> tuple[Path, Path]:
-        return (
-            self._output.with_name(self._output.name + ".sig"),
-            self._output.with_name(self._output.name + ".sigstore.json"),
-        )
-
     def _sign_detached(self, writer: ArchiveWriter) -> tuple[Path, ...]:
         if not self._request.detached or self._request.key is None:
             return ()
@@ -348,7 +370,7 @@ class _Building:
 
         self._progress.phase("signing the file")
         made = sign_file(writer.written(), self._request.key)
-        signature, bundle = self._signature_files()
+        signature, bundle = self._signatures
         write_atomic(signature, made.signature)
         write_atomic(bundle, made.bundle)
         return signature, bundle

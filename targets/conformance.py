@@ -19,7 +19,7 @@ from bundler.errors import TargetError
 from bundler.model.observed import State, StoredSecret
 from bundler.model.plan import Action, Ready, Verdict
 from bundler.model.release import Release, ReleaseSecret
-from targets.sample import SECRET, Deployment, Subject, sample, settled, with_service
+from targets.sample import FIRST_SECRET, SECRET, Deployment, Subject, sample, settled, with_service
 
 
 class Conformance:
@@ -107,7 +107,7 @@ class Conformance:
     def test_a_changed_secret_replaces_what_uses_it(self, subject: Subject, deployment: Deployment) -> None:
         release = sample(subject)
         deployment.go(release)
-        secrets = (ReleaseSecret("key", "revision-2", stored=False),)
+        secrets = (ReleaseSecret("key", "revision-2", stored=False, before="revision-1"),)
         changed = replace(settled(release, deployment.observe()), secrets=secrets, record="{}", recorded=False)
         other = replace(deployment, secret=StoredSecret("revision-2", b"another"))
         plan = other.go(changed)
@@ -244,8 +244,17 @@ class Conformance:
 
     def test_a_missing_secret_stops_the_step(self, subject: Subject, deployment: Deployment) -> None:
         steps = [step for step in deployment.plan(sample(subject)).steps if step.resource == "secrets"]
-        with pytest.raises((TargetError, KeyError)):
+        with pytest.raises(TargetError):
             subject.target.apply(steps[0], subject.blobs, {}, lambda size: None)
+
+    def test_a_secret_that_another_deploy_has_stored_meanwhile_is_kept(
+        self, subject: Subject, deployment: Deployment
+    ) -> None:
+        (storing,) = [step for step in deployment.plan(sample(subject)).steps if step.resource == "secrets"]
+        deployment.carry_out([storing])
+        with pytest.raises(TargetError):
+            subject.target.apply(storing, subject.blobs, {"key": StoredSecret("revision-2", b"2")}, lambda size: None)
+        assert subject.target.secrets(subject.app) == {"key": FIRST_SECRET}
 
     def test_secrets_come_back_as_they_were_stored(self, subject: Subject, deployment: Deployment) -> None:
         assert subject.target.secrets(subject.app) == {}
@@ -264,6 +273,9 @@ class Conformance:
         last = list(subject.target.logs(subject.app, "seed", follow=False, since=None, tail=1))
         assert len(last) == 1
         assert last[0] in seed
+        late = list(subject.target.logs(subject.app, None, follow=False, since=lines[-1].time, tail=None))
+        assert late
+        assert {line.time for line in late} == {lines[-1].time}
 
     def test_the_app_is_listed(self, subject: Subject, deployment: Deployment) -> None:
         release = sample(subject)

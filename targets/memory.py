@@ -109,6 +109,7 @@ class MemoryTarget:
                 case "load" | "make":
                     app.things[step.resource] = (payload["spec"], content)
                 case "secrets":
+                    self._check_before(app, payload, secrets)
                     app.things[step.resource] = (payload["spec"], None)
                     app.secrets |= {name: secrets[name] for name in payload["names"]}
                 case "record":
@@ -122,6 +123,18 @@ class MemoryTarget:
                         del self._apps[payload["app"]]
                 case unknown:
                     raise TargetError(f"step {step.id!r} has an unknown payload {unknown!r}")
+
+    @staticmethod
+    def _check_before(app: _App, payload: Mapping[str, Any], secrets: Mapping[str, StoredSecret]) -> None:
+        """Raises TargetError where one has no value, or another deploy has stored one since the plan was made."""
+        for name, before in payload["names"].items():
+            if name not in secrets:
+                raise TargetError(f"secret {name} has no value yet")
+            kept = app.secrets.get(name)
+            if kept is not None and kept.revision not in (before, secrets[name].revision):
+                raise TargetError(
+                    f"another deploy has stored secret {name} meanwhile", hint="run the same command again"
+                )
 
     def _start(self, app: _App, resource: str, payload: Mapping[str, Any]) -> None:
         job, sick = resource.startswith("job/"), resource in self.sick
@@ -205,7 +218,7 @@ def _deploy(release: Release, observed: Observed) -> Plan:
         if f"volume/{volume.name}" not in there:
             payload = {**app, "do": "make", "spec": "1"}
             steps.append(Step(f"volume/{volume.name}", Action.CREATE, "not there", payload))
-    new = [secret.name for secret in release.secrets if "secrets" not in there or not secret.stored]
+    new = {one.name: one.before for one in release.secrets if "secrets" not in there or not one.stored}
     if new:
         payload = {**app, "do": "secrets", "spec": "1", "names": new}
         steps.append(Step("secrets", Action.STORE, f"new or changed: {', '.join(new)}", payload))
@@ -288,12 +301,12 @@ def _removal(observed: Observed) -> Plan:
     steps = []
     payload = {"app": observed.app, "do": "remove"}
     for resource in dict.fromkeys(instance.resource for instance in observed.instances):
-        steps.append(Step(resource, Action.REMOVE, "not wanted any more", payload))
+        steps.append(Step(resource, Action.REMOVE, "the app is removed", payload))
     gone = tuple(step.id for step in steps)
     for thing in observed.things:
         if not thing.foreign:
             loses = thing.resource.startswith(("volume/", "secrets", "record/"))
-            steps.append(Step(thing.resource, Action.REMOVE, "not wanted any more", payload, gone, (), loses))
+            steps.append(Step(thing.resource, Action.REMOVE, "the app is removed", payload, gone, (), loses))
     return Plan(tuple(steps))
 
 

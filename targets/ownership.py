@@ -27,6 +27,7 @@ VERSION = PREFIX + "version"
 ROOT = PREFIX + "root"
 
 FILLER = ".fill"
+FILLING = ".filling"
 SUCCESSOR = ".next"
 READER = ".read-"
 
@@ -39,6 +40,12 @@ def labels(target: str, app: str, resource: str, spec: str) -> dict[str, str]:
 def ours(found: Mapping[str, str] | None, target: str, app: str) -> bool:
     """Whether labels say that a thing belongs to `app`, put there by the adapter `target`."""
     return found is not None and found.get(APP) == app and found.get(TARGET) == target
+
+
+def owner(found: Mapping[str, str]) -> str:
+    """Whose a thing that is not ours is, as far as labels of ours say: "app search on docker"."""
+    app, target = found.get(APP), found.get(TARGET)
+    return f"app {app} on {target}" if app and target else ""
 
 
 def canonical(value: object) -> str:
@@ -60,13 +67,13 @@ def volume(app: str, name: str) -> str:
 
 
 def container(app: str, node: str, index: int = 0) -> str:
-    """APP-NODE, and APP-NODE-2 for the second instance."""
-    return f"{app}-{node}" if index == 0 else f"{app}-{node}-{index + 1}"
+    """APP-NODE, and APP-NODE.2 for the second instance: APP-NODE-2 is that of the node NODE-2."""
+    return f"{app}-{node}" if index == 0 else f"{app}-{node}.{index + 1}"
 
 
-def worker(node: str, rank: int, workers: int) -> str:
-    """NODE for a job of one worker, NODE-0 … NODE-(N-1) for N."""
-    return node if workers == 1 else f"{node}-{rank}"
+def worker(node: str, rank: int) -> str:
+    """NODE-0 … NODE-(N-1) of a job with N workers."""
+    return f"{node}-{rank}"
 
 
 RESERVED_VOLUMES = re.compile(r"secrets|helper|r[0-9]+")  # data volumes of these names are refused
@@ -97,8 +104,13 @@ def record_volume(app: str, revision: int) -> str:
 
 
 def filler(volume_name: str, number: int = 0) -> str:
-    """The never started container that fills a volume; while it exists, the volume is not complete."""
+    """The never started container that fills a volume; its name keeps others from filling at the same time."""
     return f"{volume_name}{FILLER}{number or ''}"
+
+
+def filling_volume(volume_name: str) -> str:
+    """The empty volume that marks another one as not complete while it exists."""
+    return volume_name + FILLING
 
 
 def successor(container_name: str) -> str:

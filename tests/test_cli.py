@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
+import os
+import pty
 import random
 import re
+import select
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bundler.cli import output
+from bundler.cli import output, progress
 from bundler.cli.main import EXIT_CODES, VERBS, run
+from bundler.cli.site import read_secrets
 from bundler.errors import BundleError
+from bundler.model.site import SecretSource, Site
 
 ROOT = Path(__file__).parents[1]
+BUNDLE = (sys.executable, "-c", "from bundler.cli.main import main; main()")
 GRAPH = "bundle: plain\nversion: 1.0.0\nservices:\n  web: {image: 'oci:./layout', expose: {http: 80}}\n"
 
 
@@ -72,7 +82,7 @@ def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_help_page_names_every_exit_status() -> None:
-    codes = {error.exit_code for error in BundleError.__subclasses__()} | {0, 1, 130}
+    codes = {error.exit_code for error in BundleError.__subclasses__()} | {0, 1, 130, 141, 143}
     assert {int(code) for code in re.findall(r"(?:^|, )(\d+) ", EXIT_CODES)} == codes
 
 
@@ -119,12 +129,17 @@ def test_another_machine_refuses_until_it_trusts_the_key(
     ("arguments", "status", "said"),
     [
         (["chek"], 2, "Did you mean 'check'?"),
+        (["check", "/dev/null"], 2, "/dev/null is no regular file"),
         (["check", "/nowhere"], 2, "there is no graph at /nowhere"),
         (["verify", "/nowhere.tar"], 2, "there is no file /nowhere.tar"),
         (["verify", "/etc/passwd"], 5, "/etc/passwd: not a bundle"),
         (["deploy", "FILE"], 2, "no target named"),
         (["deploy", "FILE", "--target", "dokcer"], 2, "did you mean 'docker'?"),
         (["deploy", "FILE", "--target", "docker", "--timeout", "soon"], 2, "--timeout soon: not a duration"),
+        (["logs", "app", "-t", "docker", "--since", "yesterday"], 2, "how long ago: 10m"),
+        (["logs", "app", "-t", "docker", "--since", ""], 2, "neither a time nor a duration"),
+        (["logs", "app", "-t", "docker", "--since", "1795489200"], 2, "neither a time nor a duration"),
+        (["logs", "app", "-t", "docker", "--since", "9999-12-31T23:59:59-23:59"], 2, "neither a time nor a duration"),
         (["build", "GRAPH", "--platform", "linux"], 2, "not a platform: 'linux'"),
         (["build", "GRAPH", "--platform", "linux/arm64"], 4, "arm64"),
         (["keys", "trust", "FILE"], 5, "not a public key in PEM"),
@@ -137,6 +152,196 @@ def test_a_wrong_call_says_what_and_how(
     named = {"FILE": str(bundle), "GRAPH": str(home / "graph")}
     assert run([named.get(one, one) for one in arguments]) == status
     assert said in capsys.readouterr().err
+
+
+def program(*arguments: str, shell: str = '"$@"', **changes: Any) -> subprocess.CompletedProcess[str]:
+    """The command as a process of its own, run by a line of the shell."""
+    argv = ["bash", "-c", shell, "bash", *BUNDLE, *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, **changes)
+
+
+@pytest.mark.parametrize(
+    ("shell", "status", "said"),
+    [
+        ('"$@" >/dev/full', 7, "standard output: writing failed: No space left on device"),
+        ('"$@" >&-', 2, "standard output is closed"),
+        ('"$@" 2>/dev/full >/dev/null', 0, ""),
+        ('"$@" 2>&- >/dev/null', 0, ""),
+        ('"$@" <&- >/dev/null', 0, ""),
+    ],
+)
+def test_an_output_that_takes_nothing_more_has_an_exit_status(
+    bundle: Path, home: Path, shell: str, status: int, said: str
+) -> None:
+    done = program("inspect", str(bundle), "--json", shell=shell)
+    assert (done.returncode, "Traceback" in done.stderr, "defect" in done.stderr) == (status, False, False)
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["inspect", "FILE"], ["inspect", "FILE", "--json"], ["keys", "export"], ["--help"]]
+)
+def test_a_reader_that_has_gone_is_told_nothing(bundle: Path, arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    argv = [*BUNDLE, *(str(bundle) if one == "FILE" else one for one in arguments)]
+    done = subprocess.run(argv, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_an_error_has_its_status_though_nobody_can_be_told(home: Path) -> None:
+    assert program("verify", "/nowhere.tar", shell='"$@" 2>/dev/full').returncode == 2
+    assert program("verify", "/nowhere.tar", shell='"$@" 2>&-').returncode == 2
+
+
+def test_a_build_that_is_terminated_cleans_up(bundle: Path, home: Path) -> None:
+    text = GRAPH.replace("services:", "models: {m: {from: ./weights}}\nservices:").replace(
+        "expose", "models: [m:/m], expose"
+    )
+    (home / "graph" / "bundle.yaml").write_text(text)
+    (home / "graph" / "weights").mkdir()
+    with (home / "graph" / "weights" / "w.safetensors").open("wb") as file:
+        file.truncate(1 << 30)
+    before = bundle.read_bytes()
+    argv = [*BUNDLE, "build", str(home / "graph"), "-o", str(bundle)]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as building:
+        while building.poll() is None and not list(home.glob(".plain.tar.*.part")):
+            time.sleep(0.01)
+        building.terminate()
+        _, said = building.communicate()
+    assert building.returncode == 143
+    assert said == "error: terminated; nothing half-written is left, and the same command goes on from here\n"
+    assert bundle.read_bytes() == before
+    assert not list(home.glob(".plain.tar.*"))
+
+
+def answering(answer: bytes, *arguments: str) -> tuple[int, str]:
+    """Exit status, and all that is seen, of the command on a terminal at which somebody types `answer`."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [*BUNDLE, *arguments])
+    seen = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while True:
+            if select.select([terminal], [], [], 0.5)[0]:
+                seen += os.read(terminal, 4096)
+            elif b"[y/N]: " in seen:
+                os.write(terminal, answer)  # once more, where it came before anybody listened
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "said"),
+    [
+        (b"n\n", 9, "not done; nothing was changed"),
+        (b"\n", 9, "not done; nothing was changed"),
+        (b"\x04", 9, "not done; nothing was changed"),
+        (b"\x03", 130, "interrupted"),
+        (b"y\n", 0, "removed default"),
+    ],
+    ids=["n", "enter", "ctrl-d", "ctrl-c", "y"],
+)
+def test_an_answer_of_no_is_no_interruption(bundle: Path, home: Path, answer: bytes, status: int, said: str) -> None:
+    found, seen = answering(answer, "keys", "remove", "default")
+    assert said in seen
+    assert found == status
+    assert (home / "data/graphbundle/keys/default.key").exists() == (status != 0)
+
+
+def test_where_nobody_can_be_asked_the_way_on_is_named(bundle: Path, home: Path) -> None:
+    done = program("keys", "remove", "default", stdin=subprocess.DEVNULL)
+    assert done.returncode == 2
+    assert "add --yes" in done.stderr
+    assert (home / "data/graphbundle/keys/default.key").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["keys"]])
+def test_a_command_without_its_verb_shows_the_help_page(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("Usage: bundle")
+    assert "Commands:" in said.err or "Build:" in said.err
+
+
+def test_rendering_says_what_is_wrong_with_its_place(
+    bundle: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(directory: Path) -> str:
+        capsys.readouterr()
+        assert run(["render", str(bundle), "-t", "docker", "-o", str(directory)]) == 2
+        return capsys.readouterr().err
+
+    assert f"{bundle} is there and is no directory" in refused(bundle)
+    assert "making the directory failed" in refused(bundle / "below")
+    assert "making the directory failed" in refused(Path("/proc/nothing"))
+    assert run(["render", str(bundle), "-t", "docker", "--platform", "linux"]) == 2
+    assert "linux/arm64" in capsys.readouterr().err
+
+
+def test_a_lost_private_key_stops_the_build_before_anything_is_written(
+    bundle: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = home / "data/graphbundle/keys"
+    (keys / "default.key").unlink()
+    other = home / "other.tar"
+    for _ in range(2):
+        capsys.readouterr()
+        assert run(["build", str(home / "graph"), "-o", str(other)]) == 2
+        said = capsys.readouterr().err
+        assert "default.key is gone" in said
+        assert [path.name for path in keys.iterdir()] == ["trusted"]
+        assert not other.exists()
+    command = said.splitlines()[-1].strip()
+    assert command.startswith("mv ")
+    subprocess.run(["bash", "-c", command], check=True)
+    assert run(["build", str(home / "graph"), "-o", str(other)]) == 0
+    assert run(["verify", str(other)]) == 0
+    assert run(["verify", str(bundle)]) == 0
+
+
+def test_a_private_key_that_nobody_trusts_signs_nothing_and_is_listed_as_it_is(
+    bundle: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = home / "data/graphbundle/keys"
+    old = json.loads(listed(capsys))[0]["fingerprint"]
+    (keys / "trusted/default.pub").rename(home / "kept.pub")
+    (keys / "default.key").unlink()
+    assert run(["keys", "generate"]) == 0
+    new = json.loads(listed(capsys))[0]["fingerprint"]
+    (home / "kept.pub").replace(keys / "trusted/default.pub")
+    other = home / "other.tar"
+    assert run(["build", str(home / "graph"), "-o", str(other)]) == 2
+    said = capsys.readouterr().err
+    assert old[:16] in said
+    assert new[:16] in said
+    assert not other.exists()
+    assert [(one["fingerprint"], one["signs"], one["trusted"]) for one in json.loads(listed(capsys))] == [
+        (new, True, False),
+        (old, False, True),
+    ]
+    subprocess.run(["bash", "-c", said.splitlines()[-1]], check=True)
+    assert run(["build", str(home / "graph"), "-o", str(other)]) == 0
+    (keys / "default.key").write_text("damaged")
+    capsys.readouterr()
+    assert run(["keys", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines] == [
+        ["default", "unknown", "signs"],
+        ["default", new[:16], "trusted"],
+        ["default-old1", old[:16], "trusted"],
+    ]
+    assert "cannot be read" in lines[0]
+
+
+def listed(capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert run(["keys", "list", "--json"]) == 0
+    return capsys.readouterr().out
 
 
 def test_an_engine_that_is_not_there_is_a_target_error(
@@ -154,6 +359,104 @@ def test_the_check_of_a_broken_graph_is_json_on_request(home: Path, capsys: pyte
     told = json.loads(capsys.readouterr().out)
     assert told["valid"] is False
     assert told["problems"][0]["line"] == 4
+
+
+def test_a_check_tells_of_everything_that_is_not_there(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "empty").mkdir()
+    (home / "there").write_text("x")
+    (home / "bundle.yaml").write_text(
+        """bundle: a
+version: "1"
+models:
+  m: {from: ./weights}
+  e: {from: ./empty}
+configs:
+  c: {file: ./c.yaml}
+  d: {dir: ./there}
+  f: {file: ./there}
+services:
+  web:
+    build: ./empty
+    models: [m:/m, e:/e]
+    configs: [c:/c, d:/d, f:/f]
+  disk: {image: "oci:./layout"}
+jobs:
+  seed: {build: ./nothing, run: manual}
+"""
+    )
+    assert run(["check", str(home), "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)["problems"]
+    assert [(one["line"], one["message"]) for one in told] == [
+        (4, "model m: ./weights is not there"),
+        (5, "model e: ./empty holds no file"),
+        (7, "config c: c.yaml is not there"),
+        (8, "config d: there is not a directory"),
+        (12, "build of web: empty holds no Dockerfile"),
+        (15, "image of disk: ./layout is not there"),
+        (17, "build of seed: nothing is not there"),
+    ]
+    assert all(one["hint"] for one in told)
+    assert all(one["file"] == str(home / "bundle.yaml") for one in told)
+
+
+def test_a_compressed_bundle_is_told_to_be_one(bundle: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packed = home / "plain.tar.gz"
+    packed.write_bytes(gzip.compress(bundle.read_bytes()))
+    for verb in ("verify", "inspect"):
+        assert run([verb, str(packed)]) == 5
+        said = capsys.readouterr().err
+        assert "plain.tar.gz is gzip-compressed; a bundle is a plain tar" in said
+        assert f"gunzip -k {packed}" in said
+    packed.write_bytes(bytes(range(128, 256)) * 8)
+    assert run(["verify", str(packed)]) == 5
+    said = capsys.readouterr().err
+    assert "plain.tar.gz: not a bundle" in said
+    assert "\\x" not in said
+
+
+def test_a_secret_with_a_newline_at_its_end_is_warned_of(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def said(value: bytes) -> str:
+        (home / "secret").write_bytes(value)
+        assert read_secrets(Site(secrets={"s": SecretSource(file=str(home / "secret"))})) == {"s": value}
+        return capsys.readouterr().err
+
+    assert "secret s ends with a newline" in said(b"word\n")
+    assert "printf '%s'" in said(b"word\r\n")
+    assert said(b"word") == said(b"-----BEGIN\nAAAA\n-----END\n") == ""
+
+
+def test_a_rebuild_says_what_was_another(bundle: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "graph" / "c.yaml").write_text("a: 1")
+    text = GRAPH.replace("services:", "configs: {c: {file: ./c.yaml}}\nservices:").replace(
+        "expose", "configs: [c:/c], expose"
+    )
+    (home / "graph" / "bundle.yaml").write_text(text)
+
+    def said() -> list[str]:
+        capsys.readouterr()
+        assert run(["build", str(home / "graph"), "-o", str(bundle), "--detached"]) == 0
+        return [line for line in capsys.readouterr().err.splitlines() if line.startswith("changed")]
+
+    assert said() == ["changed since the last build: the graph, c.yaml"]
+    (home / "graph" / "c.yaml").write_text("a: 2")
+    assert said() == ["changed since the last build: c.yaml"]
+    assert said() == []
+
+
+def test_the_help_pages_name_only_what_their_verbs_have(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in VERBS:
+        assert run([verb, "--help"]) == 0
+        page = capsys.readouterr().out
+        assert ("--site" in page) == ("what the site file" in page), verb
+        assert "waiting for health" not in page or verb in ("deploy", "up")
+
+
+def test_waiting_for_nothing_known_is_no_empty_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(progress.Line, "draw", lambda _, text, **__: shown.append(text))
+    progress.Steps().waiting(())
+    progress.Steps().waiting(("service/a", "job/b"))
+    assert shown == ["waiting for the first look at what runs", "waiting for service/a, job/b"]
 
 
 def test_nothing_can_drive_the_terminal() -> None:

@@ -261,6 +261,14 @@ def test_a_bundle_holds_what_the_graph_names(request_: BuildRequest, registry: R
     }
 
 
+def test_a_registry_that_does_not_answer_is_told_with_node_and_image(
+    request_: BuildRequest, graph: Path, registry: Registry
+) -> None:
+    registry.close()
+    with pytest.raises(SourceError, match=rf"^other: image {registry.image}: .* cannot be reached"):
+        pack.build(request_, Silent())
+
+
 def test_the_output_is_named_by_the_graph(
     request_: BuildRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +276,43 @@ def test_the_output_is_named_by_the_graph(
     result = pack.build(replace(request_, output=None), Silent())
     assert result.path == tmp_path / "out/tiny-1.0.0.bundle.tar"
     assert pack.build(replace(request_, output=None), Silent()).unchanged
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("bundle.yaml", "bundle.yaml is there and is no bundle"),
+        ("d/one", "d/one lies in d, which is packed as config d"),
+        ("w/x.tar", "w/x.tar lies in ./w, which is packed as model m"),
+        ("w/sub/x.tar", "w/sub/x.tar lies in ./w, which is packed as model m"),
+        ("inside/x.tar", "inside/x.tar lies in ./w, which is packed as model m"),
+        ("c.yaml", "c.yaml: writing it would destroy c.yaml, which is packed as config c"),
+        ("s", "s: writing it would destroy s.sig, which is packed as config s"),
+        ("notes.txt", "notes.txt is there and is no bundle"),
+        ("empty", "empty is there and is no bundle"),
+        ("link", "link is there and is no bundle"),
+        ("image/x.tar", "image/x.tar lies in ./image, which is packed as the image of other"),
+    ],
+)
+def test_a_build_writes_over_nothing_but_a_bundle_and_into_none_of_its_sources(
+    request_: BuildRequest, graph: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, output: str, said: str
+) -> None:
+    image_layout(graph / "image")
+    write(graph, {"notes.txt": "mine", "empty": b"", "s.sig": "mine", "w/sub/x": "x"})
+    (graph / "link").symlink_to("notes.txt")
+    (graph / "inside").symlink_to("w")
+    text = (graph / "bundle.yaml").read_text().replace(registry.image, "oci:./image")
+    write(graph, {"bundle.yaml": text.replace("configs:\n  c:", "configs:\n  s: {file: ./s.sig}\n  c:", 1)})
+    before = {path: path.read_bytes() for path in graph.rglob("*") if path.is_file()}
+    monkeypatch.chdir(graph)
+    with pytest.raises(UsageError) as refused:
+        pack.build(replace(request_, output=Path(output)), Silent())
+    assert said in str(refused.value)
+    assert "-o FILE" in str(refused.value.hint)
+    assert {path: path.read_bytes() for path in graph.rglob("*") if path.is_file()} == before
+    pack.build(replace(request_, output=Path("x.tar")), Silent())
+    write(graph, {"c.yaml": "a: 2\n"})
+    assert not pack.build(replace(request_, output=Path("x.tar")), Silent()).unchanged
 
 
 def test_the_same_inputs_give_the_same_bytes_anywhere(graph: Path, tmp_path: Path, key: PrivateKey) -> None:
@@ -720,6 +765,27 @@ def test_a_changed_file_builds_again_and_a_changed_base_too(built: BuildRequest,
     third = checked(pack.build(built, Silent()), key)
     assert third.images[0].platforms[0].layers == third.images[1].platforms[0].layers[:1]
     assert len({first.root, second.root, third.root.digest}) == 3
+
+
+@pytest.mark.engine
+def test_a_bundle_beside_its_dockerfile_is_no_part_of_the_next(
+    built: BuildRequest, key: PrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = (built.source / "web/x").read_text().split()[1]
+    text = f"bundle: {name}\nversion: 1.0.0\nservices:\n  web: {{build: ., command: [/x]}}\n"
+    dockerfile = f"FROM scratch\nLABEL collect-dev={name}\nCOPY . /\n"
+    files = {"bundle.yaml": text, "Dockerfile": dockerfile, ".dockerignore": "web/etc\n!*.tar", "other.tar": "data"}
+    write(built.source, dict(files))
+    monkeypatch.chdir(built.source)
+    built = replace(built, output=None, source=Path(), detached=True)
+    first = pack.build(built, Silent())
+    assert pack.build(built, Silent()).unchanged
+    write(built.source, {"bundle.yaml": text.replace("1.0.0", "1.0.1"), f".{name}-1.0.1.bundle.tar.0.part": "x"})
+    second = pack.build(built, Silent())
+    packed = layer(second, checked(second, key).images[0].platforms[0].layers[0].digest.hex)
+    assert set(packed) >= {"bundle.yaml", "Dockerfile", "other.tar", "web/x"}
+    assert [path for path in packed if name in path or path.startswith("web/etc")] == []
+    assert second.path != first.path
 
 
 @pytest.mark.engine

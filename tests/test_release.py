@@ -11,11 +11,13 @@ from bundler.errors import BundleError, TargetError, UsageError
 from bundler.graphfile import check, site, source
 from bundler.graphfile.written import written
 from bundler.model.bundle import Bundle, BundleConfig, BundleImage, ConfigFile, PlatformImage, VerifiedBundle
-from bundler.model.observed import Host, Observed, OpenDoor, Record, StoredSecret
+from bundler.model.graph import Volume
+from bundler.model.observed import Host, Observed, OpenDoor, Record, StoredSecret, Thing
 from bundler.model.oci import IMAGE_CONFIG, MANIFEST, Descriptor, Digest, Platform
 from bundler.model.release import Release, SecretPart
 from bundler.model.site import Site
 from bundler.release import Inputs, read_record, release
+from bundler.release.record import write_record
 
 AMD64 = Platform("linux", "amd64")
 GRAPH = """
@@ -148,6 +150,15 @@ def test_a_door_takes_the_first_free_port_and_keeps_the_one_it_has() -> None:
     assert [(door.name, door.host_port) for door in release(asked).release.doors] == [("side", 8081), ("web", 9000)]
 
 
+def test_a_door_that_somebody_else_was_faster_to_take_gets_another_port_until_it_is_recorded() -> None:
+    fresh = inputs()
+    lost = replace(fresh.observed, doors=(OpenDoor("web", "127.0.0.1", 8080),))
+    assert [door.host_port for door in release(replace(fresh, observed=lost)).release.doors] == [8081]
+    recorded = release(inputs(SITE.replace("{site: x", "{site: x, publish: {web: {port: 8080}}"))).release.record
+    kept = replace(fresh, observed=replace(lost, records=(Record(1, recorded),)))
+    assert [door.host_port for door in release(kept).release.doors] == [8080]
+
+
 def test_a_recorded_release_is_known_again_and_nothing_is_due_in_it() -> None:
     first = release(inputs())
     assert {job.name for job in first.release.jobs if job.due} == {"load", "migrate"}
@@ -166,6 +177,18 @@ def test_an_upgrade_job_runs_again_when_what_it_runs_has_changed_and_an_install_
     german = SITE.replace("region: eu", "region: eu, lang: de")
     changed = release(inputs(german, observed=observed, stored=first.secrets)).release
     assert [job.name for job in changed.jobs if job.due] == ["migrate"]
+
+
+def test_an_upgrade_job_runs_again_when_its_image_was_built_anew_under_the_same_name() -> None:
+    first = release(inputs())
+    again = inputs(
+        observed=replace(inputs().observed, records=(Record(1, first.release.record),)), stored=first.secrets
+    )
+    bundle = again.verified.bundle
+    images = tuple(replace(one, descriptor=blob(b"rebuilt")) if one.name == "web" else one for one in bundle.images)
+    rebuilt = VerifiedBundle(replace(bundle, images=images), (), unsigned_allowed=False)
+    made = release(replace(again, verified=rebuilt)).release
+    assert [job.name for job in made.jobs if job.due] == ["migrate"]
 
 
 def test_a_secret_keeps_its_revision_while_its_bytes_are_the_same() -> None:
@@ -207,10 +230,23 @@ def test_a_bundle_without_an_image_for_the_platform_is_refused_with_what_it_has(
 
 @pytest.mark.parametrize("document", ["", "{", "[]", '{"schema": 2}', '{"schema": 1, "release": {}, "ledger": {}}'])
 def test_a_record_that_cannot_be_read_is_a_target_error(document: str) -> None:
-    with pytest.raises(BundleError, match="release record 3"):
+    with pytest.raises(BundleError, match="release record 3") as caught:
         read_record(Record(3, document))
+    assert "use the one that deployed the app last" in (caught.value.hint or "")
 
 
 def test_the_record_holds_no_secret() -> None:
     made = release(inputs(stored={"pw": StoredSecret("r", b"hunter2hunter2")}))
     assert "hunter2" not in made.release.record
+
+
+def test_install_jobs_run_again_where_all_data_is_gone() -> None:
+    first = release(inputs())
+    record = read_record(Record(1, first.release.record))
+    kept = replace(record.release, volumes=(Volume("data", None), Volume("more", None)))
+    records = (Record(1, write_record(kept, record.ledger)),)
+    gone = replace(inputs().observed, records=records)
+    there = replace(gone, things=(Thing("volume/more", "shop_more", ""),))
+    for observed, due in ((gone, {"load", "migrate"}), (there, set())):
+        jobs = release(inputs(observed=observed, stored=first.secrets)).release.jobs
+        assert {job.name for job in jobs if job.due} == due

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -14,7 +17,7 @@ from bundler.model.observed import AppSummary, Host, Instance, LogLine, Observed
 from bundler.model.oci import Platform
 from bundler.model.plan import Action, Plan, Ready, Step
 from bundler.model.release import Release
-from bundler.run import Runner
+from bundler.run import POLL_S, STEADY_S, Runner
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Scripted:
     name: str = "scripted"
     slowness: int = 2
     ends: State = State.HEALTHY
+    restarts: Iterator[int] = field(default_factory=lambda: itertools.repeat(0))
     fails_at: str | None = None
     done: list[str] = field(default_factory=list)
     ages: dict[str, int] = field(default_factory=dict)
@@ -61,8 +65,9 @@ class Scripted:
         with self.lock:
             self.ages = {name: age + 1 for name, age in self.ages.items()}
             instances = tuple(
-                Instance(name, name, name, 0, "", self.ends if age > self.slowness else State.STARTING, "not yet")
+                Instance(name, name, name, 0, "", state, "not yet", restarts=next(self.restarts))
                 for name, age in self.ages.items()
+                for state in [self.ends if age > self.slowness else State.STARTING]
             )
         return Observed(app, Host(Platform("linux", "amd64"), "scripted", "1"), instances)
 
@@ -141,6 +146,74 @@ def test_a_failed_job_ends_the_run_at_once() -> None:
     assert target.done == ["create job/load"]
 
 
+def test_a_job_that_runs_for_too_long_is_ended_and_has_failed() -> None:
+    target = Scripted(slowness=10**6)
+    stop = Step("job/load", Action.STOP, "its timeout is over", {})
+    plan = Plan((step("job/load"),), ready=(Ready("job/load", "completed", within_s=30.0, overdue=stop),))
+    with pytest.raises(UnhealthyError, match=r"job/load ran for longer than its timeout of 30 s and was ended"):
+        runner(target, timeout_s=10**9).run(plan)
+    assert target.done == ["create job/load", "stop job/load"]
+
+
+def test_a_service_without_a_health_check_must_stay_up_for_a_moment() -> None:
+    target = Scripted(slowness=0, ends=State.RUNNING, restarts=iter([0, 1, 1, 2, *[3] * 50]))
+    running = runner(target)
+    recording = Step(
+        "record/1", Action.STORE, "", {}, waits=(steady := (Ready("service/api", "running", steady=True),))
+    )
+    running.run(Plan((step("service/api"), recording), ready=steady))
+    assert next(target.restarts) == 3
+    assert running.clock.now() >= STEADY_S + 3 * POLL_S
+
+
+def test_a_service_that_ends_again_and_again_is_not_waited_for() -> None:
+    target = Scripted(slowness=0, ends=State.RESTARTING, restarts=itertools.count())
+    with pytest.raises(UnhealthyError, match=r"service/api ends again and again: not yet"):
+        runner(target, timeout_s=10**9).run(Plan((step("service/api"),), ready=(Ready("service/api", "running"),)))
+
+
+@dataclass
+class Mending(Scripted):
+    """The service `api` of an earlier release ends again and again until it is replaced."""
+
+    def observe(self, app: str) -> Observed:
+        observed = super().observe(app)
+        if "create service/api" in self.done:
+            return observed
+        old = Instance("service/api", "old", "api", 0, "", State.RESTARTING, restarts=1000)
+        return Observed(app, observed.host, (*observed.instances, old))
+
+
+def test_a_service_that_ended_again_and_again_before_can_be_replaced_by_a_mended_one() -> None:
+    target = Mending()
+    mended = step("service/api", waits=(Ready("service/db", "healthy"),))
+    runner(target).run(Plan((step("service/db"), mended), ready=(Ready("service/api", "healthy"),)))
+    assert target.done == ["create service/db", "create service/api"]
+
+
+def test_how_often_a_service_ended_in_its_earlier_life_does_not_count() -> None:
+    restarting = itertools.chain([1000, 1001], itertools.repeat(1002))
+    target = Scripted(slowness=0, ends=State.RESTARTING, restarts=restarting, ages={"service/api": 1})
+    with pytest.raises(UnhealthyError, match="not ready within 60 s"):
+        runner(target).run(Plan((), ready=(Ready("service/api", "running"),)))
+
+
+def test_the_time_that_steps_take_is_no_waiting_for_health() -> None:
+    clock = Clockwork()
+
+    @dataclass
+    class Slow(Scripted):
+        def apply(self, step: Step, *rest: object) -> None:  # type: ignore[override]  # passed on as they are
+            clock.sleep(3600.0 if step.resource == "image/big" else 0.0)
+            Scripted.apply(self, step, *rest)  # type: ignore[arg-type]
+
+    target = Slow(slowness=5)
+    plan = Plan((step("image/big"), step("service/api", after=("create image/big",))))
+    plan = Plan(plan.steps, ready=(Ready("service/api", "healthy"),))
+    Runner(target, "app", None, {}, Quiet(), clock, 60.0).run(plan)
+    assert target.done == ["create image/big", "create service/api"]
+
+
 def test_an_error_before_anything_was_done_is_told_as_it_is() -> None:
     with pytest.raises(TargetError, match="no room on the disk"):
         runner(Scripted(fails_at="create network")).run(Plan((step("network"),)))
@@ -151,6 +224,52 @@ def test_an_error_after_something_was_done_says_that_the_same_command_goes_on() 
     with pytest.raises(StoppedError, match="stopped at 'create volume/data': no room on the disk") as caught:
         runner(Scripted(fails_at="create volume/data")).run(plan)
     assert "make room" in (caught.value.hint or "")
+    assert "run the same command again" in (caught.value.hint or "")
+
+
+def test_an_interruption_ends_what_is_being_sent() -> None:
+    sent: list[int] = []
+
+    class Loading(Scripted):
+        def apply(self, step: Step, *rest: Any) -> None:
+            for number in range(100 if step.resource == "image/big" else 0):
+                time.sleep(0.05)
+                rest[-1](1)
+                sent.append(number)
+
+    class Impatient(Quiet):
+        def finished(self, step: Step) -> None:
+            raise KeyboardInterrupt
+
+    plan = Plan((step("image/big"), step("network")))
+    with pytest.raises(KeyboardInterrupt):
+        Runner(Loading(), "app", None, {}, Impatient(), Clockwork(), 60.0).run(plan)
+    assert len(sent) < 50
+
+
+@dataclass
+class Restarting(Scripted):
+    """It does not answer for a while once something was done."""
+
+    silent: int = 10
+
+    def observe(self, app: str) -> Observed:
+        if self.done and self.silent:
+            self.silent -= 1
+            raise TargetError("no answer")
+        return super().observe(app)
+
+
+def test_a_target_that_restarts_is_asked_again() -> None:
+    target = Restarting()
+    runner(target).run(Plan((step("service/api"),), ready=(Ready("service/api", "healthy"),)))
+    assert target.silent == 0
+
+
+def test_a_target_that_has_gone_stops_the_run_which_can_go_on_later() -> None:
+    plan = Plan((step("service/api"),), ready=(Ready("service/api", "healthy"),))
+    with pytest.raises(StoppedError, match="no answer") as caught:
+        runner(Restarting(silent=10**6)).run(plan)
     assert "run the same command again" in (caught.value.hint or "")
 
 

@@ -9,7 +9,7 @@ import click
 
 from bundler.cli import output, places
 from bundler.cli.graph import graph_file
-from bundler.cli.options import json_option
+from bundler.cli.options import json_option, parsed_platform
 from bundler.cli.progress import Phases
 from bundler.errors import UsageError
 
@@ -43,7 +43,8 @@ def command(
     as_json: bool,
 ) -> int:
     """Pack the graph in DIRECTORY with its images, configs and weights into one bundle, signed with a key that
-    is made on the first build and kept on this machine. Nothing changed: nothing is done again."""
+    is made on the first build and kept on this machine. Where nothing changed, nothing is done again; else what did
+    is told, and the rest is taken out of the bundle that is replaced."""
     result = build(directory, to=output, platforms=platforms, key=signing_key(key), detached=detached)
     _report(result, as_json=as_json)
     return 0
@@ -59,18 +60,19 @@ def build(
 ) -> BuildResult:
     """Build with progress on stderr."""
     from bundler import pack
-    from bundler.model.oci import Platform
 
-    try:
-        wanted = tuple(Platform.parse(text) for text in platforms)
-    except ValueError as error:
-        raise UsageError(str(error), hint="platforms are written os/architecture: --platform linux/arm64") from error
+    wanted = tuple(parsed_platform(text) for text in platforms)
     request = pack.BuildRequest(graph_file(directory), to, wanted, key, detached, places.cache_dir())
     phases = Phases()
     try:
-        return pack.build(request, phases)
+        result = pack.build(request, phases)
     finally:
         phases.close()
+    for warning in result.warnings:
+        output.note(f"warning: {warning}")
+    if result.changed:
+        output.note(f"changed since the last build: {', '.join(result.changed)}")
+    return result
 
 
 def signing_key(file: Path | None) -> PrivateKey:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bundler.cli import places
 from bundler.cli.progress import Phases
-from bundler.errors import UsageError
+from bundler.errors import TrustError, UsageError
 
 if TYPE_CHECKING:
     from bundler.layout.archive import ArchiveReader
@@ -55,5 +56,22 @@ def opened(file: Path) -> Iterator[ArchiveReader]:
 
     if not file.exists():
         raise UsageError(f"there is no file {file}", hint="bundle build makes one")
+    if _starts_as_gzip(file):
+        raise TrustError(
+            f"{file} is gzip-compressed; a bundle is a plain tar",
+            hint=f"gunzip it: {shlex.join(['gunzip', '-k', str(file)])}"
+            if file.suffix in (".gz", ".tgz")
+            else f"gunzip it: gunzip < {shlex.quote(str(file))} > …",
+        )
     with ArchiveReader(file) as reader:
         yield reader
+
+
+def _starts_as_gzip(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    try:
+        with file.open("rb") as opened_file:
+            return opened_file.read(2) == b"\x1f\x8b"
+    except OSError:
+        return False  # told by whoever reads it

@@ -16,7 +16,8 @@ from bundler.errors import GraphError, Position, Problem
 @click.argument("directory", type=click.Path(path_type=Path), default=Path())
 @json_option
 def command(directory: Path, *, as_json: bool) -> int:
-    """Check the graph in DIRECTORY (or a graph file) and report every problem with file, line and column."""
+    """Check the graph in DIRECTORY (or a graph file) and report every problem with file, line and column; once it is
+    right, every config, model and build directory of it that is not there."""
     try:
         graph = load_graph(directory)
     except GraphError as error:

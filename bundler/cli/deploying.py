@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from bundler import deploy
 from bundler.cli import output
+from bundler.cli.asking import can_ask, require_yes
 from bundler.cli.bundlefile import verified
 from bundler.cli.options import app_name, open_target
 from bundler.cli.progress import Steps
-from bundler.cli.report import app_json, app_lines, plan_lines
+from bundler.cli.report import app_json, app_lines, is_well, plan_lines, recorded
 from bundler.cli.site import read_secrets, read_site
 from bundler.edges.clock import SystemClock
-from bundler.errors import UsageError
+from bundler.errors import UnhealthyError, UsageError
 from bundler.model.observed import Observed
 from bundler.model.plan import Action
 
@@ -53,7 +51,7 @@ def prepared(
 
 
 def consent(prepared: deploy.Prepared, *, yes: bool) -> None:
-    """Show the plan and ask on a terminal; off one, losing data needs --yes. Raises click.Abort on a no."""
+    """Show the plan and ask on a terminal; off one, losing data needs --yes. Raises DeclinedError on a no."""
     plan = prepared.plan
     if not plan.steps:
         return
@@ -61,10 +59,14 @@ def consent(prepared: deploy.Prepared, *, yes: bool) -> None:
         output.note(line)
     if yes:
         return
+    there = recorded(prepared.observed)
+    if there is not None and prepared.release is not None and there.bundle != prepared.release.bundle:
+        require_yes(f"{prepared.app} is an app of bundle {there.bundle}. Replace it by {prepared.release.bundle}?")
+        return
     harmless = all(step.action is not Action.REMOVE and not step.loses_data for step in plan.steps)
-    if sys.stdin.isatty() and sys.stderr.isatty():
+    if can_ask():
         if not harmless or any(step.action is Action.REPLACE for step in plan.steps):
-            click.confirm("Go on?", abort=True, err=True)
+            require_yes("Go on?")
     elif any(step.loses_data for step in plan.steps):
         raise UsageError("this loses data and nobody can be asked here", hint="read the plan above and add --yes")
 
@@ -78,12 +80,13 @@ def carry_out(prepared: deploy.Prepared, timeout_s: float | None) -> Observed:
         steps.close()
 
 
-def report(observed: Observed, target: str, *, changes: int, as_json: bool) -> None:
-    """What runs now and where its front doors are."""
+def report(observed: Observed, target: str, *, changes: int, as_json: bool) -> int:
+    """What runs now and where its front doors are; the exit status that this deserves."""
     if as_json:
         output.answer_json({**app_json(observed, target), "changes": changes})
-        return
-    if not changes:
-        output.answer("no changes")
-    for line in app_lines(observed, target):
-        output.answer(line)
+    else:
+        if not changes:
+            output.answer("no changes")
+        for line in app_lines(observed, target):
+            output.answer(line)
+    return 0 if is_well(observed) else UnhealthyError.exit_code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bundler.errors import UsageError
+from bundler.errors import GraphError, UsageError
 from bundler.model.graph import Graph
 
 FILE_NAME = "bundle.yaml"
@@ -13,17 +13,25 @@ FILE_NAME = "bundle.yaml"
 def graph_file(directory: Path) -> Path:
     """The graph file itself, or `bundle.yaml` in the directory. Raises UsageError where there is none."""
     path = directory / FILE_NAME if directory.is_dir() else directory
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no regular file", hint=f"a graph is a file {FILE_NAME}; name its directory")
     if not path.is_file():
         raise UsageError(f"there is no graph at {path}", hint=f"a graph is a file {FILE_NAME}; name its directory")
     return path
 
 
 def load_graph(directory: Path) -> Graph:
-    """The checked graph. Raises GraphError with all its problems."""
+    """The checked graph. Raises GraphError with all its problems, or with all that it names and is not there."""
+    from bundler.collect import presence
+    from bundler.collect.paths import SourceTree
     from bundler.graphfile import check, source
 
     path = graph_file(directory)
-    return check.check(source.parse(read_text(path), str(path)))
+    text = source.parse(read_text(path), str(path))
+    graph = check.check(text)
+    if problems := presence.problems(graph, text, SourceTree(path.parent.resolve())):
+        raise GraphError(problems)
+    return graph
 
 
 def read_text(path: Path) -> str:

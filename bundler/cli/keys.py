@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from bundler.cli import output, places
+from bundler.cli.asking import require_yes
 from bundler.cli.options import json_option
 from bundler.errors import UsageError
 
@@ -35,29 +36,33 @@ def list_keys(*, as_json: bool) -> int:
     """List the keys that sign here and the keys that are trusted here."""
     from bundler.trust.keys import KeyStore
 
-    store = KeyStore(places.keys_dir())
-    trusted = {key.name: key.fingerprint for key in store.trusted()}
-    private = set(store.private_names())
-    names = sorted(private | {name for name in trusted if name})
+    keys = KeyStore(places.keys_dir()).listed(passphrase())
     if as_json:
         output.answer_json(
             [
-                {"name": name, "fingerprint": trusted.get(name), "signs": name in private, "trusted": name in trusted}
-                for name in names
+                {
+                    "name": one.name,
+                    "fingerprint": one.fingerprint,
+                    "signs": one.signs,
+                    "trusted": one.trusted,
+                    "problem": one.problem or None,
+                }
+                for one in keys
             ]
         )
         return 0
-    if not names:
+    if not keys:
         output.note("no keys; the first build makes one, bundle keys trust FILE adds somebody's")
     for line in output.table(
         [
             (
-                name,
-                (trusted.get(name) or "")[:16],
-                "signs" if name in private else "",
-                "trusted" if name in trusted else "",
+                one.name,
+                (one.fingerprint or "unknown")[:16].ljust(16),
+                "signs" if one.signs else "",
+                "trusted" if one.trusted else "",
+                one.problem,
             )
-            for name in names
+            for one in keys
         ],
         indent="",
     ):
@@ -71,7 +76,7 @@ def export(name: str) -> int:
     """Print the public key NAME as PEM."""
     from bundler.trust.keys import KeyStore
 
-    click.echo(KeyStore(places.keys_dir()).export(name).decode(), nl=False)
+    output.answer_text(KeyStore(places.keys_dir()).export(name).decode())
     return 0
 
 
@@ -100,9 +105,7 @@ def remove(name: str, *, yes: bool) -> int:
 
     store = KeyStore(places.keys_dir())
     if name in store.private_names() and not yes:
-        click.confirm(
-            f"{name} can sign; without its private half nobody can sign as it again. Remove it?", abort=True, err=True
-        )
+        require_yes(f"{name} can sign; without its private half nobody can sign as it again. Remove it?")
     store.remove(name)
     output.note(f"removed {name}")
     return 0

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
 
 from bundler import __version__
 from bundler.cli import output
-from bundler.errors import BundleError
+from bundler.errors import BundleError, DeclinedError, UsageError
 
 # verb -> (module, group of the help page); a verb's module is imported only when it is used
 VERBS: dict[str, tuple[str, str]] = {
@@ -34,8 +37,17 @@ VERBS: dict[str, tuple[str, str]] = {
 
 EXIT_CODES = (
     "0 done, 1 a defect of bundle, 2 usage, 3 graph invalid, 4 source or registry, 5 trust, "
-    "6 target refused, 7 stopped part-way (run it again), 8 not healthy, 130 interrupted"
+    "6 target refused, 7 stopped part-way (run it again), 8 not healthy, 9 not done (the answer was no), "
+    "130 interrupted, 141 nobody reads the output, 143 terminated"
 )
+
+
+_LEFT = "nothing half-written is left, and the same command goes on from here"
+_NO_ARGUMENTS: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())  # click 8.2 has it
+
+
+class Terminated(BaseException):
+    """Somebody asked the process to end (SIGTERM): it cleans up as after Ctrl-C."""
 
 
 class Verbs(click.Group):
@@ -83,29 +95,45 @@ def bundle(*, debug: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the console script."""
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line; its exit status. Never raises."""
     debug = "--debug" in arguments[:1] or bool(os.environ.get("BUNDLE_DEBUG"))
+    if not _all_streams():
+        output.error("standard output is closed", "give the answer a place, such as >/dev/null")
+        return UsageError.exit_code
+    answers = sys.stdout
     try:
         result = bundle.main(arguments, prog_name="bundle", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except click.exceptions.Abort:
-        output.error("interrupted; nothing half-written is left, and the same command goes on from here")
-        return 130
-    except KeyboardInterrupt:
-        output.error("interrupted; nothing half-written is left, and the same command goes on from here")
+    except Terminated:
+        output.error(f"terminated; {_LEFT}")
+        return 143
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        output.error(f"interrupted; {_LEFT}")
         return 130
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
+        if context is not None and isinstance(error, _NO_ARGUMENTS):
+            output.note(context.get_help())
+            return 2
         output.error(error.format_message(), f"{context.command_path} --help" if context else None)
         return 2
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        output.silence(answers)
         return 141
+    except SystemExit:
+        if sys.stdout is answers:
+            raise
+        output.silence(answers)  # click takes the stream away and ends the program where its reader has gone
+        return 141
+    except DeclinedError as error:
+        output.note(error.what)
+        return error.exit_code
     except BundleError as error:
         if debug:
             raise
@@ -121,3 +149,18 @@ def run(arguments: list[str]) -> int:
             f"please report it with the output of: bundle --debug {' '.join(arguments)}",
         )
         return 1
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends it at once
+    raise Terminated
+
+
+def _all_streams() -> bool:
+    """Open what the caller closed, so that no file gets its number; whether there is a standard output."""
+    answered = sys.stdout is not None
+    nowhere = Path(os.devnull)
+    sys.stdin = nowhere.open(encoding="utf-8") if sys.stdin is None else sys.stdin
+    sys.stdout = nowhere.open("w", encoding="utf-8") if sys.stdout is None else sys.stdout
+    sys.stderr = nowhere.open("w", encoding="utf-8") if sys.stderr is None else sys.stderr
+    return answered

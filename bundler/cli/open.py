@@ -12,7 +12,7 @@ from bundler.cli import output
 from bundler.cli.options import open_target, target_option
 from bundler.cli.report import doors
 from bundler.contract import Dialing
-from bundler.errors import UsageError
+from bundler.errors import TargetError, UsageError
 from bundler.model.release import ReleaseDoor
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ def command(app: str, door: str | None, *, target: str | None, only_print: bool)
     if door is not None and door not in there:
         raise UsageError(f"{app} has no front door {door!r}", hint=f"there are: {', '.join(there)}")
     chosen = there[door] if door else next(iter(there.values()))
+    if not observed.of(f"service/{chosen.node}"):
+        hint = f"bundle status {app} --target {place.name}"
+        raise TargetError(f"{chosen.node}, the service behind {chosen.name}, is not there", hint=hint)
     url = chosen.url
     if chosen.host is None and isinstance(place, Dialing):
         return _forward(place, app, chosen, only_print=only_print)

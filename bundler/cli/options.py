@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from bundler.cli import output, places
-from bundler.contract import Target
 from bundler.errors import UsageError
+
+if TYPE_CHECKING:
+    from bundler.contract import Target
+    from bundler.model.oci import Platform
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,6 +24,9 @@ timeout_option = click.option(
     "--timeout",
     metavar="DURATION",
     help="When to give up waiting for health (90s, 15m); 10 minutes, or longer where start periods need it.",
+)
+end_timeout_option = click.option(
+    "--timeout", metavar="DURATION", help="When to give up waiting for the end (90s, 15m); 10 minutes unless given."
 )
 unsigned_option = click.option(
     "--insecure-allow-unsigned",
@@ -51,22 +57,21 @@ def _told(option: str, **attributes: Any) -> Callable[[F], F]:
 
 
 def target_option(function: F) -> F:
-    """`--target`, and what says where it is."""
+    """`--target`, and what says where it is; above `site_options`, where the verb has them."""
     for told in (
         _told(
             "--containerd",
             metavar="SOCKET",
-            envvar="CONTAINERD_ADDRESS",
-            show_envvar=True,
-            help="Kubernetes: the socket of the node's containerd, or docker://CONTAINER where the node is one.",
+            help="Kubernetes: the socket of the node's containerd (CONTAINERD_ADDRESS unless given), or "
+            "docker://CONTAINER where the node is one.",
         ),
         _told("--namespace", metavar="NAME", help="Kubernetes: the app's name unless given."),
-        _told("--context", metavar="NAME", help="Kubernetes: of the kubeconfig (KUBECONFIG, ~/.kube/config)."),
+        _told("--context", metavar="NAME", help="Of docker, or of the kubeconfig (KUBECONFIG, ~/.kube/config)."),
     ):
         function = told(function)
-    return click.option(
-        "--target", "-t", metavar="TARGET", help="docker, compose or k8s (or what the site file says)."
-    )(function)
+    sites = any(one.name == "sites" for one in getattr(function, "__click_params__", ()))
+    text = "docker, compose or k8s" + ("; what the site file says unless given." if sites else ".")
+    return click.option("--target", "-t", metavar="TARGET", help=text)(function)
 
 
 def site_options(function: F) -> F:
@@ -134,6 +139,37 @@ def duration_s(text: str | None) -> float | None:
     if seconds <= 0:
         raise UsageError(f"--timeout {text}: must be more than nothing")
     return seconds
+
+
+def since_time(text: str | None) -> str | None:
+    """A point in time as RFC 3339 in UTC, of such a time or of how long ago it is (`10m`). Raises UsageError."""
+    if text is None:
+        return None
+    import re
+    import time
+
+    from bundler.graphfile import forms
+    from bundler.model.times import rfc3339, unix_ns
+
+    if text and re.fullmatch(forms.DURATION, text):
+        return rfc3339(max(time.time_ns() - int(forms.duration_s(text) * 1e9), 0))
+    try:
+        return rfc3339(unix_ns(text))
+    except (ValueError, OverflowError) as error:
+        raise UsageError(
+            f"--since {text}: neither a time nor a duration",
+            hint="a time with its zone, 2026-01-31T08:00:00Z or 2026-01-31T08:00:00+01:00, or how long ago: 10m, 1h30m",
+        ) from error
+
+
+def parsed_platform(text: str) -> Platform:
+    """Raises UsageError for what is no platform."""
+    from bundler.model.oci import Platform
+
+    try:
+        return Platform.parse(text)
+    except ValueError as error:
+        raise UsageError(str(error), hint="platforms are written os/architecture: --platform linux/arm64") from error
 
 
 def app_name(given: str | None, default: str) -> str:

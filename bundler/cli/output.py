@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO
 
 import click
 
+from bundler.edges.files import failure
 from bundler.errors import Problem
 
 _KEEP = {"\n", "\t"}
@@ -33,18 +37,29 @@ def _escape(char: str) -> str:
 
 
 def answer(text: str = "") -> None:
-    """A line of the answer."""
-    click.echo(clean(text))
+    """A line of the answer. Raises StoppedError or UsageError where it cannot be written."""
+    answer_text(clean(text) + "\n")
 
 
 def answer_json(data: object) -> None:
     """The answer for a program."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=True))
+    answer_text(json.dumps(data, indent=2, ensure_ascii=True) + "\n")
+
+
+def answer_text(text: str) -> None:
+    """A part of the answer as it is."""
+    try:
+        click.echo(text, nl=False)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence(sys.stdout)
+        raise failure(error, Path("standard output"), "writing") from error
 
 
 def note(text: str) -> None:
     """A line that is not part of the answer."""
-    click.echo(clean(text), err=True)
+    _say(clean(text))
 
 
 def error(what: str, hint: str | None = None) -> None:
@@ -57,14 +72,31 @@ def error(what: str, hint: str | None = None) -> None:
 def problem(one: Problem) -> None:
     """A problem in a file: where it is, what it is, how to mend it."""
     where = click.style(str(one.where), bold=True) if _colour() else str(one.where)
-    click.echo(f"{where}: {clean(one.message)}", err=True)
+    _say(f"{where}: {clean(one.message)}")
     for line in (one.hint or "").splitlines():
         note(f"    {line}")
 
 
 def _styled(word: str, colour: str, text: str) -> None:
     shown = click.style(word, fg=colour, bold=True) if _colour() else word
-    click.echo(f"{shown}: {clean(text)}", err=True)
+    _say(f"{shown}: {clean(text)}")
+
+
+def _say(text: str) -> None:
+    """Where nobody can be told, the work goes on."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        silence(sys.stderr)
+
+
+def silence(stream: IO[str]) -> None:
+    """What is left in a stream that cannot be written, and what comes, goes nowhere; else Python would try once more
+    at its end."""
+    with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def _colour() -> bool:

@@ -117,7 +117,7 @@ class Steps:
         )
 
     def waiting(self, resources: tuple[str, ...]) -> None:
-        self._line.draw("waiting for " + ", ".join(resources))
+        self._line.draw("waiting for " + (", ".join(resources) or "the first look at what runs"))
 
     def close(self) -> None:
         self._line.clear()

@@ -7,7 +7,7 @@ import click
 from bundler import deploy
 from bundler.cli import output
 from bundler.cli.deploying import carry_out, consent
-from bundler.cli.options import duration_s, open_target, target_option, timeout_option, yes_option
+from bundler.cli.options import duration_s, end_timeout_option, open_target, target_option, yes_option
 from bundler.errors import UsageError
 
 
@@ -15,7 +15,7 @@ from bundler.errors import UsageError
 @click.argument("app")
 @target_option
 @click.option("--volumes", is_flag=True, help="Remove its data too: volumes, generated secrets, the ledger of jobs.")
-@timeout_option
+@end_timeout_option
 @yes_option
 def command(app: str, *, target: str | None, volumes: bool, timeout: str | None, yes: bool) -> int:
     """Remove APP from TARGET. Data volumes, generated secrets and the ledger of jobs stay together unless

@@ -15,14 +15,15 @@ from bundler.cli.options import (
     file_argument,
     key_option,
     open_target,
+    parsed_platform,
     site_options,
     target_option,
     unsigned_option,
 )
 from bundler.cli.site import read_secrets, read_site
-from bundler.edges.files import write_atomic
+from bundler.edges.files import failure, write_atomic
+from bundler.errors import UsageError
 from bundler.model.observed import Host, Observed
-from bundler.model.oci import Platform
 
 
 @click.command("render", short_help="Print the files a deploy stands for (compose document, script).")
@@ -54,7 +55,7 @@ def command(
         site = read_site(sites, assignments, graph)
         place = open_target(target or site.target)
         name = app_name(app, graph.name)
-        nowhere = Observed(name, Host(Platform.parse(platform), "none", ""))
+        nowhere = Observed(name, Host(parsed_platform(platform), "none", ""))
         inputs = releasing.Inputs(
             name, checked, reader, site, nowhere, read_secrets(site), {}, revision=lambda: "0" * 16
         )
@@ -63,9 +64,14 @@ def command(
         for number, (path, text) in enumerate(files.items()):
             if len(files) > 1:
                 output.answer(f"{'' if number == 0 else chr(10)}# --- {path}")
-            click.echo(text, nl=not text.endswith("\n"))
+            output.answer_text(text if text.endswith("\n") else text + "\n")
         return 0
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UsageError(f"{directory} is there and is no directory", hint="-o takes a directory for files") from error
+    except OSError as error:
+        raise failure(error, directory, "making the directory") from error
     for path, text in files.items():
         write_atomic(directory / path, text.encode())
         output.note(f"wrote {directory / path}")

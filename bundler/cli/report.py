@@ -16,6 +16,7 @@ _SIGN = {
     Action.LOAD: "+",
     Action.REPLACE: "~",
     Action.START: "~",
+    Action.STOP: "-",
     Action.STORE: "+",
     Action.RUN: ">",
 }
@@ -36,11 +37,15 @@ def doors(observed: Observed) -> tuple[ReleaseDoor, ...]:
 
 
 def is_well(observed: Observed) -> bool:
-    """Whether every service of the record is there, and everything there is healthy, running or completed."""
+    """Whether a deploy was finished, every service of it is there, and what is there is healthy, running or completed.
+    How the runs ended that people or a schedule started does not count."""
     release = recorded(observed)
+    if release is None and observed.record is None:
+        return False
     there = {one.resource for one in observed.instances}
     wanted = {service.resource for service in release.services} if release else set()
-    return wanted <= there and all(one.state in _WELL for one in observed.instances)
+    aside = {job.resource for job in release.jobs if job.run not in ("install", "upgrade")} if release else set()
+    return wanted <= there and all(one.state in _WELL for one in observed.instances if one.resource not in aside)
 
 
 def app_lines(observed: Observed, target: str) -> list[str]:
@@ -54,7 +59,7 @@ def app_lines(observed: Observed, target: str) -> list[str]:
         for one in sorted(observed.instances, key=lambda one: (one.resource, one.index))
     ]
     there = {one.resource for one in observed.instances}
-    if release:
+    if release and rows:
         rows += [(service.resource, "not there", "") for service in release.services if service.resource not in there]
     lines += output.table(rows) or ["  nothing runs; data is kept"]
     if release and release.doors and observed.instances:
@@ -75,9 +80,8 @@ def _reached(door: ReleaseDoor, observed: Observed, target: str) -> str:
 
 
 def _state(one: Instance) -> str:
-    restarts = f", restarted {one.restarts} times" if one.restarts else ""
-    failed = f" with exit status {one.exit_code}" if one.state is State.FAILED else ""
-    return f"{one.state}{failed}{restarts}"
+    restarts = f", restarted {output.count(one.restarts, 'times')}" if one.restarts else ""
+    return f"{one.state}{restarts}"
 
 
 def app_json(observed: Observed, target: str) -> dict[str, object]:
@@ -109,7 +113,8 @@ def app_json(observed: Observed, target: str) -> dict[str, object]:
 
 def plan_lines(plan: Plan, app: str, target: str) -> list[str]:
     """The plan for people; the same plan always gives the same text."""
-    lines = [f"{app} on {target}: " + ("no changes" if not plan.steps else output.count(len(plan.steps), "steps"))]
+    told = "refused" if plan.refused else output.count(len(plan.steps), "steps") if plan.steps else "no changes"
+    lines = [f"{app} on {target}: {told}"]
     rows = []
     for step in plan.steps:
         moved = output.size(step.moves_bytes) if step.moves_bytes else ""

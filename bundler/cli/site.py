@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bundler.cli import output
 from bundler.cli.graph import read_text
 from bundler.errors import UsageError
 from bundler.model.graph import Graph
@@ -30,6 +31,11 @@ def read_secrets(site: Site) -> Mapping[str, bytes]:
             path = Path(source.file).expanduser()
             try:
                 given[name] = _within_limit(path.read_bytes(), name)
+                if given[name].find(b"\n") == len(given[name]) - 1:  # several lines, as of a key in PEM, end with one
+                    output.note(
+                        f"warning: secret {name} ends with a newline, which is part of it; "
+                        f"if it should not be: printf '%s' … > {path}"
+                    )
             except OSError as error:
                 raise UsageError(f"secret {name}: {path} cannot be read: {error.strerror}") from error
         elif source.env is not None:

@@ -18,7 +18,8 @@ def command(app: str, *, target: str | None, as_json: bool) -> int:
     """Show the services, jobs and front doors of APP. Exit status 8 when something is not healthy."""
     place = open_target(target)
     observed = place.observe(app)
-    if not observed.instances and observed.record is None:
+    mine = [thing for thing in observed.things if not thing.foreign]
+    if not observed.instances and observed.record is None and not mine:
         raise UsageError(f"there is no app {app!r} on {place.name}", hint=f"bundle list --target {place.name}")
     if as_json:
         output.answer_json(app_json(observed, place.name))

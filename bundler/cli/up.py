@@ -63,5 +63,4 @@ def command(
         deploy.refuse(ready)
         consent(ready, yes=yes)
         observed = carry_out(ready, limit_s or site_timeout_s)
-        report(observed, ready.target.name, changes=len(ready.plan.steps), as_json=as_json)
-    return 0
+        return report(observed, ready.target.name, changes=len(ready.plan.steps), as_json=as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bundler.collect import dockerfile, listing, manifests
+from bundler.collect.output import Output
 from bundler.collect.outside import Outside
 from bundler.collect.paths import SourceTree
 from bundler.collect.record import Item, stamp_of
@@ -35,7 +36,7 @@ def of_image(tree: SourceTree, path: str) -> Item:
     return Item(kind, path, _now(Item(kind, path, ""), tree))
 
 
-def unchanged(item: Item, tree: SourceTree, outside: Outside) -> bool:
+def unchanged(item: Item, tree: SourceTree, outside: Outside, output: Output | None = None) -> bool:
     """Whether a source still is what `item` says. Raises SourceError where it is no longer there."""
     match item.kind:
         case "engine":
@@ -51,11 +52,11 @@ def unchanged(item: Item, tree: SourceTree, outside: Outside) -> bool:
 
             stamp = Repository(outside.http(), Reference.parse(item.text)).find().descriptor.digest.text
         case _:
-            stamp = _now(item, tree)
+            stamp = _now(item, tree, output)
     return stamp != "" and stamp == item.stamp
 
 
-def _now(item: Item, tree: SourceTree) -> str:
+def _now(item: Item, tree: SourceTree, output: Output | None = None) -> str:
     """The stamp of a source on disk."""
     text = item.text
     match item.kind:
@@ -68,5 +69,5 @@ def _now(item: Item, tree: SourceTree) -> str:
         case "file":
             return stamp_of([tree.file(tree.locate(text, text), text, text)])
         case "context":
-            return dockerfile.context_stamp(tree.locate(text, text))
+            return dockerfile.context_stamp(tree.locate(text, text), output)
     return ""

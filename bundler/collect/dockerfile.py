@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from bundler.collect.output import Output
 from bundler.collect.paths import settled
 from bundler.edges.files import open_regular
 from bundler.errors import SourceError
@@ -33,13 +34,13 @@ def tag(graph: str, workload: str, platform: str) -> str:
     return f"bundle.local/build/{graph}/{workload}:{platform.replace('/', '-')}"
 
 
-def context_stamp(context: Path) -> str:
-    """Changes whenever a file of the directory does, if they are read after it was taken; "" where that cannot be,
-    or something cannot be looked at (BuildKit may not want it: .dockerignore)."""
+def context_stamp(context: Path, output: Output | None = None) -> str:
+    """Changes whenever a file of the directory does that no build made, if they are read after it was taken; "" where
+    that cannot be, or something cannot be looked at (BuildKit may not want it: .dockerignore)."""
     digest = hashlib.sha256()
     newest = 0
     try:
-        everything = sorted(_everything(context))
+        everything = sorted(_everything(context, output))
     except OSError:
         return ""
     for path, found in everything:
@@ -48,7 +49,7 @@ def context_stamp(context: Path) -> str:
     return digest.hexdigest() if settled(newest) else ""
 
 
-def sync_name(context: Path) -> str:
+def sync_name(context: Path, output: Output | None = None) -> str:
     """What BuildKit is to know a directory by.
 
     It keeps what it was sent under the directory's last name, and takes only files again whose size or time is
@@ -58,7 +59,7 @@ def sync_name(context: Path) -> str:
     """
     digest = hashlib.sha256(os.fsencode(context))
     try:
-        for path, found in sorted(_everything(context)):
+        for path, found in sorted(_everything(context, output)):
             if not stat.S_ISDIR(found.st_mode) and found.st_mtime_ns % 1_000_000_000 == 0:
                 digest.update(_facts(path, found))
     except OSError:
@@ -145,11 +146,14 @@ def _facts(path: str, found: os.stat_result) -> bytes:
     return os.fsencode(path) + f"\0{facts}\n".encode()
 
 
-def _everything(top: Path) -> Iterator[tuple[str, os.stat_result]]:
+def _everything(top: Path, output: Output | None) -> Iterator[tuple[str, os.stat_result]]:
     pending = [top]
     while pending:
-        with os.scandir(pending.pop()) as entries:
+        directory = pending.pop()
+        with os.scandir(directory) as entries:
             for entry in entries:
+                if output is not None and output.left_out(directory, entry.name):
+                    continue
                 yield os.path.relpath(entry.path, top), entry.stat(follow_symlinks=False)
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(Path(entry.path))

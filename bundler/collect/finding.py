@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.collect import changes, dockerfile, manifests, ondisk
+from bundler.collect.output import Output
 from bundler.collect.outside import Outside
 from bundler.collect.paths import SourceTree, shown
 from bundler.collect.record import BuildRecord, Item
@@ -54,7 +55,8 @@ class _Job:
 
 
 class Finder:
-    """Finds the images of one graph. `requested` platforms; none: the engine's own, where it gives an image."""
+    """Finds the images of one graph. `requested` platforms; none: the engine's own, where it gives an image. What
+    builds leave at `output` is part of no Dockerfile's context."""
 
     def __init__(
         self,
@@ -64,8 +66,10 @@ class Finder:
         outside: Outside,
         stack: ExitStack,
         progress: Progress,
+        output: Output | None = None,
     ) -> None:
         self._tree = tree
+        self._output = output
         # In one order, so that the bytes are the same in whichever they were asked for.
         self._requested = tuple(sorted({manifests.normal(platform) for platform in requested}, key=str))
         self._old_builds = builds
@@ -173,14 +177,15 @@ class Finder:
         if not context.is_dir() or not (context / "Dockerfile").exists():
             raise SourceError(f"{source.what}: there is no Dockerfile", hint=f"looked in {context}")
         engine = self._outside.required_engine(source.what)
-        stamp = dockerfile.context_stamp(context)
+        stamp = dockerfile.context_stamp(context, self._output)
         bases = self._bases(context, engine)
         build = Build(
             context,
-            dockerfile.sync_name(context),
+            dockerfile.sync_name(context, self._output),
             dockerfile.tag(graph, source.name, str(platform)),
             str(platform) if self._requested else None,
             source.what,
+            self._output.ignored(context) if self._output is not None else (),
         )
         self._found.items.append(Item("context", source.build or "", stamp))
         self._found.items += [Item("engine", base, identity) for base, identity in sorted((bases or {}).items())]
@@ -240,7 +245,10 @@ class Finder:
         there = "" if self._outside.engine() is not None else ", as no engine answers"
         self._progress.line(f"{source.image}: from the registry {reference.host}{there}")
         repository = Repository(self._outside.http(), reference)
-        found = repository.find()
+        try:
+            found = repository.find()
+        except SourceError as error:  # it says the image; the graph's reader wants the node
+            raise SourceError(f"{source.workloads[0]}: {error.what}", hint=error.hint) from error
         image = upstream(source, found.descriptor, found.data, repository, self._found.platforms)
         if reference.digest is None:
             self._found.items.append(Item("registry", str(reference), found.descriptor.digest.text))

@@ -9,6 +9,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
@@ -75,9 +76,19 @@ class Repository:
 
     def layer(self, wanted: Descriptor) -> Iterator[bytes]:
         """A layer as it is; whoever stores it checks the digest."""
-        return self._http.download(
-            f"{self._base}/blobs/{wanted.digest}", headers=self._fresh_headers, size_bytes=wanted.size_bytes
-        )
+        url = f"{self._base}/blobs/{wanted.digest}"
+        with self._named():
+            yield from self._http.download(url, headers=self._fresh_headers, size_bytes=wanted.size_bytes)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors say which image they are about."""
+        try:
+            yield
+        except SourceError as error:
+            if error.what.startswith(self.what):
+                raise
+            raise SourceError(f"{self.what}: {error.what}", hint=error.hint) from error
 
     def _fresh_headers(self) -> dict[str, str]:
         """For a download, which cannot negotiate: tokens live a minute or more, weights may take longer."""
@@ -89,7 +100,8 @@ class Repository:
         url = f"{self._base}/{path}"
         for attempt in (1, 2):
             headers = {"Accept": _ACCEPT, **self._authorization}
-            answer = self._http.get(url, headers=headers, limit_bytes=max(limit_bytes, 1 << 16))
+            with self._named():
+                answer = self._http.get(url, headers=headers, limit_bytes=max(limit_bytes, 1 << 16))
             if answer.status == 401 and attempt == 1:
                 self._authorize(answer)
                 continue
@@ -115,7 +127,8 @@ class Repository:
         if "service" in parameters:
             query["service"] = parameters["service"]
         joined = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(query)}"
-        answer = self._http.get(joined, limit_bytes=MAX_TOKEN_BYTES)
+        with self._named():
+            answer = self._http.get(joined, limit_bytes=MAX_TOKEN_BYTES)
         if answer.status != 200:
             return
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 from collections import deque
@@ -117,13 +118,14 @@ def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
 @dataclass(frozen=True, slots=True)
 class Build:
     """A directory with a Dockerfile, what BuildKit is to know it by, and what the engine is to call the image;
-    `what` begins an error's text."""
+    `what` begins an error's text, `ignored` are lines for its .dockerignore."""
 
     context: Path
     known_as: str
     tag: str
     platform: str | None
     what: str
+    ignored: tuple[str, ...] = ()
 
 
 def build(builds: Sequence[Build], line: Callable[[Build, str], None]) -> list[tuple[str, ...]]:
@@ -156,6 +158,7 @@ def build(builds: Sequence[Build], line: Callable[[Build, str], None]) -> list[t
             told.append(place / "told")
             options = ["--progress=plain", f"--tag={one.tag}", f"{told_by}={told[-1]}"]
             options += [f"--platform={one.platform}"] if one.platform else []
+            options += _ignoring(one, place / "file") if one.ignored else []
             argvs.append([*command, *options, "--", str(place / one.known_as)])
         statuses = process.side_by_side(argvs, heard, at_once=AT_ONCE)
         for one, status, lines in zip(builds, statuses, last, strict=True):
@@ -165,6 +168,25 @@ def build(builds: Sequence[Build], line: Callable[[Build, str], None]) -> list[t
                     f"{one.what}: the build of {one.context} failed (exit status {status})", hint=shown or None
                 )
         return [_digests(file) for file in told]
+
+
+def _ignoring(build: Build, directory: Path) -> list[str]:
+    """The option for a Dockerfile with a .dockerignore of its own: the context's, and what is ignored besides. Where
+    the Dockerfile cannot be read here, BuildKit says why."""
+    file = build.context / "Dockerfile"
+    own = (build.context / name for name in ("Dockerfile.dockerignore", ".dockerignore"))
+    try:
+        if not file.resolve().is_relative_to(build.context):
+            return []
+        text = file.read_bytes()
+        ignored = next((path.read_bytes() for path in own if path.exists()), b"")
+    except OSError:
+        return []
+    directory.mkdir()
+    (directory / "Dockerfile").write_bytes(text)
+    lines = b"".join(os.fsencode(line) + b"\n" for line in build.ignored)
+    (directory / "Dockerfile.dockerignore").write_bytes(ignored + b"\n" + lines)
+    return [f"--file={directory / 'Dockerfile'}"]
 
 
 def _build_command(docker: str) -> tuple[list[str], str]:

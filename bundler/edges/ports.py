@@ -5,6 +5,11 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+_LISTEN = "0A"  # the state, as the kernel writes it (Linux, proc_net_tcp)
+_ANY_OR_LOOPBACK = {"0" * 8, "0100007F", "0" * 32, "0" * 24 + "01000000"}
 
 
 def taken(ports: Iterable[int]) -> frozenset[int]:
@@ -13,6 +18,20 @@ def taken(ports: Iterable[int]) -> frozenset[int]:
     A listener on one address keeps the wildcard address from being bound, so one attempt per port tells.
     """
     return frozenset(port for port in ports if not _free(port))
+
+
+def listening() -> frozenset[int]:
+    """Ports on which something listens on every address of this machine or on the loopback one; none where the kernel
+    does not tell (only Linux does)."""
+    found = set()
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in Path("/proc/self/net", table).read_text().splitlines()[1:]:
+                _, local, _, state, *_ = line.split()
+                address, _, port = local.partition(":")
+                if state == _LISTEN and address in _ANY_OR_LOOPBACK:
+                    found.add(int(port, 16))
+    return frozenset(found)
 
 
 def _free(port: int) -> bool:

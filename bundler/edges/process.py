@@ -27,11 +27,20 @@ class Finished:
 
 def find(program: str, *, hint: str, as_error: type[BundleError] = TargetError) -> str:
     """The absolute path of a program on PATH; never one in the current directory by a relative entry."""
-    entries = [entry for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(entry).is_absolute()]
-    found = shutil.which(program, path=os.pathsep.join(entries))
+    found = _which(program)
     if found is None:
         raise as_error(f"{program} is not installed", hint=hint)
     return found
+
+
+def has(program: str) -> bool:
+    """Whether `find` would find it."""
+    return _which(program) is not None
+
+
+def _which(program: str) -> str | None:
+    entries = [entry for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(entry).is_absolute()]
+    return shutil.which(program, path=os.pathsep.join(entries))
 
 
 def run(

@@ -70,6 +70,12 @@ def split(found: object) -> str | None:
     return f"write a list: [{', '.join(quoted(word) for word in words)}]"
 
 
+def command_hint(found: object) -> str | None:
+    if found == []:
+        return "leave `command` out; to take away the image's arguments, write its program as `entrypoint`"
+    return split(found)
+
+
 def test_hint(found: object) -> str | None:
     if isinstance(found, str):
         return f'write a list: ["sh", "-c", {quoted(found)}]' if set(found) & set("|&;<>$") else split(found)
@@ -147,7 +153,9 @@ SOME_DURATION = Text(
     read=forms.duration_s,
     hint=forms.duration_hint,
 )
-CONTAINER_PATH = Text("an absolute path without . and .. in it, such as /data", forms.CONTAINER_PATH)
+CONTAINER_PATH = Text(
+    "an absolute path without . and .. in it, such as /data", forms.CONTAINER_PATH, hint=forms.container_path_hint
+)
 ENDPOINT = Text("an endpoint, written node.endpoint", forms.ENDPOINT, read=forms.target)
 TARGET = Text("node.endpoint, or the name of an external", forms.TARGET, read=forms.target)
 TYPE = Text("a known type", choices=tuple(sorted(TYPES)))
@@ -157,6 +165,7 @@ ARGUMENTS = ListOf(
     Text("a text", numbers=True, placeholders=True, min_length=0, max_length=65536, hint=quote_hint),
     hint=split,
 )
+COMMAND = ListOf("a list of texts, one per argument", ARGUMENTS.items, min_items=1, hint=command_hint)
 
 
 def mounts(pattern: str, form: str) -> ListOf:

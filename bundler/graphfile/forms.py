@@ -125,7 +125,9 @@ def size_hint(found: object) -> str | None:
     meant = re.fullmatch(r"([0-9]+)(\.[0-9]+)? ?([kKmMgGtT])(i?[bB])?", str(found))
     if not meant:
         return None
-    number, fraction, unit = meant[1], meant[2], meant[3].lower()
+    number, fraction, unit = meant[1].lstrip("0") or "0", meant[2], meant[3].lower()
+    if not float(number + (fraction or "")):
+        return "leave it out where nothing is to be limited"
     if unit == "t" or fraction:
         smaller = {"t": "GiB", "g": "MiB", "m": "KiB"}.get(unit)
         return f"write {round(float(number + (fraction or '')) * 1024)}{smaller}" if smaller else None
@@ -172,6 +174,30 @@ def mount_hint(found: object) -> str | None:
     if not re.fullmatch(LABEL, head):
         return name_hint(head)
     return "the path holds no empty part, no . or .., no : and no $"
+
+
+def container_path_hint(found: object) -> str | None:
+    text = f"/{str(found).strip('/')}"
+    return f"write {text}" if text != found and re.fullmatch(CONTAINER_PATH, text) else None
+
+
+def url_path_hint(found: object) -> str | None:
+    text = re.sub(r"^[a-z]+://[^/]*", "", str(found))
+    text = text if text.startswith("/") else f"/{text}"
+    return f"write {text}" if text != found and re.fullmatch(URL_PATH, text) else None
+
+
+def address_hint(found: object) -> str | None:
+    text = str(found)
+    if text in ("localhost", "127.0.0.1") or text.startswith(("localhost:", "127.0.0.1:")):
+        return "write 127.0.0.1"
+    if text.lower() in ("*", "all", "any", "0") or text.startswith("0.0.0.0:"):
+        return "write 0.0.0.0 for every address of the machine"
+    if re.fullmatch(r"[0-9.]+:[0-9]+|\[[0-9A-Fa-f:]+\](?::[0-9]+)?", text):
+        return "the address alone; its port is port"
+    if re.search(r"[g-zG-Z]", text):
+        return "an address in digits, not a name: 127.0.0.1 for this machine alone, 0.0.0.0 for everyone"
+    return None
 
 
 def path_hint(found: object) -> str | None:

@@ -35,7 +35,10 @@ def check_nodes(scope: Scope) -> None:
             scope.report(("configs", name, "template"), message, "leave template out", key=True)
     for name, value in as_map(scope.data.get("values")).items():
         for key, message, hint in values.problems(value):
-            scope.report(("values", name, *key), message, hint)
+            path = ("values", name, *key)
+            written = scope.walker.source.written(path)
+            quote = hint is not None and hint.startswith("quote it") and written is not None
+            scope.report(path, message, f'quote it: "{written}"' if quote else hint)
 
 
 def _names(scope: Scope) -> None:

@@ -20,7 +20,11 @@ from bundler.graphfile.atoms import (
 from bundler.graphfile.shapes import Either, Flag, Key, ListOf, MapOf, Number, Record, Text
 
 _HEALTHCHECK_KEYS = (
-    Key("http", Text("a path such as /healthz", forms.URL_PATH), "GET this path; any status from 200 to 399 is well."),
+    Key(
+        "http",
+        Text("a path such as /healthz", forms.URL_PATH, hint=forms.url_path_hint),
+        "GET this path; any status from 200 to 399 is well.",
+    ),
     Key("tcp", Flag(only=True), "Open a connection to the port."),
     Key(
         "test",

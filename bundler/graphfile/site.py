@@ -16,7 +16,7 @@ from typing import Any
 
 from bundler.errors import GraphError, Position, Problem, UsageError
 from bundler.graphfile import placeholders, types, values
-from bundler.graphfile.forms import written_duration
+from bundler.graphfile.forms import address_hint, written_duration
 from bundler.graphfile.site_grammar import SITE
 from bundler.graphfile.source import Path, Source, document, merge, parse, placed, problem_order, quoted, scalar
 from bundler.graphfile.walk import Walker, closest, suggestion
@@ -187,7 +187,8 @@ def _check(walker: Walker, data: Mapping[str, Any], graph: Graph) -> None:
             walker.report(("values", name), f"values.{name} {problem}", f'quote it: "{written}"' if text else None)
     for name, door in data.get("publish", {}).items():
         if "bind" in door and not _is_address(door["bind"]):
-            walker.report(("publish", name, "bind"), f"bind is {quoted(door['bind'])}, which is no IP address")
+            message = f"bind is {quoted(door['bind'])}, which is no IP address"
+            walker.report(("publish", name, "bind"), message, address_hint(door["bind"]))
     _check_externals(walker, data, {external.name: external.type for external in graph.externals})
     _check_secrets(walker, data, graph)
 

@@ -49,7 +49,12 @@ DOOR = Record(
             "The name people use.",
         ),
         Key("port", PORT, "The port outside.", default="the recorded one, else the first free from 8080 up"),
-        Key("bind", Text("an IP address such as 0.0.0.0", _ADDRESS), "The address to listen on.", default="127.0.0.1"),
+        Key(
+            "bind",
+            Text("an IP address such as 0.0.0.0", _ADDRESS, hint=forms.address_hint),
+            "The address to listen on.",
+            default="127.0.0.1",
+        ),
         Key("tls", Text("the name of a certificate", max_length=253), "The certificate, by the name it has there."),
     ),
     hint=lambda found: (

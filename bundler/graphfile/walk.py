@@ -12,7 +12,7 @@ import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, assert_never
+from typing import Any, Self, assert_never
 
 from bundler.errors import Problem
 from bundler.graphfile import placeholders
@@ -40,6 +40,22 @@ class Absent:
 
 
 ABSENT = Absent()
+
+
+class Fraction(float):
+    """A number that is shown as it was written."""
+
+    text: str
+
+    def __new__(cls, value: float, text: str) -> Self:
+        made = super().__new__(cls, value)
+        made.text = text
+        return made
+
+    def __repr__(self) -> str:
+        return self.text
+
+    __str__ = __repr__
 
 
 def closest(wrong: str, known: Iterable[str]) -> str | None:
@@ -95,6 +111,7 @@ class Walker:
     def walk(self, shape: Shape, value: Any, path: Path = ()) -> Any:
         """The value as read, or ABSENT where it does not fit at all."""
         if kind(value) not in kinds(shape):
+            value = self._as_written(value, path)
             shown = found(value)
             if isinstance(shape, Record) and shape.private and isinstance(value, str | int | float):
                 shown = "a text"
@@ -125,7 +142,13 @@ class Walker:
             case _:
                 assert_never(shape)
 
+    def _as_written(self, value: object, path: Path) -> object:
+        """For messages and hints: 1.10 is not 1.1 to those who wrote it."""
+        text = self.source.written(path) if isinstance(value, float) else None
+        return Fraction(value, text) if isinstance(value, float) and text else value
+
     def _misfit(self, expected: str, value: object, path: Path, hint: Hint | None) -> None:
+        value = self._as_written(value, path)
         message = f"{label(path)} is {found(value)}, expected {expected}"
         self.report(path, message, hint(value) if hint else None)
 
@@ -157,7 +180,8 @@ class Walker:
 
     def _list(self, shape: ListOf, value: Any, path: Path) -> list[Any]:
         if len(value) < shape.min_items:
-            self.report(path, f"{label(path)} is an empty list, expected {shape.expected}")
+            hint = shape.hint(value) if shape.hint else None
+            self.report(path, f"{label(path)} is an empty list, expected {shape.expected}", hint)
         read: list[Any] = []
         seen: set[tuple[str, object]] = set()
         for index, item in enumerate(value):

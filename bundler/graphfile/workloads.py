@@ -6,6 +6,7 @@ from bundler.graphfile import elsewhere, forms
 from bundler.graphfile.atoms import (
     ARGUMENTS,
     CAPABILITIES,
+    COMMAND,
     DURATION,
     FIELD,
     LABEL,
@@ -73,7 +74,7 @@ _WORKLOAD_KEYS = (
         "Environment variables; the texts may hold ${slot.field}, ${values.x}, ${secrets.x} and ${publish.door.url}.",
     ),
     Key("entrypoint", ARGUMENTS, "Replaces the image's ENTRYPOINT, and its CMD."),
-    Key("command", ARGUMENTS, "Replaces the image's CMD: the program's arguments."),
+    Key("command", COMMAND, "Replaces the image's CMD: the program's arguments."),
     Key(
         "working_dir",
         Text("an absolute path", forms.DIRECTORY),
@@ -250,7 +251,12 @@ JOB = Record(
             "How often a failed run is repeated.",
             default="0",
         ),
-        Key("timeout", SOME_DURATION, "A run that takes longer has failed.", default="none"),
+        Key(
+            "timeout",
+            SOME_DURATION,
+            "A run that takes longer, its retries included, is ended and has failed.",
+            default="none",
+        ),
     ),
     one_of=(("image", "build"),),
     elsewhere=elsewhere.JOB,

@@ -30,6 +30,7 @@ from bundler.layout.hashing import CHUNK_BYTES, ParallelHash, read_ahead
 from bundler.model.oci import Descriptor, Digest
 
 MAX_MEMBERS = 65_536
+FIRST_HEADER = tar.header(tar.OCI_LAYOUT, len(OCI_LAYOUT_BYTES))  # what every bundle begins with
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,10 @@ def parse(block: bytes) -> tuple[str, int]:
         raise TarFormError("the file ends inside a header")
     raw = block[:100].rstrip(b"\0")
     if not _NAME.match(raw):
-        raise TarFormError(f"no member of a bundle is named {raw.decode('utf-8', 'backslashreplace')!r}")
+        name = raw.decode("utf-8", "replace")
+        if not name or not name.isprintable() or "\ufffd" in name:
+            raise TarFormError("where a member of a bundle begins, there is something else")
+        raise TarFormError(f"no member of a bundle is named {name!r}")
     name = raw.decode("ascii")
     size_bytes = _size(block[124:136])
     if header(name, size_bytes) != block:

@@ -45,14 +45,15 @@ class Instance:
 class Thing:
     """Anything else of ours: "network", "volume/data", "files/api", "image/embedder", "secrets",
     "record/3". `spec` is its label's digest or identity, `name` the target's own name for it;
-    `foreign` is set where the name is taken by something that is not ours; `shared` where something
-    that is not this app's uses it too."""
+    `foreign` is set where the name is taken by something that is not ours, `owner` then says whose it is
+    ("app search on docker"), where that is known; `shared` where something that is not this app's uses it too."""
 
     resource: str
     name: str
     spec: str
     foreign: bool = False
     shared: bool = False
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ FORWARDED_DOORS = "forwarded-doors"  # feature: a door without a host name is op
 @dataclass(frozen=True, slots=True)
 class Host:
     """Facts about the target. `features` is a closed vocabulary per adapter ("image-mount", "nvidia"), of which the
-    core knows FORWARDED_DOORS; `taken_ports` are host ports of the front-door range that something else listens on."""
+    core knows FORWARDED_DOORS; `taken_ports` are the host ports that something else has, as far as the target tells."""
 
     platform: Platform
     engine: str

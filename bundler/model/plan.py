@@ -12,6 +12,7 @@ class Action(StrEnum):
     CREATE = "create"
     REPLACE = "replace"  # ends the old instance and starts the new one
     START = "start"  # start again what is there and stopped
+    STOP = "stop"  # end what runs for too long
     RUN = "run"  # a job
     STORE = "store"  # secrets, release records
     REMOVE = "remove"
@@ -38,10 +39,16 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A step waits until `resource` ("service/api") is in at least this state."""
+    """A step waits until `resource` ("service/api") is in at least this state.
+
+    `steady`: and has been for a moment without ending, as nothing else tells that it works. A job that runs for longer
+    than `within_s` has failed; `overdue` ends it, where the target does not by itself."""
 
     resource: str
     state: str  # "running", "healthy", "completed": see observed.State
+    steady: bool = False
+    within_s: float | None = None
+    overdue: Step | None = None
 
 
 @dataclass(frozen=True, slots=True)

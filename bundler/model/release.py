@@ -117,7 +117,8 @@ class ReleaseService(ReleaseWorkload):
 @dataclass(frozen=True, slots=True)
 class ReleaseJob(ReleaseWorkload):
     """`due`: this deploy (or `bundle run`) is to run it; an instance of the same spec that has completed
-    counts as run. Nothing waits for a job that is not due."""
+    counts as run. Nothing waits for a job that is not due. `ranked`: its workers, be it one, have names with a rank
+    and are told it. `timeout_s` is of one run, its retries included."""
 
     run: str
     due: bool
@@ -125,6 +126,7 @@ class ReleaseJob(ReleaseWorkload):
     max_workers: int
     retries: int
     timeout_s: float | None
+    ranked: bool = False
 
     @property
     def resource(self) -> str:
@@ -133,11 +135,15 @@ class ReleaseJob(ReleaseWorkload):
 
 @dataclass(frozen=True, slots=True)
 class ReleaseSecret:
-    """`revision` is random, made anew whenever the bytes change; `stored`: the target has these bytes."""
+    """`revision` is random, made anew whenever the bytes change; `stored`: the target has these bytes.
+
+    `before` is the revision that the target had when this was settled; one that finds another stops, because two
+    deploys at once would each use secrets of their own."""
 
     name: str
     revision: str
     stored: bool
+    before: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

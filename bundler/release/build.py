@@ -72,7 +72,7 @@ def release(inputs: Inputs) -> Released:
     graph = bundle.graph
     _check_platform(bundle, inputs.observed)
     before = read_record(inputs.observed.record) if inputs.observed.record else None
-    ledger = dict(before.ledger) if before else {}
+    ledger = dict(before.ledger) if before and not _lost_data(before.release, inputs.observed) else {}
 
     values = settle_values(graph, inputs.site)
     doors = choose_doors(graph, inputs.site, inputs.observed, before.release.doors if before else ())
@@ -83,10 +83,10 @@ def release(inputs: Inputs) -> Released:
     revisions = {secret.name: secret.revision for secret in secrets}
     made = _Workloads(bundle, scope, doors, inputs.blobs)
     services = tuple(made.service(service) for service in graph.services)
-    jobs = tuple(_due(made.job(job), ledger, revisions) for job in graph.jobs)
-    for job in jobs:
-        if job.due:
-            ledger[job.name] = _digest(job, revisions)
+    undecided = [made.job(job) for job in graph.jobs]
+    digests = {job.name: _digest(job, bundle, revisions) for job in undecided}
+    jobs = tuple(replace(job, due=_is_due(job, ledger.get(job.name), digests[job.name])) for job in undecided)
+    ledger |= {job.name: digests[job.name] for job in jobs if job.due}
 
     skipped = {job.name for job in jobs if not job.due}
     result = Release(
@@ -114,6 +114,12 @@ def release(inputs: Inputs) -> Released:
     return Released(replace(result, record=record, recorded=recorded), kept)
 
 
+def _lost_data(before: Release, observed: Observed) -> bool:
+    """Whether all volumes of the recorded release are gone: what install jobs once did is gone with them."""
+    there = {thing.resource for thing in observed.things if not thing.foreign}
+    return bool(before.volumes) and not any(f"volume/{volume.name}" in there for volume in before.volumes)
+
+
 def _check_platform(bundle: Bundle, observed: Observed) -> None:
     wanted = observed.host.platform
     for image in bundle.images:
@@ -125,22 +131,20 @@ def _check_platform(bundle: Bundle, observed: Observed) -> None:
             )
 
 
-def _due(job: ReleaseJob, ledger: Mapping[str, str], revisions: Mapping[str, str]) -> ReleaseJob:
-    match job.run:
-        case "install":
-            due = job.name not in ledger
-        case "upgrade":
-            due = ledger.get(job.name) != _digest(job, revisions)
-        case _:
-            due = False
-    return replace(job, due=due)
+def _is_due(job: ReleaseJob, ran: str | None, digest: str) -> bool:
+    """`ran` is the digest of what the ledger says has run."""
+    return {"install": ran is None, "upgrade": ran != digest}.get(job.run, False)
 
 
-def _digest(job: ReleaseJob, revisions: Mapping[str, str]) -> str:
-    """What the job would run: all of its definition and its secrets' revisions, not whether it is due."""
+def _digest(job: ReleaseJob, bundle: Bundle, revisions: Mapping[str, str]) -> str:
+    """What the job would run: all of its definition, the content of its image and weights, and its secrets' revisions;
+    not whether it is due."""
     used = sorted(set(_secret_names(job)))
+    mounted = {mount.name for mount in job.models}
     told = {field.name: getattr(job, field.name) for field in fields(job) if field.name not in ("due", "needs")} | {
-        "revisions": {name: revisions.get(name, "") for name in used}
+        "revisions": {name: revisions.get(name, "") for name in used},
+        "images": [str(image.descriptor.digest) for image in bundle.images if image.name == job.image],
+        "weights": [str(model.image.digest) for model in bundle.models if model.name in mounted],
     }
     return hashlib.sha256(msgspec.json.encode(told, enc_hook=dict, order="sorted")).hexdigest()
 
@@ -195,6 +199,7 @@ class _Workloads:
             max_workers=most,
             retries=job.retries,
             timeout_s=job.timeout_s,
+            ranked=job.workers is not None,
         )
 
     def _common(self, node: Workload) -> dict[str, Any]:

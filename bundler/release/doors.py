@@ -19,13 +19,15 @@ _WEB = ("http", "https")
 def choose_doors(
     graph: Graph, site: Site, observed: Observed, recorded: Iterable[ReleaseDoor]
 ) -> tuple[ReleaseDoor, ...]:
-    """A door's port is the site's, else the recorded one, else the one it has now, else the first free
-    from 8080 up. Raises UsageError when two doors ask for one port, or none is free."""
-    earlier = {door.name: door.host_port for door in observed.doors} | {door.name: door.host_port for door in recorded}
+    """A door's port is the site's, else the recorded one, else the one it has now unless somebody else was faster
+    to take it, else the first free from 8080 up. Raises UsageError when two doors ask for one port, or none is free."""
+    taken = observed.host.taken_ports
+    earlier = {door.name: door.host_port for door in observed.doors if door.host_port not in taken}
+    earlier |= {door.name: door.host_port for door in recorded}
     opened = [door for door in graph.doors if not door.optional or door.name in site.doors]
     asked = {name: door.port for name, door in site.doors.items() if door.port is not None}
     ports = {door.name: asked.get(door.name) or earlier.get(door.name) for door in opened}
-    used = {port for port in ports.values() if port} | set(observed.host.taken_ports)
+    used = {port for port in ports.values() if port} | set(taken)
     free = (port for port in range(FIRST_PORT, LAST_PORT + 1) if port not in used)
 
     services = {service.name: service for service in graph.services}

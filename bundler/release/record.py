@@ -16,6 +16,7 @@ from bundler.model.observed import Record
 from bundler.model.release import Release
 
 SCHEMA = 1
+_OTHER_VERSION = "it was written by another version of bundle: use the one that deployed the app last, or a newer one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ def write_record(release: Release, ledger: Mapping[str, str]) -> str:
     settled = replace(
         release,
         jobs=tuple(replace(job, due=False, needs=()) for job in release.jobs),
-        secrets=tuple(replace(secret, stored=True) for secret in release.secrets),
+        secrets=tuple(replace(secret, stored=True, before=None) for secret in release.secrets),
         services=tuple(replace(service, needs=()) for service in release.services),
         waves=(),
         record="",
@@ -49,10 +50,13 @@ def read_record(record: Record) -> ReleaseRecord:
     except (msgspec.DecodeError, msgspec.ValidationError, ValueError) as error:
         raise TargetError(
             f"release record {record.revision} on the target cannot be read: {error}",
-            hint="it was written by another version of bundle; deploy the bundle again to renew it",
+            hint=_OTHER_VERSION,
         ) from error
     if read.schema != SCHEMA:
-        raise TargetError(f"release record {record.revision} has schema {read.schema}; this version reads {SCHEMA}")
+        raise TargetError(
+            f"release record {record.revision} has schema {read.schema}; this version reads {SCHEMA}",
+            hint=_OTHER_VERSION,
+        )
     return read
 
 

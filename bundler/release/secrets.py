@@ -43,8 +43,10 @@ def settle_secrets(
             f"the site must give {'these secrets' if len(missing) > 1 else 'a secret'}: {', '.join(missing)}",
             hint=f"in a site file (--site FILE):\n  secrets:\n    {missing[0]}: {{file: ./{missing[0]}.txt}}",
         )
+    revisions = {name: secret.revision for name, secret in stored.items()}
     told = tuple(
-        ReleaseSecret(name, secret.revision, stored=stored.get(name) == secret) for name, secret in kept.items()
+        ReleaseSecret(name, secret.revision, stored=stored.get(name) == secret, before=revisions.get(name))
+        for name, secret in kept.items()
     )
     return told, kept
 

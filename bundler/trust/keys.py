@@ -7,8 +7,10 @@ A store is a directory of the user's: `NAME.key` (PKCS#8 PEM, 0600; with a passp
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from bundler.edges.files import check_private, create_private, open_regular, private_directory
-from bundler.errors import TrustError, UsageError
+from bundler.errors import BundleError, TrustError, UsageError
 from bundler.trust import keyfile
 
 DEFAULT = "default"
@@ -45,6 +47,17 @@ class PublicKey:
         except InvalidSignature:
             return False
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A key of a store. `fingerprint` is None where the private half cannot be read; `problem` says why."""
+
+    name: str
+    fingerprint: str | None
+    signs: bool
+    trusted: bool
+    problem: str = ""
 
 
 class PrivateKey:
@@ -85,8 +98,12 @@ class KeyStore:
         self._trusted = directory / "trusted"
 
     def default(self, passphrase: bytes | None = None) -> PrivateKey:
-        """The key `default`; made, and trusted on this machine, on first use."""
+        """The key `default`; made, and trusted on this machine, on first use. UsageError, and nothing written, where
+        the public half that is trusted is another key's."""
+        public = self._public(DEFAULT).exists()  # looked at first: who makes a key puts the private half there first
         if not self._private(DEFAULT).exists():
+            if public:
+                raise self._orphaned(DEFAULT)
             try:
                 return self._make(DEFAULT, passphrase)
             except FileExistsError:  # another build was first
@@ -94,16 +111,26 @@ class KeyStore:
         key = self.load(DEFAULT, passphrase)
         if not self._public(DEFAULT).exists():  # its making was interrupted
             self.trust(key.public.pem, DEFAULT)
+        trusted = self._read_public(DEFAULT)
+        if trusted.fingerprint != key.public.fingerprint:
+            raise UsageError(
+                f"{self._private(DEFAULT)} is the key {key.public.fingerprint[:16]}, and what is trusted as {DEFAULT} "
+                f"is another, {trusted.fingerprint[:16]}: nobody would trust what it signs",
+                hint=f"put the files back that belong together; or keep both, and build again:\n{self._aside(DEFAULT)}",
+            )
         return key
 
     def generate(self, name: str, passphrase: bytes | None = None) -> PrivateKey:
         """A new key, trusted on this machine. UsageError where there is one of that name."""
-        if self._public(name).exists():
-            raise UsageError(f"a key named {name} is trusted already", hint=f"bundle keys remove {name}")
+        public = self._public(name).exists()
+        if public and not self._private(name).exists():
+            raise self._orphaned(name)
         try:
             return self._make(name, passphrase)
         except FileExistsError:
-            raise UsageError(f"{self._private(name)}: there is a key of that name") from None
+            raise UsageError(
+                f"{self._private(name)}: there is a key of that name", hint="give the new one another name"
+            ) from None
 
     def load(self, name: str, passphrase: bytes | None = None) -> PrivateKey:
         path = self._private(name)
@@ -119,23 +146,34 @@ class KeyStore:
 
     def trusted(self) -> tuple[PublicKey, ...]:
         """Every trusted key once, by name."""
-        if not self._trusted.exists():
-            return ()
-        self._check()
         found: dict[str, PublicKey] = {}
-        for name in _names(self._trusted, ".pub"):
-            path = self._public(name)
-            check_private(path, as_error=TrustError)
-            key = read_public(_read(path), name)
+        for key in self._all_trusted():
             found.setdefault(key.fingerprint, key)
         return tuple(found.values())
+
+    def listed(self, passphrase: bytes | None = None) -> tuple[Listed, ...]:
+        """What every file of the store is, by name; one entry for the two halves of a key."""
+        found = []
+        public = {key.name: key.fingerprint for key in self._all_trusted()}
+        for name in self.private_names():
+            try:
+                fingerprint = self.load(name, passphrase).public.fingerprint
+            except BundleError as error:
+                found.append(Listed(name, None, signs=True, trusted=False, problem=error.what))
+                continue
+            trusted = public.get(name) == fingerprint
+            found.append(Listed(name, fingerprint, signs=True, trusted=trusted))
+            if trusted:
+                del public[name]
+        found += [Listed(name, key, signs=False, trusted=True) for name, key in public.items() if name]
+        return tuple(sorted(found, key=lambda one: (one.name, not one.signs)))
 
     def export(self, name: str) -> bytes:
         """The public key, PEM."""
         path = self._public(name)
         if not path.exists():
             raise UsageError(f"{path}: no such key", hint="bundle keys list")
-        return read_public(_read(path), name).pem
+        return self._read_public(name).pem
 
     def trust(self, pem: bytes, name: str) -> PublicKey:
         """Trust a key on this machine. UsageError where `name` is another key's."""
@@ -146,7 +184,7 @@ class KeyStore:
         try:
             create_private(self._public(name), key.pem)
         except FileExistsError:
-            if read_public(_read(self._public(name)), name).fingerprint != key.fingerprint:
+            if self._read_public(name).fingerprint != key.fingerprint:
                 raise UsageError(
                     f"another key is trusted as {name}", hint="give this one another name, or remove that one"
                 ) from None
@@ -168,6 +206,32 @@ class KeyStore:
         made = PrivateKey(name, key)
         self.trust(made.public.pem, name)
         return made
+
+    def _all_trusted(self) -> list[PublicKey]:
+        if not self._trusted.exists():
+            return []
+        self._check()
+        names = _names(self._trusted, ".pub")
+        for name in names:
+            check_private(self._public(name), as_error=TrustError)
+        return [self._read_public(name) for name in names]
+
+    def _read_public(self, name: str) -> PublicKey:
+        return read_public(_read(self._public(name)), name)
+
+    def _orphaned(self, name: str) -> UsageError:
+        return UsageError(
+            f"the private key {self._private(name)} is gone; its public half is still trusted here",
+            hint="put it back from a backup; or sign with a new key, and go on trusting what the old one signed:\n"
+            + self._aside(name),
+        )
+
+    def _aside(self, name: str) -> str:
+        """The command that keeps a public key under another name."""
+        free = next(
+            new for number in itertools.count(1) if not self._public(new := f"{name[:50]}-old{number}").exists()
+        )
+        return shlex.join(["mv", str(self._public(name)), str(self._public(free))])
 
     def _check(self) -> None:
         for directory in (self._directory, self._trusted):

@@ -35,13 +35,18 @@ def payload(
 ) -> Mapping[str, object]:
     """The whole document, and the services of it that one step brings up."""
     variables = texts.secret_variables(release)
+    used = texts.secrets_in_texts(release)
     return {
         "app": release.app,
         "spec": container.spec,
         "job": container.job,
         "document": document(release, wanted, observed.host),
         "services": list(dict.fromkeys(container.nodes)),
-        "secrets": {variable: {"secret": name, "encoded": encoded} for (name, encoded), variable in variables.items()},
+        "secrets": {
+            variable: {"secret": name, "encoded": encoded}
+            for (name, encoded), variable in variables.items()
+            if (name, encoded) in used
+        },
     }
 
 
@@ -64,7 +69,7 @@ def document(release: Release, wanted: tuple[Container, ...], host: Host) -> Doc
 
 def _text(text: Text, variables: Mapping[tuple[str, bool], str]) -> str:
     return "".join(
-        _literal(part) if isinstance(part, str) else "${" + variables[part.name, part.encoded] + "}" for part in text
+        _literal(part) if isinstance(part, str) else f"${{{variables[part.name, part.encoded]}?}}" for part in text
     )
 
 
@@ -109,7 +114,7 @@ def _service(
         made["init"] = True
     if workload.cap_add:
         made["cap_add"] = list(workload.cap_add)
-    if resources.cpus is not None:
+    if resources.cpus is not None and workloads.NO_CPU_LIMIT not in host.features:
         made["cpus"] = resources.cpus
     if resources.memory_bytes is not None:
         made["mem_limit"] = resources.memory_bytes

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
 
 from bundler.contract import Target
 from bundler.edges import process
+from bundler.edges.engine import context_name
 from bundler.errors import TargetError
-from bundler.model.observed import StoredSecret
+from bundler.model.observed import Observed, StoredSecret
 from bundler.model.release import Release
 from targets.compose import document, text
-from targets.engine import planning, texts
-from targets.engine.observe import COMPOSE_PROJECT, COMPOSE_SERVICE
+from targets.engine import planning, texts, workloads
+from targets.engine.api import Json
+from targets.engine.observe import COMPOSE_NUMBER, COMPOSE_PROJECT, COMPOSE_SERVICE, is_attached
 from targets.engine.planning import Form
-from targets.engine.target import EngineTarget, Payload
+from targets.engine.target import EngineTarget, Payload, engine_of
 
 _HINT = "install the Docker Compose plugin (version 2.24 or newer)"
 
 
 def create(options: Mapping[str, str]) -> Target:
-    """The entry point. No option is known: DOCKER_HOST and its companions name the engine."""
-    return ComposeTarget()
+    """The entry point. `context` names a docker context; without it DOCKER_HOST or the current context does."""
+    return ComposeTarget(engine_of(options, document.TARGET))
 
 
 class ComposeTarget(EngineTarget):
@@ -31,29 +36,58 @@ class ComposeTarget(EngineTarget):
         wanted, observed = planning.rendered(release)
         return {"compose.yaml": text.HEADER + text.write(document.document(release, wanted, observed.host))}
 
+    def observe(self, app: str) -> Observed:
+        observed = super().observe(app)
+        if self._has_compose:
+            return observed
+        return replace(observed, host=replace(observed.host, features=observed.host.features | {workloads.NO_COMPOSE}))
+
+    @cached_property
+    def _has_compose(self) -> bool:
+        """Whether the docker program is here and knows `compose`; without the plugin it does not."""
+        if not process.has("docker"):
+            return False
+        return process.run([process.find("docker", hint=_HINT), "compose", "version"]).returncode == 0
+
     def put_workload(self, payload: Payload, secrets: Mapping[str, StoredSecret]) -> None:
         """`up` for the named services: Compose keeps a container whose configuration is the document's, and
-        replaces another. A job that has ended is removed first, so that it runs again."""
-        app = payload["app"]
-        for listed in self.engine.containers():
+        replaces another. A job that has ended is removed first, so that it runs again. So is a container whose
+        number comes after a gap: Compose numbers new ones after the last, and would never fill it."""
+        app, network = payload["app"], self._network_id(payload["app"])
+        unnamed: set[str] = set()
+        kept: set[tuple[str, int]] = set()
+        for listed in sorted(self.engine.containers(), key=_number):
             labels = listed.get("Labels") or {}
             if labels.get(COMPOSE_PROJECT) == app and labels.get(COMPOSE_SERVICE) in payload["services"]:
                 self._own(labels, f"container {listed['Names'][0].removeprefix('/')}", app)
+                service, number = labels[COMPOSE_SERVICE], _number(listed)
+                unnamed |= _unnamed_volumes(listed)
+                after_gap = number > 1 and (service, number - 1) not in kept
+                if after_gap or not is_attached(listed, app, network):
+                    self.engine.stop(listed["Id"])
+                    self.engine.remove(listed["Id"])
+                    continue
+                kept.add((service, number))
                 if listed["State"] == "paused":
                     self.engine.unpause(listed["Id"])
                 elif payload["job"] and listed["State"] in ("exited", "dead"):
                     self.engine.remove(listed["Id"])
-        command = ["up", "--detach", "--no-deps", "--no-build", "--pull", "never", *payload["services"]]
-        self._compose(payload, command, secrets)
+        options = ["--detach", "--no-deps", "--no-build", "--pull", "never", "--renew-anon-volumes"]
+        self._compose(payload, ["up", *options, *payload["services"]], secrets)
+        if unnamed:
+            unnamed -= {name for listed in self.engine.containers() for name in _unnamed_volumes(listed)}
+        for name in sorted(unnamed):
+            self.engine.remove_volume(name)
 
     def _compose(self, payload: Payload, command: list[str], secrets: Mapping[str, StoredSecret]) -> None:
         docker = process.find("docker", hint=_HINT)
         environment = {
-            "DOCKER_CONTEXT": "default",  # the engine that the API edge talks to, whatever context is current
+            **_same_engine(self.engine.context),
             "COMPOSE_DISABLE_ENV_FILE": "1",
             "COMPOSE_IGNORE_ORPHANS": "1",
             "COMPOSE_REMOVE_ORPHANS": "0",
             "COMPOSE_PROFILES": "",
+            "DOCKER_DEFAULT_PLATFORM": "",
             document.VOLUMES: f"{self.engine.info['DockerRootDir']}/volumes",
         }
         for variable, part in payload["secrets"].items():
@@ -64,6 +98,24 @@ class ComposeTarget(EngineTarget):
         done = process.run([docker, *project, *command], stdin=written, env=environment)
         if done.returncode != 0:
             raise TargetError(f"docker compose {command[0]} {', '.join(payload['services'])}: {_reason(done.stderr)}")
+
+
+def _unnamed_volumes(listed: Json) -> set[str]:
+    """Volumes that the engine made for the image's own VOLUMEs. They end with their container, as on docker."""
+    names = (mount.get("Name", "") for mount in listed.get("Mounts") or () if mount.get("Type") == "volume")
+    return {name for name in names if re.fullmatch("[0-9a-f]{64}", name)}
+
+
+def _number(listed: Json) -> int:
+    """Compose's number of a container, from 1; 0 for what is not Compose's."""
+    number = (listed.get("Labels") or {}).get(COMPOSE_NUMBER, "")
+    return int(number) if number.isdigit() else 0
+
+
+def _same_engine(context: str | None) -> dict[str, str]:
+    """What makes Compose talk to the engine that the API edge talks to."""
+    name = context_name(context)
+    return {"DOCKER_CONTEXT": "default"} if name is None else {"DOCKER_CONTEXT": name, "DOCKER_HOST": ""}
 
 
 def _reason(stderr: bytes) -> str:

@@ -100,7 +100,7 @@ def _host_config(release: Release, container: Container, host: Host) -> dict[str
         made["CapAdd"] = list(workload.cap_add)
     if workload.tmpfs:
         made["Tmpfs"] = {tmpfs.path: workloads.tmpfs_options(tmpfs) for tmpfs in workload.tmpfs}
-    if resources.cpus is not None:
+    if resources.cpus is not None and workloads.NO_CPU_LIMIT not in host.features:
         made["NanoCpus"] = round(resources.cpus * NS)
     if resources.memory_bytes is not None:
         made["Memory"] = resources.memory_bytes

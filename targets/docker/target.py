@@ -12,16 +12,17 @@ from bundler.model.release import Release
 from targets import ownership
 from targets.docker import containers, render
 from targets.engine.api import Json
+from targets.engine.observe import is_attached
 from targets.engine.planning import Form
-from targets.engine.target import EngineTarget, Payload
+from targets.engine.target import EngineTarget, Payload, engine_of
 from targets.engine.texts import reveal_text
 
 _SUBPATH_API = (1, 45)
 
 
 def create(options: Mapping[str, str]) -> Target:
-    """The entry point. No option is known: DOCKER_HOST and its companions name the engine."""
-    return DockerTarget()
+    """The entry point. `context` names a docker context; without it DOCKER_HOST or the current context does."""
+    return DockerTarget(engine_of(options, containers.TARGET))
 
 
 class DockerTarget(EngineTarget):
@@ -42,7 +43,7 @@ class DockerTarget(EngineTarget):
         there = engine.container(name)
         if there is not None:
             self._own(there["Config"].get("Labels"), f"container {name}", app)
-            if self._is_current(payload, there):
+            if self._is_current(payload, there) and is_attached(there, app, self._network_id(app)):
                 self._run(there)
                 return
         stale = engine.container(successor)

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from bundler.edges.engine import connect, engine_errors
 from bundler.errors import TargetError
+from bundler.model.times import unix_ns
 
 if TYPE_CHECKING:
     from requests import Response
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 NO_SUCH = 404
+CONFLICT = 409
 DIRECTORY = 1 << 31  # os.ModeDir of Go's FileMode
 
 
@@ -45,17 +47,22 @@ class NotThere(TargetError):
     """The engine knows no thing of that name."""
 
 
+class Conflict(TargetError):
+    """The name is taken, or something else is being done to the thing."""
+
+
 class Engine:
     """One engine. Safe to use from several threads: each gets its own connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: str | None = None) -> None:
+        self.context = context  # of docker; None for the one that is current
         self._local = threading.local()
 
     @property
     def _client(self) -> Client:
         client: Client | None = getattr(self._local, "client", None)
         if client is None:
-            client = self._local.client = connect()
+            client = self._local.client = connect(self.context)
         return client
 
     # requests
@@ -88,7 +95,7 @@ class Engine:
                 headers={"Content-Type": "application/x-tar"} if data is not None else None,
             )
         if response.status_code >= 400:
-            kind = NotThere if response.status_code == NO_SUCH else TargetError
+            kind = {NO_SUCH: NotThere, CONFLICT: Conflict}.get(response.status_code, TargetError)
             raise kind(f"{doing}: {_message(response)}")
         return response
 
@@ -163,6 +170,9 @@ class Engine:
         ).json()
         return listed
 
+    def network(self, name: str) -> Json | None:
+        return next((network for network in self.networks(name) if network["Name"] == name), None)
+
     def create_network(self, name: str, labels: Mapping[str, str]) -> None:
         body = {"Name": name, "Driver": "bridge", "Labels": dict(labels), "CheckDuplicate": True}
         self._call("POST", "/networks/create", f"creating network {name}", body=body)
@@ -184,9 +194,11 @@ class Engine:
             return None
         return volume
 
-    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> Mapping[str, str]:
+        """The labels that the volume of this name has: others than `labels` where it was there before."""
         body = {"Name": name, "Driver": "local", "Labels": dict(labels)}
-        self._call("POST", "/volumes/create", f"creating volume {name}", body=body)
+        volume: Json = self._call("POST", "/volumes/create", f"creating volume {name}", body=body).json()
+        return volume.get("Labels") or {}
 
     def remove_volume(self, name: str) -> None:
         with suppress(NotThere):
@@ -207,9 +219,12 @@ class Engine:
 
     def create(self, name: str, body: Mapping[str, object]) -> str:
         """Creates a container and gives its id."""
-        response = self._call(
-            "POST", "/containers/create", f"creating container {name}", params={"name": name}, body=body, wait=True
-        )
+        doing = f"creating container {name}"
+        try:
+            response = self._call("POST", "/containers/create", doing, params={"name": name}, body=body, wait=True)
+        except Conflict as error:
+            hint = "where another deploy is under way, wait until it has ended; then run the same command again"
+            raise Conflict(f"{doing}: the name was taken meanwhile", hint=hint) from error
         return str(response.json()["Id"])
 
     def start(self, name: str) -> None:
@@ -227,8 +242,8 @@ class Engine:
         self._call("POST", f"/containers/{_path(name)}/rename", f"naming container {to}", params={"name": to})
 
     def remove(self, name: str) -> None:
-        """Removes a container, running or not, and its anonymous volumes."""
-        with suppress(NotThere):
+        """Removes a container, running or not, and its anonymous volumes; somebody else may be at it already."""
+        with suppress(NotThere, Conflict):
             self._call(
                 "DELETE",
                 f"/containers/{_path(name)}",
@@ -238,7 +253,8 @@ class Engine:
             )
 
     def logs(self, name: str, *, follow: bool, since: str | None, tail: int | None) -> Iterator[bytes]:
-        """Raw frames of the log, with timestamps: an 8-byte header (stream, 3 zeros, length), then text."""
+        """Raw frames of the log, with timestamps: an 8-byte header (stream, 3 zeros, length), then text. `since` is
+        an RFC 3339 time."""
         response = self._call(
             "GET",
             f"/containers/{_path(name)}/logs",
@@ -248,7 +264,7 @@ class Engine:
                 "stderr": True,
                 "timestamps": True,
                 "follow": follow,
-                "since": since or "0",
+                "since": _unix_seconds(since) if since else "0",
                 "tail": "all" if tail is None else tail,
             },
             stream=True,
@@ -300,6 +316,12 @@ def _parameter(value: object) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
     return json.dumps(value) if isinstance(value, Mapping | Sequence) and not isinstance(value, str) else str(value)
+
+
+def _unix_seconds(time: str) -> str:
+    """The engine reads seconds since 1970, with nanoseconds after the point."""
+    time_ns = max(unix_ns(time), 0)
+    return f"{time_ns // 10**9}.{time_ns % 10**9:09d}"
 
 
 def _path(name: str) -> str:

@@ -1,9 +1,8 @@
 """Volumes and what is in them, written through the engine's archive API.
 
-A volume is filled through a container that mounts it, is created and never started, and is removed when the
-volume is complete. The engine makes the volume, with our labels, together with that container: so a volume
-without its filler is a complete one, and an interrupted filling is done again. Nothing of this machine's file
-system is involved: the engine may be elsewhere.
+A volume is filled through a container that mounts it, is created and never started. An empty volume beside it marks
+it as not complete, from before it is made until all is in it: an interrupted filling is done again, and a complete
+volume is left alone. Nothing of this machine's file system is involved: the engine may be elsewhere.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ import io
 import posixpath
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any
 
@@ -22,12 +22,14 @@ from bundler.model.observed import StoredSecret
 from bundler.model.oci import Digest
 from targets import ownership
 from targets.engine import delivery, tar, texts
-from targets.engine.api import Engine
+from targets.engine.api import Conflict, Engine
 from targets.helper import MOUNT_PATH, binary
 
 HOLDER = "bundle.local/graphbundle/helper"
 HOLDER_ARCHITECTURE = "amd64"  # of the holder image's own file, which never runs
+INCOMPLETE = "incomplete/"  # the resource of a mark, by the name of the volume that it is about
 _PLACE = "/.bundle-fill"
+_MARK_PLACE = "/.bundle-mark"
 _CONTENT = "content"
 
 
@@ -51,43 +53,135 @@ def _architecture(engine: Engine) -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
 
+@dataclass(slots=True)
+class Filling:
+    """The containers through which one volume is written. The first has a name that nobody else may have and mounts
+    `mark` too: an engine removes no volume that a container has."""
+
+    engine: Engine
+    volume: str
+    labels: Mapping[str, str]
+    mark: str | None = None
+    token: str = ""  # of the mark, as it was when this began
+    made: list[str] = field(default_factory=list)
+
+    def container(self, image: str, name: str = _CONTENT) -> str:
+        """A created container of `image` with the volume at _PLACE/`name`; the first one makes the volume."""
+        filler = ownership.filler(self.volume, len(self.made))
+        stale = self.engine.container(filler)
+        if stale is not None:
+            _own(stale["Config"].get("Labels"), self.labels, f"container {filler}")
+            self.engine.remove(stale["Id"])
+        mounts = {self.volume: f"{_PLACE}/{name}"}
+        if self.mark is not None and not self.made:
+            mounts[self.mark] = _MARK_PLACE
+        self.made.append(_create(self.engine, filler, mounts, image, self.labels))
+        if self.mark in mounts and self._token() != self.token:
+            self.close()
+            self.engine.remove_volume(self.mark)  # made by the container: the volume was completed before
+            raise self.disturbed()
+        return self.made[-1]
+
+    def _token(self) -> str | None:
+        mark = self.engine.volume(self.mark or "") or {}
+        return (mark.get("Labels") or {}).get(ownership.SPEC)
+
+    def finish(self) -> None:
+        """Removes the mark. Raises TargetError where another deploy has begun to fill the same volume."""
+        taken = bool(self.made) and self.engine.container(self.made[0]) is None
+        self.close()
+        if taken:
+            raise self.disturbed()
+        if self.mark is not None:
+            try:
+                self.engine.remove_volume(self.mark)
+            except Conflict as error:
+                raise self.disturbed() from error
+
+    def disturbed(self) -> TargetError:
+        return TargetError(
+            f"another deploy of {self.labels[ownership.APP]} is filling volume {self.volume}", hint=_ELSEWHERE
+        )
+
+    def close(self) -> None:
+        for container in self.made:
+            self.engine.remove(container)
+
+
+_ELSEWHERE = "wait until it has ended, then run the same command again"
+
+
+def _own(found: Mapping[str, str] | None, labels: Mapping[str, str], what: str) -> None:
+    app = labels[ownership.APP]
+    if not ownership.ours(found, labels[ownership.TARGET], app):
+        raise TargetError(f"{what} is there and does not belong to {app}")
+
+
 @contextmanager
-def filling(
-    engine: Engine, volume: str, image: str, labels: Mapping[str, str], *, name: str = _CONTENT, number: int = 0
-) -> Iterator[str]:
-    """A created container of `image` with `volume` at _PLACE/`name`; the volume is made if need be.
+def filling(engine: Engine, volume: str, labels: Mapping[str, str]) -> Iterator[Filling | None]:
+    """None where the volume is there and complete. After an error it stays marked as not complete."""
+    mark, token = ownership.filling_volume(volume), token_hex(8)
+    there = _own_volume(engine, volume, labels)
+    if there and engine.volume(mark) is None:
+        yield None
+        return
+    if there and _in_use(engine, volume, labels):
+        engine.remove_volume(mark)
+        yield None
+        return
+    marked = ownership.labels(labels[ownership.TARGET], labels[ownership.APP], INCOMPLETE + volume, token)
+    found = engine.create_volume(mark, marked)
+    _own(found, labels, f"volume {mark}")
+    if found.get(ownership.SPEC) == token and _own_volume(engine, volume, labels):
+        engine.remove_volume(mark)  # a volume that is older than its mark was completed meanwhile
+        yield None
+        return
+    filler = Filling(engine, volume, labels, mark, found.get(ownership.SPEC, ""))
+    try:
+        yield filler
+        filler.finish()
+    except BaseException:
+        with suppress(TargetError):
+            filler.close()
+        raise
 
-    `number` tells several fillers of one volume apart. After an error the filler stays, as the mark of a volume that is
-    not complete.
-    """
-    app, target = labels[ownership.APP], labels[ownership.TARGET]
+
+def _own_volume(engine: Engine, volume: str, labels: Mapping[str, str]) -> bool:
+    """Whether it is there. Raises TargetError where it is somebody else's."""
     there = engine.volume(volume)
-    if there is not None and not ownership.ours(there.get("Labels"), target, app):
-        raise TargetError(f"volume {volume} is there and does not belong to {app}")
-    filler = ownership.filler(volume, number)
-    stale = engine.container(filler)
-    if stale is not None:
-        if not ownership.ours(stale["Config"].get("Labels"), target, app):
-            raise TargetError(f"container {filler} is there and does not belong to {app}")
-        engine.remove(stale["Id"])
-    container = _create(engine, filler, volume, image, labels, name)
-    yield container
-    engine.remove(container)
+    if there is not None:
+        _own(there.get("Labels"), labels, f"volume {volume}")
+    return there is not None
 
 
-def _create(engine: Engine, container: str, volume: str, image: str, labels: Mapping[str, str], name: str) -> str:
-    mount = {
-        "Type": "volume",
-        "Source": volume,
-        "Target": f"{_PLACE}/{name}",
-        "VolumeOptions": {"NoCopy": True, "Labels": dict(labels)},
-    }
+def _in_use(engine: Engine, volume: str, labels: Mapping[str, str]) -> bool:
+    """Whether a container of the app has it, which is made only once the volume is complete."""
+    own = [
+        c
+        for c in engine.containers()
+        if ownership.ours(c.get("Labels"), labels[ownership.TARGET], labels[ownership.APP])
+    ]
+    users = [
+        c["Names"][0].removeprefix("/") for c in own if any(m.get("Name") == volume for m in c.get("Mounts") or ())
+    ]
+    return any(not name.startswith(ownership.filler(volume)) for name in users)
+
+
+def _create(engine: Engine, container: str, mounts: Mapping[str, str], image: str, labels: Mapping[str, str]) -> str:
+    """A container that has volumes at places; those that are not there are made."""
+    options = {"NoCopy": True, "Labels": dict(labels)}
     body = {
         "Image": image,
         "Entrypoint": ["/never-started"],
         "Cmd": [],
         "Labels": dict(labels),
-        "HostConfig": {"NetworkMode": "none", "Mounts": [mount]},
+        "HostConfig": {
+            "NetworkMode": "none",
+            "Mounts": [
+                {"Type": "volume", "Source": volume, "Target": place, "VolumeOptions": options}
+                for volume, place in mounts.items()
+            ],
+        },
     }
     return engine.create(container, body)
 
@@ -100,7 +194,10 @@ def files(
     secrets: Mapping[str, StoredSecret],
 ) -> None:
     """One workload's config and secret files, owned by its user."""
-    with filling(engine, payload["volume"], payload["image"], labels) as container:
+    with filling(engine, payload["volume"], labels) as volume:
+        if volume is None:
+            return
+        container = volume.container(payload["image"])
         uid, gid = owner(engine, container, payload["image"], payload["user"])
         members = (_file(entry, uid, gid, blobs, secrets) for entry in payload["files"])
         engine.put(container, _PLACE, tar.stream([tar.directory(_CONTENT, uid=0, gid=0), *members]))
@@ -121,16 +218,16 @@ def _file(
 def data(engine: Engine, payload: Mapping[str, Any], labels: Mapping[str, str]) -> None:
     """A data volume: made, given the content that the first of its mounters' images has at the mount path,
     and its root given to the first writer."""
-    if not payload["mounters"]:
-        engine.create_volume(payload["volume"], labels)
     seeded = False
-    with ExitStack() as fillers:
-        for number, mounter in enumerate(payload["mounters"]):
+    with filling(engine, payload["volume"], labels) as volume:
+        if volume is None:
+            return
+        if not payload["mounters"]:
+            engine.create_volume(payload["volume"], labels)
+        for mounter in payload["mounters"]:
             path, image = mounter["path"].rstrip("/"), mounter["image"]
             name = posixpath.basename(path)
-            container = fillers.enter_context(
-                filling(engine, payload["volume"], image, labels, name=name, number=number)
-            )
+            container = volume.container(image, name)
             mode = engine.directory_mode(container, path)
             if not seeded and mode is not None:
                 seeded = _seed(engine, container, path)
@@ -188,7 +285,10 @@ def model(
     """Weights in a volume, for engines without image mounts: the layers are tars of the files."""
     if blobs is None:
         raise TargetError(f"the weights of {payload['volume']} are in the bundle, and no bundle was given")
-    with filling(engine, payload["volume"], holder(engine), labels) as container:
+    with filling(engine, payload["volume"], labels) as volume:
+        if volume is None:
+            return
+        container = volume.container(holder(engine))
         for value in payload["layers"]:
             engine.put(container, f"{_PLACE}/{_CONTENT}", _counted(blobs.stream(delivery.descriptor(value)), progress))
 
@@ -202,12 +302,15 @@ def _counted(pieces: Iterable[bytes], progress: Callable[[int], None]) -> Iterat
 def helper(engine: Engine, payload: Mapping[str, Any], labels: Mapping[str, str]) -> None:
     """The volume with the program that probes from inside."""
     name = f"{_CONTENT}/{posixpath.basename(MOUNT_PATH)}"
-    with filling(engine, payload["volume"], holder(engine), labels) as container:
+    with filling(engine, payload["volume"], labels) as volume:
+        if volume is None:
+            return
+        container = volume.container(holder(engine))
         engine.put(container, _PLACE, tar.whole([tar.file(name, binary(payload["architecture"]), mode=0o555)]))
 
 
-# Secrets: NAME and NAME.revision, readable by root alone. The revision goes first: a value without its own
-# revision must never look stored.
+# Secrets: NAME and NAME.revision, readable by root alone. The revision is emptied first and written last: a value that
+# is not whole, or not the revision's, never looks stored. So this volume needs no mark.
 
 REVISION = ".revision"
 
@@ -215,15 +318,27 @@ REVISION = ".revision"
 def store_secrets(
     engine: Engine, payload: Mapping[str, Any], labels: Mapping[str, str], secrets: Mapping[str, StoredSecret]
 ) -> None:
-    members = []
+    """Raises TargetError where another deploy has stored one of them since the plan was made."""
+    volume, members = payload["volume"], []
     for name in payload["names"]:
-        if name not in secrets:
+        secret = secrets.get(name)
+        if secret is None:
             raise TargetError(f"secret {name} has no value yet")
-        secret = secrets[name]
-        members.append(tar.file(f"{_CONTENT}/{name}{REVISION}", secret.revision.encode(), mode=0o400))
+        members.append(tar.file(f"{_CONTENT}/{name}{REVISION}", b"", mode=0o400))
         members.append(tar.file(f"{_CONTENT}/{name}", secret.value, mode=0o400))
-    with filling(engine, payload["volume"], holder(engine), labels) as container:
+        members.append(tar.file(f"{_CONTENT}/{name}{REVISION}", secret.revision.encode(), mode=0o400))
+    _own(engine.create_volume(volume, labels), labels, f"volume {volume}")
+    writer = Filling(engine, volume, labels)
+    try:
+        container = writer.container(holder(engine))
+        for name, kept in _read_secrets(engine, container).items():
+            if name in secrets and kept.revision not in (secrets[name].revision, payload["before"].get(name)):
+                raise TargetError(
+                    f"another deploy of {labels[ownership.APP]} has stored secret {name} meanwhile", hint=_ELSEWHERE
+                )
         engine.put(container, _PLACE, tar.whole([tar.directory(_CONTENT, mode=0o700), *members]))
+    finally:
+        writer.close()
 
 
 def stored_secrets(engine: Engine, volume: str, labels: Mapping[str, str]) -> dict[str, StoredSecret]:
@@ -233,14 +348,19 @@ def stored_secrets(engine: Engine, volume: str, labels: Mapping[str, str]) -> di
         return {}
     had_holder = engine.image(holder_reference()) is not None
     name = f"{volume}{ownership.READER}{token_hex(4)}"
-    container = _create(engine, name, volume, holder(engine), labels, _CONTENT)
+    container = _create(engine, name, {volume: f"{_PLACE}/{_CONTENT}"}, holder(engine), labels)
     try:
-        packed = b"".join(engine.get(container, f"{_PLACE}/{_CONTENT}"))
+        found = _read_secrets(engine, container)
     finally:
         engine.remove(container)
     if not had_holder:
         with suppress(TargetError):  # another command has begun to use it
             engine.remove_image(holder_reference())
+    return found
+
+
+def _read_secrets(engine: Engine, container: str) -> dict[str, StoredSecret]:
+    packed = b"".join(engine.get(container, f"{_PLACE}/{_CONTENT}"))
     found = {}
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         for member in archive:
@@ -250,7 +370,7 @@ def stored_secrets(engine: Engine, volume: str, labels: Mapping[str, str]) -> di
     return {
         name: StoredSecret(found[name + REVISION].decode(), value)
         for name, value in sorted(found.items())
-        if name + REVISION in found
+        if found.get(name + REVISION)
     }
 
 

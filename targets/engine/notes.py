@@ -15,6 +15,11 @@ def notes(release: Release, observed: Observed, names: frozenset[str], *, owns_p
     """Sorted by resource. `names` are all those that the release would give to things; `owns_project`: it would also
     be the Compose project of its name."""
     found = [*_images(release, observed), *_volumes(release), *_foreign(observed, names, owns_project=owns_project)]
+    if workloads.NO_COMPOSE in observed.host.features:
+        reason = "the docker program or its Compose plugin is not installed here; install both (Compose 2.24 or newer)"
+        found.append(Note("app", "compose", Verdict.REFUSED, reason))
+    for workload in release.workloads:
+        found += _limits(workload, observed)
     for service in release.services:
         found += _service(service, observed)
     for job in release.jobs:
@@ -48,7 +53,8 @@ def _foreign(observed: Observed, names: frozenset[str], *, owns_project: bool) -
         kind = thing.resource.partition("/")[0]
         in_project = owns_project and kind == "container" and thing.spec == observed.app
         if thing.name in names or in_project:
-            reason = f"{kind} {thing.name} is there and not this app's; remove it or choose another --app name"
+            whose = f"belongs to {thing.owner}" if thing.owner else "is there and not this app's"
+            reason = f"{kind} {thing.name} {whose}; choose another --app name"
             yield Note(thing.resource, "name", Verdict.REFUSED, reason)
 
 
@@ -64,6 +70,11 @@ def _service(service: ReleaseService, observed: Observed) -> Iterator[Note]:
             resource, "liveness", Verdict.ADAPTED, f"it {checked}; the engine restarts what ends, not what hangs"
         )
     for door in service.doors:
+        if door.host_port in observed.host.taken_ports:
+            reason = (
+                f"port {door.host_port} is taken by something else; choose another: --set publish.{door.name}.port=…"
+            )
+            yield Note(resource, f"publish {door.name}", Verdict.REFUSED, reason)
         if door.host is not None or door.tls is not None:
             at = f"{door.bind}:{door.host_port}"
             yield Note(
@@ -76,9 +87,25 @@ def _job(job: ReleaseJob, observed: Observed) -> Iterator[Note]:
     if job.run not in ("manual", "install", "upgrade"):
         reason = f"there is no scheduler for {job.run!r}; use `run: manual` and start it with `bundle run`"
         yield Note(job.resource, "run", Verdict.REFUSED, reason)
+    if job.timeout_s is not None:
+        reason = "kept by the command that waits for the run; a detached run (`bundle run --detach`) has none"
+        yield Note(job.resource, "timeout", Verdict.ADAPTED, reason)
     if job.max_workers > 1:
         yield Note(job.resource, "workers", Verdict.ADAPTED, f"all {job.max_workers} run on this one machine")
     yield from _gpus(job, observed)
+
+
+def _limits(workload: ReleaseService | ReleaseJob, observed: Observed) -> Iterator[Note]:
+    resources = workload.resources
+    for asked, feature, lacks in (
+        (resources.memory_bytes, "memory", workloads.NO_MEMORY_LIMIT),
+        (resources.cpus, "cpus", workloads.NO_CPU_LIMIT),
+    ):
+        if asked is not None and lacks in observed.host.features:
+            reason = (
+                "runs without the limit; this engine has no such cgroup controller (rootless: delegate it to the user)"
+            )
+            yield Note(workload.resource, feature, Verdict.ADAPTED, reason)
 
 
 def _gpus(workload: ReleaseService | ReleaseJob, observed: Observed) -> Iterator[Note]:

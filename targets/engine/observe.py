@@ -25,8 +25,7 @@ BUNDLE_IMAGES = "bundle.local/*/*"
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
 COMPOSE_NUMBER = "com.docker.compose.container-number"
-INCOMPLETE = "incomplete/"  # a volume whose filling was interrupted, by the volume's name
-LEFTOVER = "leftover/"  # a container that was to take another's place, or to read a volume
+LEFTOVER = "leftover/"  # a container that was to take another's place, or to fill or read a volume
 
 _AUXILIARY = re.compile(
     rf"(?:{re.escape(ownership.SUCCESSOR)}|{re.escape(ownership.FILLER)}\d*|{re.escape(ownership.READER)}[0-9a-f]+)\Z"
@@ -48,8 +47,9 @@ class Snapshot:
 def observe(engine: Engine, target: str, app: str) -> Observed:
     found = Snapshot(engine.containers(), engine.volumes(), engine.networks(app), engine.images(BUNDLE_IMAGES))
     mine = [c for c in found.containers if ownership.ours(c.get("Labels"), target, app)]
+    network = next((n["Id"] for n in found.networks if n["Name"] == ownership.network(app)), None)
     instances = [
-        _instance(looked)
+        _instance(looked, attached=is_attached(looked, app, network))
         for listed in mine
         if not _auxiliary(_name(listed)) and (looked := engine.container(listed["Id"])) is not None
     ]
@@ -64,7 +64,7 @@ def observe(engine: Engine, target: str, app: str) -> Observed:
 
 
 def apps(engine: Engine, target: str) -> tuple[AppSummary, ...]:
-    """Every app that has a container or a record here."""
+    """Every app that has a container or a volume here."""
     running: dict[str, int] = {}
     for container in engine.containers():
         labels = container.get("Labels") or {}
@@ -75,10 +75,12 @@ def apps(engine: Engine, target: str) -> tuple[AppSummary, ...]:
     newest: dict[str, tuple[int, Mapping[str, str]]] = {}
     for volume in engine.volumes():
         labels = volume.get("Labels") or {}
-        revision = _revision(labels)
-        if labels.get(ownership.TARGET) == target and revision is not None:
-            app = labels[ownership.APP]
-            newest[app] = max(newest.get(app, (-1, {})), (revision, labels), key=lambda pair: pair[0])
+        if labels.get(ownership.TARGET) != target or ownership.APP not in labels:
+            continue
+        app, revision = labels[ownership.APP], _revision(labels)
+        known = newest.setdefault(app, (-1, {}))
+        if revision is not None:
+            newest[app] = max(known, (revision, labels), key=lambda pair: pair[0])
     summaries = []
     for app in sorted({*running, *newest}):
         _, recorded = newest.get(app, (-1, {}))
@@ -119,25 +121,42 @@ def _index(labels: Mapping[str, str]) -> int:
 # instances
 
 
-def _instance(container: Json) -> Instance:
+def is_attached(container: Json, app: str, network: str | None) -> bool:
+    """Whether a container, as listed or looked at, is on the app's network: on that one, not an earlier of its name.
+    One that was never started does not say."""
+    end = ((container.get("NetworkSettings") or {}).get("Networks") or {}).get(ownership.network(app))
+    return end is not None and end.get("NetworkID") in ("", None, network)
+
+
+def _instance(container: Json, *, attached: bool) -> Instance:
+    """A service that was cut off from the network is as good as changed."""
     labels = container["Config"].get("Labels") or {}
     resource = labels.get(ownership.RESOURCE, "")
     state = container["State"]
     judged = _state(state, job=resource.startswith("job/"))
+    cut_off = not attached and resource.startswith("service/")
     ended = judged in (State.COMPLETED, State.FAILED, State.STOPPED, State.RESTARTING)
     return Instance(
         resource=resource,
         id=container["Id"],
         name=container["Name"].removeprefix("/"),
         index=_index(labels),
-        spec=labels.get(ownership.SPEC, ""),
+        spec="" if cut_off else labels.get(ownership.SPEC, ""),
         state=judged,
         detail=_detail(state, judged),
         exit_code=state.get("ExitCode") if ended else None,
         started_at=state.get("StartedAt", "") if state["Status"] != "created" else "",
         restarts=container.get("RestartCount", 0),
-        parts=labels.get(ownership.PARTS, ""),
+        parts=ownership.canonical({**_parts(labels), "network": ""}) if cut_off else labels.get(ownership.PARTS, ""),
     )
+
+
+def _parts(labels: Mapping[str, str]) -> Mapping[str, object]:
+    try:
+        parts = json.loads(labels.get(ownership.PARTS, ""))
+    except ValueError:
+        return {}
+    return parts if isinstance(parts, dict) else {}
 
 
 def _state(state: Mapping[str, Any], *, job: bool) -> State:
@@ -179,32 +198,31 @@ def _detail(state: Mapping[str, Any], judged: State) -> str:
 def _things(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterator[Thing]:
     prefix = f"{app}_"
     for container in mine:
-        name = _name(container)
-        if not _auxiliary(name):
-            continue
-        filled, filler, _ = name.rpartition(ownership.FILLER)
-        yield Thing(INCOMPLETE + filled if filler else LEFTOVER + name, name, "")
+        if _auxiliary(name := _name(container)):
+            yield Thing(LEFTOVER + name, name, "")
     for volume in found.volumes:
         labels, name = volume.get("Labels") or {}, volume["Name"]
         if ownership.ours(labels, target, app):
             yield Thing(labels.get(ownership.RESOURCE, ""), name, labels.get(ownership.SPEC, ""))
         elif name.startswith(prefix):
-            yield Thing(f"volume/{name.removeprefix(prefix)}", name, "", foreign=True)
+            yield Thing(f"volume/{name.removeprefix(prefix)}", name, "", foreign=True, owner=ownership.owner(labels))
     for network in found.networks:
         if network["Name"] == ownership.network(app):
             labels = network.get("Labels") or {}
             foreign = not ownership.ours(labels, target, app)
-            yield Thing("network", network["Name"], labels.get(ownership.SPEC, ""), foreign=foreign)
+            spec, owner = labels.get(ownership.SPEC, ""), ownership.owner(labels) if foreign else ""
+            yield Thing("network", network["Name"], spec, foreign=foreign, owner=owner)
     for container in found.containers:
         labels, name = container.get("Labels") or {}, _name(container)
         project = labels.get(COMPOSE_PROJECT)
         if not ownership.ours(labels, target, app) and (name.startswith(f"{app}-") or project == app):
-            yield Thing(f"container/{name}", name, project or "", foreign=True)
+            yield Thing(f"container/{name}", name, project or "", foreign=True, owner=ownership.owner(labels))
     yield from _images(found, mine, target, app)
 
 
 def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterator[Thing]:
-    """Images of bundles. Those that this app has not brought are foreign to it."""
+    """Images of bundles. Those that this app has not brought are foreign to it; one is shared where another app brings
+    it too, or a container of somebody else's needs it and it has no other name."""
     claimed: set[str] = set()
     others: set[str] = set()
     other_apps = False
@@ -219,7 +237,9 @@ def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterato
     ids = {container["Id"] for container in mine}
     used = {container.get("ImageID") for container in found.containers if container["Id"] not in ids}
     for image in found.images:
-        for reference in image.get("RepoTags") or ():
+        references = image.get("RepoTags") or ()
+        needed = image["Id"] in used and len(references) == 1
+        for reference in references:
             if reference.startswith(HOLDER + ":"):
                 foreign = reference != holder_reference() or other_apps or image["Id"] in used
                 yield Thing("image/helper", reference, image["Id"], foreign=foreign)
@@ -229,7 +249,7 @@ def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterato
                     reference,
                     image["Id"],
                     foreign=reference not in claimed,
-                    shared=reference in others or image["Id"] in used,
+                    shared=reference in others or needed,
                 )
 
 
@@ -265,9 +285,10 @@ def _host(engine: Engine, found: Snapshot, mine: list[Json]) -> Host:
     own_ids = {container["Id"] for container in mine}
     own = _published(c for c in found.containers if c["Id"] in own_ids)
     others = _published(c for c in found.containers if c["Id"] not in own_ids)
-    listening = ports.taken(port for port in DOOR_PORTS if port not in own) if engine.local else frozenset()
-    taken = frozenset(port for port in others | listening if port in DOOR_PORTS)
-    return Host(platform, "docker", info.get("ServerVersion", ""), _features(engine), taken)
+    listening: frozenset[int] = frozenset()
+    if engine.local:
+        listening = ports.listening() - own | ports.taken(port for port in DOOR_PORTS if port not in own)
+    return Host(platform, "docker", info.get("ServerVersion", ""), _features(engine), listening | others)
 
 
 def _features(engine: Engine) -> frozenset[str]:
@@ -280,12 +301,14 @@ def _features(engine: Engine) -> frozenset[str]:
         workloads.START_INTERVAL: api >= (1, 44),
         workloads.NVIDIA: "nvidia" in runtimes or cdi,
         workloads.LOG_ROTATION: info.get("LoggingDriver") == "json-file",
+        workloads.NO_MEMORY_LIMIT: not info.get("MemoryLimit", True),
+        workloads.NO_CPU_LIMIT: not info.get("CpuCfsQuota", True),
         delivery.CONTAINERD_STORE: engine.containerd_store,
     }
     return frozenset(name for name, has in features.items() if has)
 
 
 def _published(containers: Iterable[Json]) -> set[int]:
-    return {
-        port["PublicPort"] for container in containers for port in container.get("Ports") or () if "PublicPort" in port
-    }
+    """Host ports with TCP on them; doors know nothing else."""
+    ports = [port for container in containers for port in container.get("Ports") or ()]
+    return {port["PublicPort"] for port in ports if "PublicPort" in port and port.get("Type", "tcp") == "tcp"}

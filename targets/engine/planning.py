@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bundler.model.graph import Condition
 from bundler.model.observed import Host, Instance, Observed, State
-from bundler.model.plan import Action, Plan, Ready
+from bundler.model.plan import Action, Plan, Ready, Step
 from bundler.model.release import Release, ReleaseJob, ReleaseService
 from targets import ownership
 from targets.engine import supplies
@@ -44,17 +44,17 @@ def plan_deploy(target: str, form: Form, release: Release, observed: Observed) -
     pins = supplies.pins(release, observed)
     wanted = containers(release, observed.host, pins)
     said = notes(release, observed, _names(form, release, observed, wanted), owns_project=form.owns_project)
-    ready = _ready(release)
-    plan = Plan((), said, ready)
+    ready = _ready(form, release, wanted)
+    plan = Plan((), said, tuple(ready.values()))
     if plan.refused:
         return plan
     draft = Draft(target, release, observed)
     loads = supplies.images(draft, pins)
     supplies.ground(draft, wanted, loads)
-    _workloads(draft, form, wanted, loads)
-    _record(draft, ready)
+    _workloads(draft, form, wanted, loads, ready)
+    _record(draft, plan.ready)
     cleanup(draft.steps, _kept(release, observed, wanted), observed, recording=not release.recorded)
-    return Plan(tuple(draft.steps), said, ready)
+    return Plan(tuple(draft.steps), said, plan.ready)
 
 
 def rendered(release: Release) -> tuple[tuple[Container, ...], Observed]:
@@ -86,19 +86,36 @@ def _kept(release: Release, observed: Observed, wanted: tuple[Container, ...]) -
 # workloads
 
 
-def _ready(release: Release) -> tuple[Ready, ...]:
-    services = tuple(Ready(service.resource, _settled(service)) for service in release.services)
-    return services + tuple(Ready(job.resource, "completed") for job in release.jobs if job.due)
+def _ready(form: Form, release: Release, wanted: tuple[Container, ...]) -> dict[str, Ready]:
+    """What must hold at the end, by workload: services settled, due jobs completed within their time."""
+    ready = {service.name: _settled(service) for service in release.services}
+    due = {job.name for job in release.jobs if job.due}
+    for container in wanted:
+        job = container.workload
+        if isinstance(job, ReleaseJob) and job.name in due:
+            names = list(form.names(release, container))
+            payload = {"do": "stop-containers", "app": release.app, "names": names}
+            overdue = Step(job.resource, Action.STOP, "its timeout is over", payload) if job.timeout_s else None
+            ready[job.name] = Ready(job.resource, "completed", within_s=job.timeout_s, overdue=overdue)
+    return ready
 
 
-def _settled(service: ReleaseService) -> str:
-    return "healthy" if service.healthcheck is not None or service.liveness is not None else "running"
+def _settled(service: ReleaseService) -> Ready:
+    checked = service.healthcheck is not None or service.liveness is not None
+    return Ready(service.resource, "healthy" if checked else "running", steady=not checked)
 
 
-def _workloads(draft: Draft, form: Form, wanted: tuple[Container, ...], loads: Mapping[str, str]) -> None:
+def _workloads(
+    draft: Draft,
+    form: Form,
+    wanted: tuple[Container, ...],
+    loads: Mapping[str, str],
+    ready: Mapping[str, Ready],
+) -> None:
     by_name = {container.workload.name: container for container in wanted}
     in_waves = [name for wave in draft.release.waves for name in wave]
     freed = _free_ports(draft, wanted)
+    cleared = _clear(draft, form, wanted, freed)
     ids: dict[str, str] = {}
     for name in dict.fromkeys([*in_waves, *sorted(by_name)]):
         container = by_name.get(name)
@@ -106,14 +123,16 @@ def _workloads(draft: Draft, form: Form, wanted: tuple[Container, ...], loads: M
             continue
         resource = container.workload.resource
         there = () if resource in freed else draft.observed.of(resource)
+        if resource in cleared:
+            there = tuple(one for one in there if one.name in form.names(draft.release, container))
         decided = _decide(container, there)
         if decided is None:
             continue
         action, cause = decided
         payload = {"do": "workload", **form.payload(draft.release, wanted, container, draft.observed)}
         needed = [ids[need.node] for need in container.workload.needs if need.node in ids]
-        after = [*supplies.of(draft, container, loads), *freed.values(), *needed]
-        waits = _waits(draft.release, container)
+        after = [*supplies.of(draft, container, loads), *freed.values(), *cleared.values(), *needed]
+        waits = _waits(draft.release, container, ready)
         ids[name] = draft.add(resource, action, cause, payload, after=after, waits=waits)
 
 
@@ -138,17 +157,36 @@ def _free_ports(draft: Draft, wanted: tuple[Container, ...]) -> dict[str, str]:
     return freed
 
 
-def _waits(release: Release, container: Container) -> list[Ready]:
+def _clear(draft: Draft, form: Form, wanted: tuple[Container, ...], freed: Mapping[str, str]) -> dict[str, str]:
+    """Removes instances that this release gives no name: one that somebody has renamed, or one too many. Replacing goes
+    by name, they hold ports and volumes, and what is waited for is waited for in all its instances. A job that is not
+    due is waited for by nobody."""
+    ground = [step.id for step in draft.steps]
+    cleared: dict[str, str] = {}
+    for container in wanted:
+        resource, names = container.workload.resource, form.names(draft.release, container)
+        others = [one for one in draft.observed.of(resource) if one.name not in names]
+        due = not isinstance(container.workload, ReleaseJob) or container.workload.due
+        if not due or resource in freed or not others:
+            continue
+        too_many = container.job or all(one.index >= container.instances for one in others)
+        cause = "of an earlier release" if too_many else "has another name"
+        payload = {"do": "remove-containers", "app": draft.release.app, "names": [one.name for one in others]}
+        cleared[resource] = draft.add(resource, Action.REMOVE, cause, payload, after=ground)
+    return cleared
+
+
+def _waits(release: Release, container: Container, ready: Mapping[str, Ready]) -> list[Ready]:
     services = {service.name: service for service in release.services}
-    due = {job.name: job for job in release.jobs if job.due}
     waits = []
     for need in container.workload.needs:
         if need.node in services:
             service = services[need.node]
-            state = _settled(service) if need.condition is Condition.HEALTHY else "running"
-            waits.append(Ready(service.resource, state))
-        elif need.node in due and need.condition is Condition.COMPLETED:
-            waits.append(Ready(due[need.node].resource, "completed"))
+            waits.append(
+                ready[need.node] if need.condition is Condition.HEALTHY else Ready(service.resource, "running")
+            )
+        elif need.node in ready and need.condition is Condition.COMPLETED:
+            waits.append(ready[need.node])
     return waits
 
 

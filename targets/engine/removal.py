@@ -8,28 +8,35 @@ from dataclasses import dataclass
 from bundler.model.observed import Instance, Observed, State, Thing
 from bundler.model.plan import Action, Plan, Step
 from targets import ownership
-from targets.engine.observe import INCOMPLETE, LEFTOVER
+from targets.engine.fill import INCOMPLETE
+from targets.engine.observe import LEFTOVER
 from targets.engine.workloads import Container
 
 RECORDS_KEPT = 10
 UP = frozenset({State.STARTING, State.RUNNING, State.HEALTHY, State.UNHEALTHY, State.RESTARTING})
 
-_LOSES_DATA = ("volume/", "secrets", "record/")
+_DATA = "volume/"
+_LOSES_DATA = (_DATA, "secrets", "record/")
+_REMOVED = "the app is removed"
+_INTERRUPTED = "left by an interruption"
 
 
 def plan_removal(observed: Observed) -> Plan:
-    """Everything goes; data volumes, secrets and records only with consent."""
+    """Everything goes; data volumes, secrets and records only with consent. Passwords and the ledger go after the data,
+    which may be in use by something else and would be worth nothing without them."""
     steps: list[Step] = []
     app = observed.app
     gone: list[str] = []
     resources = dict.fromkeys(instance.resource for instance in observed.instances)
     for resource in resources:
         names = [instance.name for instance in observed.of(resource)]
-        gone.append(_add(steps, resource, "not wanted any more", "remove-containers", app, names))
-    stray = [t for t in observed.things if not t.foreign and t.resource.startswith((INCOMPLETE, LEFTOVER))]
+        gone.append(_add(steps, resource, _REMOVED, "remove-containers", app, names))
+    stray = [thing.name for thing in observed.things if thing.resource.startswith(LEFTOVER)]
     if stray:
-        gone.append(_add(steps, "leftovers", "left by an interruption", "remove-containers", app, _names(stray)))
-    mine = [thing for thing in observed.things if not thing.foreign and thing not in stray]
+        gone.append(_add(steps, "leftovers", _INTERRUPTED, "remove-containers", app, stray))
+    if lone := _lone_marks(observed):
+        _add(steps, "marks", _INTERRUPTED, "remove-volumes", app, lone, gone)
+    mine = [t for t in observed.things if not t.foreign and not t.resource.startswith((INCOMPLETE, LEFTOVER))]
     images = [thing for thing in mine if thing.resource.startswith("image/") and thing.resource != "image/helper"]
     claims = [thing for thing in mine if thing.resource == "images"]
     unshared = [thing for thing in images if not thing.shared]
@@ -38,19 +45,22 @@ def plan_removal(observed: Observed) -> Plan:
         for thing in unshared
     ]
     if claims:
-        _add(steps, "images", "not wanted any more", "remove-volumes", app, _names(claims), [*gone, *unloaded])
+        _add(steps, "images", _REMOVED, "remove-volumes", app, _names(claims), [*gone, *unloaded])
     for thing in mine:
         if thing.resource == "network":
-            _add(steps, "network", "not wanted any more", "remove-network", app, [thing.name], gone)
+            _add(steps, "network", _REMOVED, "remove-network", app, [thing.name], gone)
         elif thing.resource == "image/helper":
             _add(steps, "image/helper", "only this app uses it", "remove-images", app, [thing.name], gone)
     kinds = dict.fromkeys(
         thing.resource for thing in mine if not thing.resource.startswith("image") and thing.resource != "network"
     )
-    for resource in kinds:
-        names = _names(thing for thing in mine if thing.resource == resource)
+    data: list[str] = []
+    for resource in sorted(kinds, key=lambda kind: not kind.startswith(_DATA)):
+        names = _with_marks(observed, _names(thing for thing in mine if thing.resource == resource))
         loses = resource.startswith(_LOSES_DATA)
-        _add(steps, resource, "not wanted any more", "remove-volumes", app, names, gone, loses_data=loses)
+        after = [*gone, *data] if loses and not resource.startswith(_DATA) else gone
+        step = _add(steps, resource, _REMOVED, "remove-volumes", app, names, after, loses_data=loses)
+        data += [step] if resource.startswith(_DATA) else []
     return Plan(tuple(steps))
 
 
@@ -78,12 +88,15 @@ def cleanup(steps: list[Step], kept: Kept, observed: Observed, *, recording: boo
         if extra and resource not in removed:
             cause = "of an earlier release" if container is not None else "not in this release"
             after.append(_add(steps, resource, cause, "remove-containers", app, [i.name for i in extra], after))
-    stray = [t.name for t in observed.things if t.resource.startswith((INCOMPLETE, LEFTOVER))]
+    stray = [thing.name for thing in observed.things if thing.resource.startswith(LEFTOVER)]
     if stray:
-        after.append(_add(steps, "leftovers", "left by an interruption", "remove-containers", app, stray, after))
+        after.append(_add(steps, "leftovers", _INTERRUPTED, "remove-containers", app, stray, after))
+    made = {ownership.filling_volume(str(step.payload.get("volume"))) for step in steps}
+    if lone := [mark for mark in _lone_marks(observed) if mark not in made]:
+        _add(steps, "marks", _INTERRUPTED, "remove-volumes", app, lone, after)
     obsolete = _obsolete(observed, steps, kept, busy)
     for resource in dict.fromkeys(thing.resource for thing in obsolete if thing.resource != "images"):
-        names = _names(thing for thing in obsolete if thing.resource == resource)
+        names = _with_marks(observed, _names(thing for thing in obsolete if thing.resource == resource))
         _add(steps, resource, "of an earlier release", "remove-volumes", app, names, after)
     claims = [thing for thing in obsolete if thing.resource == "images"]
     if claims and not busy:
@@ -145,10 +158,27 @@ def _add(
     return step.id
 
 
+def _with_marks(observed: Observed, volumes: Sequence[str]) -> list[str]:
+    """Volumes, each followed by its mark: what is not complete must not look complete in between."""
+    marks = {thing.name for thing in observed.things if thing.resource.startswith(INCOMPLETE)}
+    return [
+        name
+        for volume in volumes
+        for name in (volume, ownership.filling_volume(volume))
+        if name == volume or name in marks
+    ]
+
+
+def _lone_marks(observed: Observed) -> list[str]:
+    """Marks of volumes that are not there."""
+    there = {INCOMPLETE + thing.name for thing in observed.things}
+    return [t.name for t in observed.things if t.resource.startswith(INCOMPLETE) and t.resource not in there]
+
+
 def _names(things: Iterable[Thing]) -> list[str]:
     return [thing.name for thing in things]
 
 
 def _short(reference: str) -> str:
-    """NAME:TAG of bundle.local/BUNDLE/NAME:TAG."""
-    return reference.rpartition("/")[2]
+    """BUNDLE/NAME:TAG of bundle.local/BUNDLE/NAME:TAG."""
+    return reference.partition("/")[2]

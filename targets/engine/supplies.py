@@ -12,7 +12,7 @@ from bundler.model.plan import Action, Ready, Step
 from bundler.model.release import Release
 from targets import ownership
 from targets.engine import delivery
-from targets.engine.observe import INCOMPLETE
+from targets.engine.fill import INCOMPLETE
 from targets.engine.workloads import IMAGE_MOUNT, Container
 
 
@@ -115,8 +115,10 @@ def images(draft: Draft, pins: Mapping[str, str]) -> dict[str, str]:
 
 
 def claim(release: Release, observed: Observed) -> tuple[list[str], str]:
-    """The references this release brings, and the volume that says so."""
-    references = sorted(thing.reference for thing in _things_to_load(release, observed))
+    """The references this release brings, and the volume that says so. What somebody else had loaded stays theirs."""
+    images = [thing for thing in observed.things if thing.resource.startswith("image/")]
+    loaded_by_hand = {image.name for image in images if image.foreign and not image.shared}
+    references = sorted({thing.reference for thing in _things_to_load(release, observed)} - loaded_by_hand)
     return references, ownership.claim_volume(release.app, ownership.digest(references))
 
 
@@ -204,11 +206,17 @@ def _model_volume(draft: Draft, model: BundleModel) -> None:
 def _secrets(draft: Draft) -> None:
     volume = ownership.secrets_volume(draft.release.app)
     there = draft.there("secrets", volume)
-    new = [secret.name for secret in draft.release.secrets if not (there and secret.stored)]
+    new = [secret for secret in draft.release.secrets if not (there and secret.stored)]
     if not new:
         return
-    payload = {"do": "secrets", "volume": volume, "names": new, "labels": draft.labels("secrets", "1")}
-    cause = f"new or changed: {', '.join(new)}" if there else _cause(draft, volume)
+    payload = {
+        "do": "secrets",
+        "volume": volume,
+        "names": [secret.name for secret in new],
+        "before": {secret.name: secret.before for secret in new},
+        "labels": draft.labels("secrets", "1"),
+    }
+    cause = f"new or changed: {', '.join(secret.name for secret in new)}" if there else _cause(draft, volume)
     draft.add("secrets", Action.STORE, cause, payload)
 
 

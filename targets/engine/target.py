@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bundler.contract import BlobSource
-from bundler.errors import TargetError
+from bundler.errors import TargetError, UsageError
 from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
 from bundler.model.plan import Plan, Step
 from bundler.model.release import Release
@@ -20,6 +20,14 @@ from targets.engine.api import Engine
 from targets.engine.planning import Form
 
 Payload = Mapping[str, Any]
+
+
+def engine_of(options: Mapping[str, str], target: str) -> Engine:
+    """The engine of a docker context, or of the current one. Raises UsageError for other options."""
+    unknown = sorted(name for name in options if name != "context")
+    if unknown:
+        raise UsageError(f"target {target} knows no {' and no '.join(unknown)}", hint="leave it out of the site file")
+    return Engine(options.get("context"))
 
 
 class EngineTarget(ABC):
@@ -80,6 +88,8 @@ class EngineTarget(ABC):
                 fill.helper(engine, payload, labels)
             case "workload":
                 self.put_workload(payload, secrets)
+            case "stop-containers":
+                self._stop(payload)
             case "remove-containers" | "remove-volumes" | "remove-network" | "remove-images":
                 self._remove(payload)
             case unknown:
@@ -103,22 +113,41 @@ class EngineTarget(ABC):
         if not ownership.ours(labels, self.name, app):
             raise TargetError(f"{what} does not belong to app {app} of target {self.name}; left alone")
 
+    def _network_id(self, app: str) -> str | None:
+        network = self.engine.network(ownership.network(app))
+        return network["Id"] if network is not None else None
+
     def _network(self, payload: Payload) -> None:
         name, labels = payload["network"], payload["labels"]
-        for network in self.engine.networks(name):
-            if network["Name"] == name:
-                self._own(network.get("Labels"), f"network {name}", labels[ownership.APP])
-                return
-        self.engine.create_network(name, labels)
+        network = self.engine.network(name)
+        if network is None:
+            self.engine.create_network(name, labels)
+        else:
+            self._own(network.get("Labels"), f"network {name}", labels[ownership.APP])
 
     def _mark(self, payload: Payload) -> None:
         """An empty volume whose labels are the information."""
         name, labels = payload["volume"], payload["labels"]
-        there = self.engine.volume(name)
-        if there is not None:
-            self._own(there.get("Labels"), f"volume {name}", labels[ownership.APP])
-        else:
-            self.engine.create_volume(name, labels)
+        found = self.engine.create_volume(name, labels)
+        self._own(found, f"volume {name}", labels[ownership.APP])
+        if found.get(ownership.SPEC) != labels[ownership.SPEC]:
+            raise TargetError(
+                f"another deploy of {labels[ownership.APP]} has written {labels[ownership.RESOURCE]} meanwhile",
+                hint="see what it did (bundle status), then run the same command again",
+            )
+
+    def _stop(self, payload: Payload) -> None:
+        """Ends jobs that run for too long. One that ends with 0 all the same must not look completed: it goes."""
+        engine, app = self.engine, payload["app"]
+        for name in payload["names"]:
+            container = engine.container(name)
+            if container is None or container["State"]["Status"] == "exited":
+                continue
+            self._own(container["Config"].get("Labels"), f"container {name}", app)
+            engine.stop(container["Id"])
+            ended = engine.container(container["Id"])
+            if ended is not None and ended["State"]["ExitCode"] == 0:
+                engine.remove(container["Id"])
 
     def _remove(self, payload: Payload) -> None:
         engine, app = self.engine, payload["app"]
@@ -136,9 +165,9 @@ class EngineTarget(ABC):
                         self._own(volume.get("Labels"), f"volume {name}", app)
                         engine.remove_volume(name)
                 case "remove-network":
-                    for network in engine.networks(name):
-                        if network["Name"] == name:
-                            self._own(network.get("Labels"), f"network {name}", app)
-                            engine.remove_network(network["Id"])
+                    network = engine.network(name)
+                    if network is not None:
+                        self._own(network.get("Labels"), f"network {name}", app)
+                        engine.remove_network(network["Id"])
                 case _:
                     engine.remove_image(name)

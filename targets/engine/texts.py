@@ -30,13 +30,19 @@ def secret_names(texts: Iterable[Text]) -> Iterator[str]:
                 yield part.name
 
 
-def secret_variables(release: Release) -> dict[tuple[str, bool], str]:
-    """The environment variable of each secret, plain and percent-encoded, in documents that a shell or Compose
-    fills in. No two are the same."""
+def secrets_in_texts(release: Release) -> frozenset[tuple[str, bool]]:
+    """Each secret that is part of an environment variable or an argument, and whether percent-encoded. Others reach
+    containers as files only, and may be of any bytes and size."""
     texts = [text for workload in release.workloads for _, text in workload.environment]
     for workload in release.workloads:
         texts += [*(workload.entrypoint or ()), *(workload.command or ())]
-    names = sorted({*(secret.name for secret in release.secrets), *secret_names(texts)})
+    return frozenset((part.name, part.encoded) for text in texts for part in text if isinstance(part, SecretPart))
+
+
+def secret_variables(release: Release) -> dict[tuple[str, bool], str]:
+    """The environment variable of each secret, plain and percent-encoded, in documents that a shell or Compose
+    fills in. No two are the same."""
+    names = sorted({*(secret.name for secret in release.secrets), *(name for name, _ in secrets_in_texts(release))})
     taken: set[str] = set()
     variables = {}
     for name in names:

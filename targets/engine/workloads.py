@@ -23,6 +23,9 @@ SUBPATH = "volume-subpath"
 START_INTERVAL = "start-interval"
 NVIDIA = "nvidia"
 LOG_ROTATION = "log-rotation"
+NO_MEMORY_LIMIT = "no-memory-limit"  # the engine drops limits without a word, as rootless ones on cgroup v1 do
+NO_CPU_LIMIT = "no-cpu-limit"  # the engine makes no container with a limit
+NO_COMPOSE = "no-compose"  # the docker program is missing here
 
 MASTER_PORT = 29500  # torch's own default
 START_INTERVAL_S = 0.5
@@ -96,13 +99,17 @@ class Container:
     def nodes(self) -> tuple[str, ...]:
         """The network name of each instance: services share one, workers have their own."""
         name = self.workload.name
-        if self.job:
-            return tuple(ownership.worker(name, rank, self.instances) for rank in range(self.instances))
+        if self.ranked:
+            return tuple(ownership.worker(name, rank) for rank in range(self.instances))
         return (name,) * self.instances
 
+    @property
+    def ranked(self) -> bool:
+        return isinstance(self.workload, ReleaseJob) and self.workload.ranked
+
     def rank_environment(self, rank: int) -> tuple[tuple[str, str], ...]:
-        """What a worker of several reads to find the others; torch's names beside ours."""
-        if not self.job or self.instances == 1:
+        """What a worker reads to find the others; torch's names beside ours."""
+        if not self.ranked:
             return ()
         master = self.nodes[0]
         given = {"RANK": rank, "WORLD_SIZE": self.instances, "MASTER_ADDR": master, "MASTER_PORT": MASTER_PORT}
@@ -279,7 +286,7 @@ def _parts(
         )
         parts["front door"] = [[door.name, door.bind, door.host_port, door.port] for door in workload.doors]
     else:
-        parts["workers"] = [instances(workload), workload.retries]
+        parts["workers"] = [instances(workload), workload.retries, workload.ranked]
     return parts
 
 

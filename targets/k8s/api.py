@@ -55,6 +55,10 @@ class NotThere(TargetError):
     """The cluster has no object of that name."""
 
 
+class Conflict(TargetError):
+    """An object of that name is there already, or is another than the one that was read."""
+
+
 class Forbidden(TargetError):
     """The user may not do this."""
 
@@ -384,6 +388,8 @@ def _refusal(status: int, data: bytes, doing: str) -> TargetError:
                 f"{doing}: others manage fields of it: {fields}",
                 hint="have them let go of these fields (or delete the object), and run the same command again",
             )
+        case 409:
+            return Conflict(f"{doing}: {_short(message)}")
         case 422 if causes:
             told_causes = "; ".join(f"{one.get('field')}: {_short(one.get('message'))}" for one in causes[:5])
             return TargetError(f"{doing}: the cluster refuses {told_causes}")

@@ -94,7 +94,8 @@ def _foreign(observed: Observed, wanted: set[str]) -> Iterator[Note]:
     """Names that this release needs and something else has."""
     for thing in observed.things:
         if thing.foreign and thing.name in wanted:
-            reason = f"{thing.name} is there and not this app's; remove it or choose another namespace"
+            whose = f"belongs to {thing.owner}" if thing.owner else "is there and not this app's"
+            reason = f"{thing.name} {whose}; choose another --namespace"
             yield Note(thing.resource, "name", Verdict.REFUSED, reason)
 
 

@@ -304,7 +304,7 @@ def is_cron(job: ReleaseJob) -> bool:
 
 def _job(job: ReleaseJob, template: Json) -> Json:
     spec: Json = {"backoffLimit": job.retries, "template": _ending(job, template)}
-    if job.max_workers > 1:
+    if job.ranked:
         spec |= {"completionMode": "Indexed", "completions": job.max_workers, "parallelism": job.max_workers}
     if job.timeout_s is not None:
         spec["activeDeadlineSeconds"] = max(1, round(job.timeout_s))
@@ -338,14 +338,14 @@ def once(cron: Json) -> Json:
 def _ending(job: ReleaseJob, template: Json) -> Json:
     """A failed try stays, with its log; the next one is another pod."""
     pod = {**template["spec"], "restartPolicy": "Never"}
-    if job.max_workers > 1:
+    if job.ranked:
         pod["subdomain"] = job.name
     return {**template, "spec": pod}
 
 
 def _around_job(release: Release, job: ReleaseJob) -> Iterator[Object]:
-    """Several workers find each other, ready or not, as NAME-0.NAME …"""
-    if job.max_workers > 1:
+    """Workers find each other, ready or not, as NAME-0.NAME …"""
+    if job.ranked:
         body: Json = {
             "apiVersion": "v1",
             "kind": "Service",

@@ -125,7 +125,8 @@ def _things(found: Snapshot, app: str) -> Iterator[Thing]:
                     continue
                 yield Thing(names.annotation(one, ownership.RESOURCE), name, names.annotation(one, ownership.SPEC))
             elif not _of_the_cluster(kind, one):
-                yield Thing(f"{kind.lower()}/{one['metadata']['name']}", name, "", foreign=True)
+                owner = ownership.owner(one["metadata"].get("labels") or {})
+                yield Thing(f"{kind.lower()}/{one['metadata']['name']}", name, "", foreign=True, owner=owner)
     for image in found.brought:
         mine, shared = app in image.apps, bool(image.apps - {app})
         repository, _, digest = image.reference.removeprefix(PREFIX).partition("@")

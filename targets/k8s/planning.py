@@ -96,12 +96,13 @@ def plan_deploy(settings: Settings, release: Release, observed: Observed) -> Pla
 
 
 def _ready(release: Release) -> tuple[Ready, ...]:
-    services = tuple(Ready(service.resource, _settled(service)) for service in release.services)
+    services = tuple(_settled(service) for service in release.services)
     return services + tuple(Ready(job.resource, "completed") for job in release.jobs if job.due)
 
 
-def _settled(service: ReleaseService) -> str:
-    return "healthy" if service.healthcheck is not None or service.liveness is not None else "running"
+def _settled(service: ReleaseService) -> Ready:
+    checked = service.healthcheck is not None or service.liveness is not None
+    return Ready(service.resource, "healthy" if checked else "running", steady=not checked)
 
 
 # the ground
@@ -201,10 +202,11 @@ def _volumes(draft: Draft, claims: tuple[Object, ...]) -> None:
 
 def _secrets(draft: Draft) -> None:
     there = draft.observed.thing("secrets") is not None
-    new = [secret.name for secret in draft.release.secrets if not (there and secret.stored)]
+    new = [secret for secret in draft.release.secrets if not (there and secret.stored)]
     if new:
-        cause = f"new or changed: {', '.join(new)}" if there else "not there"
-        payload = {"do": "secrets", "names": new}
+        told = [secret.name for secret in new]
+        cause = f"new or changed: {', '.join(told)}" if there else "not there"
+        payload = {"do": "secrets", "names": told, "before": {secret.name: secret.before for secret in new}}
         draft.add("secrets", Action.STORE, cause, payload, after=[NAMESPACE_STEP])
 
 
@@ -274,8 +276,8 @@ def _waits(release: Release, workload: ReleaseService | ReleaseJob) -> list[Read
     for need in workload.needs:
         if need.node in services:
             service = services[need.node]
-            state = _settled(service) if need.condition is Condition.HEALTHY else "running"
-            waits.append(Ready(service.resource, state))
+            healthy = need.condition is Condition.HEALTHY
+            waits.append(_settled(service) if healthy else Ready(service.resource, "running"))
         elif need.node in due and need.condition is Condition.COMPLETED:
             waits.append(Ready(due[need.node].resource, "completed"))
     return waits
@@ -412,7 +414,7 @@ def plan_removal(settings: Settings, observed: Observed) -> Plan:
         runs = resource.startswith(("service/", "job/"))
         payload = {**told, "do": "remove", "objects": ids}
         after = () if runs else tuple(gone)
-        step = Step(resource, Action.REMOVE, "not wanted any more", payload, after, loses_data=loses)
+        step = Step(resource, Action.REMOVE, "the app is removed", payload, after, loses_data=loses)
         steps.append(step)
         if runs:
             gone.append(step.id)

@@ -219,7 +219,7 @@ def _environment(workload: Workload, files: Files) -> list[Json]:
                 variable = files.variables[part.name, part.encoded]
                 parts[variable] = {"name": variable, "valueFrom": _secret_key(files, variable)}
     made = [parts[name] for name in sorted(parts)]
-    if isinstance(workload, ReleaseJob) and workload.max_workers > 1:
+    if isinstance(workload, ReleaseJob) and workload.ranked:
         made += _ranks(workload)
     for name, text in workload.environment:
         single = _single(text)
@@ -241,7 +241,7 @@ def _secret_key(files: Files, key: str) -> Json:
 
 
 def _ranks(job: ReleaseJob) -> list[Json]:
-    """What a worker of several reads to find the others; torch's names beside ours."""
+    """What a worker reads to find the others; torch's names beside ours."""
     given = {
         "WORLD_SIZE": str(job.max_workers),
         "MASTER_ADDR": f"{job.name}-0.{job.name}",

@@ -74,7 +74,7 @@ def _waiting(release: Release, made: Made, cluster: Cluster) -> Json:
     manual job is suspended until somebody resumes it."""
     body: Json = copy.deepcopy(made.main.body)
     workload = made.workload
-    if isinstance(workload, ReleaseJob) and body["kind"] == "Job" and workload.max_workers == 1:
+    if isinstance(workload, ReleaseJob) and body["kind"] == "Job" and not workload.ranked:
         spec = made.main.spec.removeprefix("sha256:")
         body["metadata"]["name"] = names.hashed(workload.name, "run", spec)  # a Job's template cannot be changed
     if isinstance(workload, ReleaseJob) and workload.run == "manual":

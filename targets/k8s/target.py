@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import base64
 import copy
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bundler.contract import BlobSource, Target
 from bundler.edges.forward import Connection
-from bundler.errors import TargetError
+from bundler.errors import TargetError, UsageError
 from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
 from bundler.model.plan import Plan, Step
 from bundler.model.release import Release
@@ -20,10 +21,12 @@ from targets import ownership
 from targets.engine import texts
 from targets.engine.delivery import descriptor
 from targets.k8s import delivery, logs, names, observe, planning, pushing, render
-from targets.k8s.api import Api
+from targets.k8s.api import Api, Conflict
 from targets.k8s.cluster import Settings
 from targets.k8s.helper import helper
 from targets.k8s.names import Json
+
+_OPTIONS = frozenset({"context", "namespace", "containerd", "import", "registry", "pull_secret"})
 
 Payload = Mapping[str, Any]
 Secrets = Mapping[str, StoredSecret]
@@ -31,12 +34,14 @@ Secrets = Mapping[str, StoredSecret]
 
 def create(options: Mapping[str, str]) -> Target:
     """The entry point. Options: `context`, `namespace`, `containerd`, `import`, `registry`, `pull_secret`."""
+    if unknown := sorted(set(options) - _OPTIONS):
+        raise UsageError(f"target {names.TARGET} knows no {' and no '.join(unknown)}")
     return KubernetesTarget(
         Settings(
             context=options.get("context"),
             namespace=options.get("namespace"),
             imports=bool(options.get("import")),
-            socket=options.get("containerd"),
+            socket=options.get("containerd") or os.environ.get("CONTAINERD_ADDRESS") or None,
             registry=options.get("registry"),
             pull_secret=options.get("pull_secret"),
         )
@@ -225,23 +230,35 @@ class KubernetesTarget:
             self._own(there, app)
         for missing in (one for one in payload["names"] if one not in secrets):
             raise TargetError(f"secret {missing} has no value yet")
-        kept = {**observe.stored_secrets(self.api, namespace, app), **{one: secrets[one] for one in payload["names"]}}
+        found = observe.stored_secrets(self.api, namespace, app)
+        for one in payload["names"]:
+            if one in found and found[one].revision not in (secrets[one].revision, payload["before"].get(one)):
+                raise _overtaken(app, f"secret {one}")
+        kept = {**found, **{one: secrets[one] for one in payload["names"]}}
         revisions = {one: kept[one].revision for one in sorted(kept)}
         body = self._kept_body(app, name, "secrets", "secrets", "1", names.SECRETS_TYPE)
         body["metadata"]["annotations"][names.REVISIONS] = ownership.canonical(revisions)
         body["data"] = {one: base64.b64encode(kept[one].value).decode() for one in sorted(kept)}
-        self.api.apply(body, namespace)
+        if there is not None:  # what was read must still be there when this is written
+            body["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"]
+        try:
+            self.api.apply(body, namespace) if there is not None else self.api.create(body, namespace)
+        except Conflict as error:
+            raise _overtaken(app, "secrets") from error
 
     def _record(self, payload: Payload) -> None:
         namespace, app, revision = payload["namespace"], payload["app"], payload["revision"]
         name = names.record(app, revision)
-        there = self.api.get("Secret", name, namespace)
-        if there is not None:
-            self._own(there, app)
         body = self._kept_body(app, name, f"record/{revision}", "record", str(revision), names.RECORD_TYPE)
         body["metadata"]["annotations"] |= payload["annotations"]
         body["data"] = {"release": base64.b64encode(planning.packed(payload["document"])).decode()}
-        self.api.apply(body, namespace)
+        try:
+            self.api.create(body, namespace)
+        except Conflict as error:
+            there = self.api.get("Secret", name, namespace) or body
+            self._own(there, app)
+            if there["data"] != body["data"]:
+                raise _overtaken(app, f"record/{revision}") from error
 
     @staticmethod
     def _kept_body(app: str, name: str, resource: str, kept: str, spec: str, kind: str) -> Json:
@@ -283,6 +300,13 @@ class KubernetesTarget:
                 hint=f"remove these, then: kubectl delete namespace {namespace}",
             )
         self.api.delete("Namespace", namespace)
+
+
+def _overtaken(app: str, what: str) -> TargetError:
+    return TargetError(
+        f"another deploy of {app} has written {what} meanwhile",
+        hint="wait until it has ended, then run the same command again",
+    )
 
 
 def _comes_along(kind: str, found: Json) -> bool:

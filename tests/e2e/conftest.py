@@ -46,6 +46,12 @@ class Bundle:
         assert done.returncode == status, f"{argv} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
         return Done(done.returncode, done.stdout, done.stderr)
 
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """The command beside the test."""
+        argv = [str(Path(sys.executable).parent / "bundle"), *arguments]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, env=self.env)
+
 
 def bundle_in(home: Path) -> Bundle:
     env = {**os.environ, "XDG_DATA_HOME": str(home / "data"), "XDG_CACHE_HOME": str(home / "cache")}

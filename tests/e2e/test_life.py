@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +70,19 @@ def test_a_bundle_is_deployed_changed_removed_and_leaves_nothing(
 
     bundle("remove", name, *where, "--volumes", "--yes")
     assert traces(name, "small") == set()
+
+
+def test_another_bundle_takes_an_apps_place_only_with_consent(
+    bundle: Bundle, small: Path, tmp_path: Path, app: Callable[[str, str], str]
+) -> None:
+    name = app("place", "docker")
+    bundle("deploy", small, "-t", "docker", "--app", name)
+    made = written(tmp_path, "bundle: other\nversion: 1.0.0\nvolumes: {data: {}}\n")
+    bundle("build", tmp_path, "-o", made)
+    refused = bundle("deploy", made, "-t", "docker", "--app", name, status=2)
+    assert f"{name} is an app of bundle small" in refused.err
+    bundle("status", name, "-t", "docker")
+    bundle("deploy", made, "-t", "docker", "--app", name, "--yes")
 
 
 def test_a_service_sees_the_same_on_docker_and_compose(
@@ -183,7 +199,10 @@ def test_compose_itself_lists_the_app_and_accepts_the_rendered_document(
     assert name in {one["Name"] for one in json.loads(docker("compose", "ls", "--format", "json"))}
     bundle("render", small, "-t", "compose", "--app", name, "-o", tmp_path)
     document = next(tmp_path.iterdir())
-    docker("compose", "-f", str(document), "config", "--quiet")
+    secrets = {"BUNDLE_SECRET_token": "", "BUNDLE_SECRET_token_URL": ""}
+    config = ["docker", "compose", "-f", str(document), "config", "--quiet"]
+    assert subprocess.run(config, env={**os.environ, **secrets}, capture_output=True).returncode == 0
+    assert b"BUNDLE_SECRET_token" in subprocess.run(config, capture_output=True).stderr, "no blank secrets by hand"
     first = document.read_bytes()
     bundle("render", small, "-t", "compose", "--app", name, "-o", tmp_path)
     assert document.read_bytes() == first
@@ -202,3 +221,127 @@ def test_services_come_back_when_the_engine_restarts_them(
             return
         time.sleep(0.2)
     pytest.fail("the container did not come back")
+
+
+@targets
+def test_a_deploy_killed_at_any_moment_is_finished_by_the_same_command(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str], target: str
+) -> None:
+    name = app(f"killed-{target}", target)
+    argv = ["deploy", str(small), "--target", target, "--app", name]
+    alive = 0
+    for delay_s in (0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5):
+        process = bundle.start(*argv)
+        try:
+            process.wait(delay_s)
+        except subprocess.TimeoutExpired:
+            alive += 1
+            process.kill()
+            process.wait()
+    assert alive >= 3, "the deploys ended before they could be killed"
+    bundle(*argv)
+    assert bundle(*argv).out.startswith("no changes\n")
+    door = bundle("open", name, "-t", target, "--print").out.split()[-1]
+    assert f"PEER_KEY={get(f'{door}/peer?file?/run/secrets/token')}\n" in get(f"{door}/env")
+    assert get(f"{door}/peer?file?/notes/installed") == "set up\n"
+    bundle("remove", name, "-t", target, "--volumes", "--yes")
+    assert traces(name, "small") == set()
+
+
+@targets
+def test_two_first_deploys_at_once_agree_on_one_secret(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str], target: str
+) -> None:
+    name = app(f"twice-{target}", target)
+    argv = ["deploy", str(small), "--target", target, "--app", name]
+    for process in [bundle.start(*argv) for _ in range(2)]:
+        said = process.communicate(timeout=120)[1]
+        assert "Traceback" not in said
+        assert process.returncode in (0, 6, 7), said
+    bundle(*argv)
+    assert bundle(*argv).out.startswith("no changes\n")
+    door = bundle("open", name, "-t", target, "--print").out.split()[-1]
+    assert f"PEER_KEY={get(f'{door}/peer?file?/run/secrets/token')}\n" in get(f"{door}/env")
+
+
+@targets
+def test_a_job_that_takes_too_long_is_ended_and_does_not_make_the_app_unwell(
+    bundle: Bundle, tmp_path: Path, app: Callable[[str, str], str], target: str
+) -> None:
+    made = written(
+        tmp_path,
+        "bundle: slow\nversion: 1.0.0\njobs:\n  work:\n    build: ./app\n    command: [serve, '7000']\n"
+        "    timeout: 2s\n    stop_grace_period: 1s\n",
+    )
+    name = app(f"slow-{target}", target)
+    bundle("build", tmp_path, "-o", made)
+    said = bundle("deploy", made, "-t", target, "--app", name)
+    assert "adapted: job/work timeout" in said.err
+    ended = bundle("run", name, "work", "-t", target, status=8)
+    assert "job/work ran for longer than its timeout of 2 s and was ended" in ended.err
+    assert "running" not in bundle("status", name, "-t", target).out
+
+
+def written(directory: Path, graph: str) -> Path:
+    """A graph beside the small fixture's program, built into a bundle."""
+    shutil.copytree(Path(__file__).parents[2] / "fixtures/small/app", directory / "app")
+    (directory / "bundle.yaml").write_text(graph)
+    return directory / "made.tar"
+
+
+@targets
+def test_a_service_that_crashes_and_has_no_health_check_fails_the_deploy(
+    bundle: Bundle, tmp_path: Path, app: Callable[[str, str], str], target: str
+) -> None:
+    graph = "bundle: crash\nversion: 1.0.0\nservices:\n  loop: {build: ./app, command: [fail, '3']}\n"
+    made = written(tmp_path, graph)
+    bundle("build", tmp_path, "-o", made)
+    name = app(f"crash-{target}", target)
+    ended = bundle("deploy", made, "-t", target, "--app", name, "--timeout", "5s", status=8)
+    assert "service/loop is" in ended.err
+    assert "ended" in ended.err
+    assert "failing with 3" in ended.err
+    bundle("deploy", made, "-t", target, "--app", name, "--timeout", "5s", status=8)
+
+
+@targets
+def test_what_was_removed_neither_runs_nor_opens(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str], target: str
+) -> None:
+    name = app(f"gone-{target}", target)
+    bundle("deploy", small, "-t", target, "--app", name)
+    bundle("remove", name, "-t", target)
+    assert "bundle deploy FILE" in bundle("run", name, "again", "-t", target, status=6).err
+    bundle("open", name, "-t", target, "--print", status=2)
+    assert "nothing runs; data is kept" in bundle("status", name, "-t", target, status=8).out
+
+
+def test_an_unfinished_app_is_listed(bundle: Bundle, small: Path, app: Callable[[str, str], str]) -> None:
+    name = app("half", "docker")
+    process = bundle.start("deploy", str(small), "-t", "docker", "--app", name)
+    while name not in docker("volume", "ls", "-q"):
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert name in bundle("list", "-t", "docker").out
+    assert "an unfinished deploy" in bundle("status", name, "-t", "docker", status=8).out
+
+
+def test_the_engine_is_that_of_the_docker_context(bundle: Bundle, tmp_path: Path) -> None:
+    config = {"DOCKER_CONFIG": str(tmp_path)}
+    socket = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    for name, host in (("dead", "tcp://127.0.0.1:1"), ("live", socket)):
+        create = ["docker", "context", "create", name, "--docker", f"host={host}"]
+        subprocess.run(create, env={**os.environ, **config}, check=True, capture_output=True)
+    env = {key: value for key, value in bundle.env.items() if key != "DOCKER_HOST"} | config
+    there = replace(bundle, env=env)
+    there("list", "-t", "docker")
+    assert (
+        "tcp://127.0.0.1:1"
+        in replace(bundle, env={**env, "DOCKER_CONTEXT": "dead"})("list", "-t", "docker", status=6).err
+    )
+    replace(bundle, env={**env, "DOCKER_CONTEXT": "live"})("list", "-t", "compose")
+    (tmp_path / "config.json").write_text('{"currentContext": "dead"}')
+    there("list", "-t", "docker", status=6)
+    replace(bundle, env={**env, "DOCKER_HOST": socket})("list", "-t", "docker")
+    replace(bundle, env={**env, "DOCKER_CONTEXT": "none-such"})("list", "-t", "docker", status=6)

@@ -98,6 +98,20 @@ def test_later_site_files_are_merged_over_earlier_ones() -> None:
                 "    write {} to open it with its defaults"
             ],
         ),
+        (
+            "publish: {ui: {bind: localhost}}",
+            [
+                'sites/0.yaml:1:22: ui.bind is "localhost", expected an IP address such as 0.0.0.0\n'
+                "    write 127.0.0.1",
+            ],
+        ),
+        (
+            'publish: {ui: {bind: "0.0.0.0:80"}}',
+            [
+                'sites/0.yaml:1:22: bind is "0.0.0.0:80", which is no IP address\n'
+                "    write 0.0.0.0 for every address of the machine",
+            ],
+        ),
         ("publish: {ui: {bind: 300.1.1.1}}", ['sites/0.yaml:1:22: bind is "300.1.1.1", which is no IP address']),
         (
             "publish: {ui: {host: 'https://x:1'}}",

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import pytest
 from engines import OnEngine, get
 from images import image, model
 
+from bundler.edges.clock import SystemClock
 from bundler.errors import TargetError
+from bundler.follow import follow
 from bundler.model.graph import Condition, Gpus, Healthcheck, Mount, Resources, Tmpfs, Volume
-from bundler.model.observed import LogLine, State
+from bundler.model.observed import LogLine, State, StoredSecret
 from bundler.model.plan import Action, Ready
 from bundler.model.release import FileMount, Need, Release, ReleaseDoor, SecretPart
+from targets import ownership
 from targets.compose.target import ComposeTarget
 from targets.docker.target import DockerTarget
-from targets.engine import tar
+from targets.engine import fill, tar
 from targets.engine.api import Engine
 from targets.engine.target import EngineTarget
 from targets.sample import SECRET, Deployment, job, sample, service, settled, with_service
@@ -64,7 +70,16 @@ def changed(release: Release, deployment: Deployment, name: str = "web", **chang
 
 
 def test_environment_reaches_the_process_to_the_letter(subject: OnEngine, deployment: Deployment) -> None:
-    texts = {"A": "$HOME ${B} $$c", "B": "two\nlines", "C": "", "D": "'quoted' \"twice\" \\ #no comment", "E": "ü"}
+    texts = {
+        "N": "1234e56",
+        "O": "0o17",
+        "Y": "yes",
+        "A": "$HOME ${B} $$c",
+        "B": "two\nlines",
+        "C": "",
+        "D": "'quoted' \"twice\" \\ #no comment",
+        "E": "ü",
+    }
     environment = (*((name, (text,)) for name, text in texts.items()), ("F", ("x:", SecretPart("key", encoded=True))))
     deployment.go(only(subject, environment=environment))
     seen = get(subject.port, "/env")
@@ -126,6 +141,17 @@ def test_limits_are_set(subject: OnEngine, deployment: Deployment) -> None:
     assert "gpus" in [note.feature for note in plan.notes]
 
 
+@pytest.mark.parametrize("value", [b"\xff\x00 no text", b"x" * 200_000], ids=["binary", "large"])
+def test_a_secret_that_is_only_a_file_may_be_of_any_bytes_and_size(subject: OnEngine, value: bytes) -> None:
+    deployment = Deployment(subject, subject.app, StoredSecret("revision-1", value))
+    try:
+        files = (FileMount("/run/secrets/key", (SecretPart("key"),), secret=True),)
+        deployment.go(only(subject, files=files))
+        assert get(subject.port, "/stat/run/secrets/key").startswith("0400 ")
+    finally:
+        deployment.remove(volumes=True)
+
+
 # volumes
 
 
@@ -148,6 +174,24 @@ def test_a_volume_begins_with_the_images_content_and_its_first_writers_owner(
     assert get(subject.port, "/read/data/more") == "written\n"
 
 
+def test_volumes_that_only_the_image_names_end_with_their_container(
+    subject: OnEngine, deployment: Deployment, program: bytes
+) -> None:
+    layer = [tar.directory("data", mode=0o777), tar.file("server", program, mode=0o755)]
+    config = {"Entrypoint": ["/server"], "Cmd": ["serve", "8000"], "Volumes": {"/data": {}}}
+    subject.image = image(subject.blobs, "app", [layer], config)
+    before = {volume["Name"] for volume in subject.engine.volumes()}
+    release = only(subject)
+    deployment.go(release)
+    get(subject.port, "/write/data/note")
+    deployment.go(changed(release, deployment, environment=(("A", ("b",)),)))
+    with pytest.raises(OSError, match="404"):
+        get(subject.port, "/read/data/note")
+    deployment.remove(volumes=True)
+    after = {volume["Name"] for volume in subject.engine.volumes() if re.fullmatch("[0-9a-f]{64}", volume["Name"])}
+    assert after <= before
+
+
 def test_an_interrupted_filling_is_done_again(subject: OnEngine, deployment: Deployment) -> None:
     release = only(subject, files=(FileMount("/etc/settings.yaml", subject.config, secret=False),))
     steps = deployment.plan(release).steps
@@ -162,6 +206,92 @@ def test_an_interrupted_filling_is_done_again(subject: OnEngine, deployment: Dep
     assert [step.cause for step in again.steps if step.resource == "files/web"] == ["not complete"]
     deployment.go(release)
     assert get(subject.port, "/read/etc/settings.yaml") == "language: en\n"
+
+
+class Interrupted(Engine):
+    """An engine on which something happens once, just before a request that has to do with a mark."""
+
+    def __init__(self, before: str, happening: Callable[[], object]) -> None:
+        super().__init__()
+        self.before, self.happenings = before, [happening]
+
+    def _happen(self, request: str, name: str) -> None:
+        if request == self.before and name.endswith(ownership.FILLING) and self.happenings:
+            self.happenings.pop()()
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> Mapping[str, str]:
+        self._happen("create", name)
+        return super().create_volume(name, labels)
+
+    def create(self, name: str, body: Mapping[str, object]) -> str:
+        self._happen("container", name.removesuffix(ownership.FILLER) + ownership.FILLING)
+        return super().create(name, body)
+
+    def remove_volume(self, name: str) -> None:
+        self._happen("remove", name)
+        super().remove_volume(name)
+
+
+def _data(subject: OnEngine) -> tuple[str, dict[str, str]]:
+    return ownership.volume(subject.app, "data"), ownership.labels(subject.target.name, subject.app, "volume/data", "1")
+
+
+def _fill(engine: Engine, volume: str, labels: Mapping[str, str]) -> None:
+    with fill.filling(engine, volume, labels) as begun:
+        assert begun is not None
+        begun.container(fill.holder(engine))
+
+
+def test_a_deploy_that_comes_late_does_not_write_over_what_another_has_completed(
+    subject: OnEngine, deployment: Deployment
+) -> None:
+    volume, labels = _data(subject)
+    first = fill.filling(subject.engine, volume, labels)
+    begun = first.__enter__()
+    assert begun is not None
+    begun.container(fill.holder(subject.engine))
+    late = Interrupted("create", lambda: first.__exit__(None, None, None))
+    with fill.filling(late, volume, labels) as found:
+        assert found is None
+    assert subject.engine.volume(ownership.filling_volume(volume)) is None
+
+
+def test_a_deploy_that_comes_even_later_stops_before_it_writes(subject: OnEngine, deployment: Deployment) -> None:
+    volume, labels = _data(subject)
+    first = fill.filling(subject.engine, volume, labels)
+    assert first.__enter__() is not None
+    subject.engine.create_volume(volume, labels)
+    late = Interrupted("container", lambda: first.__exit__(None, None, None))
+    with pytest.raises(TargetError, match="another deploy"):
+        _fill(late, volume, labels)
+    assert subject.engine.volume(ownership.filling_volume(volume)) is None
+
+
+def test_a_deploy_whose_filling_another_has_taken_over_stops(subject: OnEngine, deployment: Deployment) -> None:
+    volume, labels = _data(subject)
+    second = fill.filling(subject.engine, volume, labels)
+
+    def take_over() -> None:
+        begun = second.__enter__()
+        assert begun is not None
+        begun.container(fill.holder(subject.engine))
+
+    with pytest.raises(TargetError, match="another deploy"):
+        _fill(Interrupted("remove", take_over), volume, labels)
+    assert subject.engine.volume(ownership.filling_volume(volume)) is not None
+    second.__exit__(None, None, None)
+    assert subject.engine.volume(ownership.filling_volume(volume)) is None
+
+
+def test_a_volume_that_is_in_use_is_not_filled_whatever_marks_it(subject: OnEngine, deployment: Deployment) -> None:
+    release = replace(only(subject, volumes=(Mount("data", "/data"),)), volumes=(Volume("data", None),))
+    deployment.go(release)
+    volume, labels = _data(subject)
+    mark = ownership.filling_volume(volume)
+    subject.engine.create_volume(mark, {**labels, ownership.RESOURCE: fill.INCOMPLETE + volume})
+    with fill.filling(subject.engine, volume, labels) as found:
+        assert found is None
+    assert subject.engine.volume(mark) is None
 
 
 def test_weights_are_mounted_read_only(subject: OnEngine, deployment: Deployment) -> None:
@@ -255,20 +385,57 @@ def test_instances_may_become_more_and_fewer(subject: OnEngine, deployment: Depl
     assert deployment.identities() == two
 
 
-@pytest.mark.parametrize("wrong", ["paused", "killed", "gone"])
+@pytest.mark.parametrize("wrong", ["gone", "cut off"])
+def test_the_first_of_several_instances_comes_back_and_nothing_more_is_to_be_done(
+    subject: OnEngine, deployment: Deployment, wrong: str
+) -> None:
+    two = service("many", min_instances=2, max_instances=2)
+    release = replace(only(subject), services=(two,), waves=(("many",),), doors=())
+    deployment.go(release)
+    first, _ = deployment.observe().of("service/many")
+    if wrong == "gone":
+        subject.engine.remove(first.id)
+    else:
+        disconnect = {"Container": first.id, "Force": True}
+        subject.engine._call("POST", f"/networks/{subject.app}/disconnect", "disconnecting", body=disconnect)
+    deployment.go(settled(release, deployment.observe()))
+    assert [one.index for one in deployment.observe().of("service/many")] == [0, 1]
+    assert deployment.plan(settled(release, deployment.observe())).steps == ()
+
+
+@pytest.mark.parametrize("wrong", ["paused", "killed", "gone", "cut off"])
 def test_drift_is_mended(subject: OnEngine, deployment: Deployment, wrong: str) -> None:
     release = only(subject)
     deployment.go(release)
     (instance,) = deployment.observe().of("service/web")
     if wrong == "paused":
         subject.engine._call("POST", f"/containers/{instance.id}/pause", "pausing")
+    elif wrong == "cut off":
+        disconnect = {"Container": instance.id, "Force": True}
+        subject.engine._call("POST", f"/networks/{subject.app}/disconnect", "disconnecting", body=disconnect)
     elif wrong == "killed":
         subject.engine.stop(instance.id)
     else:
         subject.engine.remove(instance.id)
-    assert len(deployment.plan(settled(release, deployment.observe())).steps) == 1
+    (step,) = deployment.plan(settled(release, deployment.observe())).steps
+    assert step.cause == {"gone": "not there", "cut off": "network changed"}.get(wrong, step.cause)
     deployment.go(settled(release, deployment.observe()))
     assert get(subject.port, "/healthz") == ""
+
+
+def test_a_network_that_was_removed_is_made_again_with_everything_on_it(
+    subject: OnEngine, deployment: Deployment
+) -> None:
+    release = sample(subject)
+    deployment.go(release)
+    for listed in subject.engine.containers():
+        if listed["Labels"].get(ownership.APP) == subject.app:
+            body = {"Container": listed["Id"], "Force": True}
+            subject.engine._call("POST", f"/networks/{subject.app}/disconnect", "disconnecting", body=body)
+    subject.engine.remove_network(subject.app)
+    deployment.go(settled(release, deployment.observe()))
+    assert get(subject.port, "/get/store/8000/id") == "10001:10001 store\n"
+    assert deployment.plan(settled(release, deployment.observe())).steps == ()
 
 
 # states
@@ -300,13 +467,11 @@ def test_a_failing_job_is_failed_after_its_retries(subject: OnEngine, deployment
 
 
 def test_workers_know_their_rank(subject: OnEngine, deployment: Deployment) -> None:
-    release = replace(only(subject), jobs=(job("train", "0", max_workers=3),), waves=(("web", "train"),))
-    deployment.go(release)
-    assert sorted(line.text for line in logs(subject, "train") if line.text.startswith("rank")) == [
-        "rank 0 of 3",
-        "rank 1 of 3",
-        "rank 2 of 3",
-    ]
+    jobs = (job("train", "0", max_workers=3, ranked=True), job("alone", "0", ranked=True), job("plain", "0"))
+    deployment.go(replace(only(subject), jobs=jobs, waves=(("web", "train", "alone", "plain"),)))
+    for name, ranks in (("train", ["0 of 3", "1 of 3", "2 of 3"]), ("alone", ["0 of 1"]), ("plain", ["- of -"])):
+        told = sorted(line.text for line in logs(subject, name) if line.text.startswith("rank"))
+        assert told == [f"rank {rank}" for rank in ranks]
 
 
 def test_a_service_that_ends_is_started_again_by_the_engine(subject: OnEngine, deployment: Deployment) -> None:
@@ -363,6 +528,50 @@ def logs(subject: OnEngine, name: str) -> list[LogLine]:
     return list(subject.target.logs(subject.app, name, follow=False, since=None, tail=None))
 
 
+def test_logs_begin_where_they_are_asked_to(subject: OnEngine, deployment: Deployment) -> None:
+    deployment.go(replace(only(subject), jobs=(job("seed", "0", "a", "b"),), waves=(("web", "seed"),)))
+    lines = sorted(logs(subject, "seed"), key=lambda line: line.time)
+    first, second = lines[0], next(line for line in lines if line.time > lines[0].time)
+
+    def since(text: str) -> list[LogLine]:
+        found = subject.target.logs(subject.app, "seed", follow=False, since=text, tail=None)
+        return sorted(found, key=lambda line: line.time)
+
+    assert since(first.time) == lines
+    assert since(second.time) == [line for line in lines if line.time >= second.time]
+    assert since("2001-01-01T00:00:00Z") == lines
+    assert since("2999-01-01T00:00:00+01:00") == []
+
+
+def test_following_goes_on_over_a_restart_and_a_new_deploy(subject: OnEngine, deployment: Deployment) -> None:
+    release = only(subject)
+    deployment.go(release)
+    seen: list[str] = []
+    following = follow(
+        subject.target, subject.app, "web", since=None, tail=None, clock=SystemClock(), look_s=0.2, gone_s=3.0
+    )
+    reader = threading.Thread(target=lambda: seen.extend(line.text for line in following), daemon=True)
+    reader.start()
+
+    def starts(number: int) -> None:
+        ends_at = time.monotonic() + 20
+        while len(seen) < number and time.monotonic() < ends_at:
+            time.sleep(0.05)
+        assert len(seen) == number
+
+    starts(1)
+    (instance,) = deployment.observe().of("service/web")
+    subject.engine.stop(instance.id)
+    subject.engine.start(instance.id)
+    starts(2)
+    deployment.go(changed(release, deployment, environment=(("A", ("b",)),)))
+    starts(3)
+    deployment.remove(volumes=True)
+    reader.join(20)
+    assert not reader.is_alive()
+    assert len(seen) == 3
+
+
 def test_logs_are_followed(subject: OnEngine, deployment: Deployment) -> None:
     deployment.go(sample(subject))
     seen: list[LogLine] = []
@@ -396,5 +605,7 @@ def test_the_rendered_document_is_valid(subject: OnEngine, deployment: Deploymen
 
 
 def compose(*arguments: str, given: str | None = None) -> str:
-    done = subprocess.run(["docker", "compose", *arguments], input=given, capture_output=True, text=True, check=True)
+    env = {**os.environ, "BUNDLE_SECRET_key": "", "BUNDLE_SECRET_key_URL": ""}
+    argv = ["docker", "compose", *arguments]
+    done = subprocess.run(argv, input=given, env=env, capture_output=True, text=True, check=True)
     return done.stdout

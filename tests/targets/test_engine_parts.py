@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
 import tarfile
 from dataclasses import replace
@@ -14,6 +15,7 @@ import yaml
 from images import AMD64, Blobs, image
 
 from bundler.edges import ports
+from bundler.edges.engine import connect
 from bundler.errors import TargetError
 from bundler.model.graph import Gpus, Healthcheck, Mount, Resources, Volume
 from bundler.model.observed import Host, Instance, Observed, OpenDoor, Record, State, StoredSecret, Thing
@@ -22,9 +24,10 @@ from bundler.model.plan import Plan
 from bundler.model.release import Release, ReleaseSecret, SecretPart
 from targets import ownership
 from targets.compose import document
+from targets.compose import text as compose_text
 from targets.compose.target import ComposeTarget
 from targets.docker.target import DockerTarget
-from targets.engine import delivery, logs, tar, texts, workloads
+from targets.engine import delivery, logs, observe, tar, texts, workloads
 from targets.engine.planning import changes
 from targets.engine.target import EngineTarget
 from targets.sample import job, sample, service, settled, with_service
@@ -72,6 +75,7 @@ def text(plan: Plan) -> str:
 def deployed(target: EngineTarget, release: Release) -> Observed:
     """As an engine would show it once the plan was carried out."""
     things, instances = [], []
+    names = {one.workload.resource: target.form.names(release, one)[0] for one in _containers(release)}
     for step in target.plan(release, nothing()).steps:
         payload = dict(step.payload)
         if "volume" in payload or "network" in payload:
@@ -81,7 +85,7 @@ def deployed(target: EngineTarget, release: Release) -> Observed:
             things.append(Thing(f"image/{payload['reference']}", str(payload["reference"]), str(payload["pin"])))
         if payload["do"] == "workload":
             state = State.COMPLETED if payload["job"] else State.HEALTHY
-            instances.append(Instance(step.resource, "id", step.resource, 0, str(payload["spec"]), state))
+            instances.append(Instance(step.resource, "id", names[step.resource], 0, str(payload["spec"]), state))
     doors = tuple(OpenDoor(door.name, door.bind, door.host_port, door.node) for door in release.doors)
     return Observed("sample", HOST, tuple(instances), tuple(things), doors, (Record(1, release.record),))
 
@@ -177,6 +181,19 @@ def test_what_an_engine_cannot_do_is_said(target: EngineTarget, changed: dict[st
     assert [note for note in notes if note.startswith(said)]
 
 
+def test_limits_that_an_engine_cannot_keep_are_said_and_not_asked_for(target: EngineTarget) -> None:
+    features = FEATURES | {workloads.NO_MEMORY_LIMIT, workloads.NO_CPU_LIMIT}
+    release = with_service(released(), "web", resources=Resources(cpus=1.0, memory_bytes=1 << 30))
+    plan = target.plan(release, nothing(replace(HOST, features=features)))
+    assert [(note.resource, note.feature) for note in plan.notes] == [
+        ("service/web", "cpus"),
+        ("service/web", "memory"),
+    ]
+    assert plan.refused == ()
+    (web,) = [step for step in plan.steps if step.resource == "service/web"]
+    assert not re.search(r'"NanoCpus"|"cpus"', json.dumps(web.payload))
+
+
 def test_a_schedule_is_refused_and_nothing_is_planned(target: EngineTarget) -> None:
     plan = target.plan(replace(released(), jobs=(job("nightly", "0", run="0 3 * * *"),)), nothing())
     assert plan.steps == ()
@@ -200,6 +217,69 @@ def test_foreign_things_under_other_names_do_not_matter(target: EngineTarget) ->
     assert target.plan(released(), replace(nothing(), things=things)).steps
 
 
+def test_a_taken_port_is_refused_before_anything_is_done(target: EngineTarget) -> None:
+    plan = target.plan(released(), nothing(replace(HOST, taken_ports=frozenset({8080}))))
+    assert plan.steps == ()
+    assert "port 8080 is taken by something else" in str(plan.refused[0])
+
+
+def test_what_belongs_to_another_app_of_ours_is_named(target: EngineTarget) -> None:
+    thing = Thing("volume/data", "sample_data", "", foreign=True, owner="app sample on memory")
+    (note,) = target.plan(released(), replace(nothing(), things=(thing,))).refused
+    assert "belongs to app sample on memory" in str(note)
+
+
+def test_a_renamed_container_is_removed_before_its_successor_is_made(target: EngineTarget) -> None:
+    release = released()
+    observed = deployed(target, release)
+    instances = tuple(replace(one, name="else") if one.resource == "service/web" else one for one in observed.instances)
+    steps = target.plan(settled(release, observed), replace(observed, instances=instances)).steps
+    assert [step.id for step in steps] == ["remove service/web", "create service/web"]
+    assert steps[1].after == ("remove service/web",)
+
+
+def _several(target: EngineTarget, name: str, release: Release, states: tuple[State, ...]) -> Observed:
+    """Nothing but instances of one workload, in these states."""
+    (container,) = (one for one in _containers(release) if one.workload.name == name)
+    names = target.form.names(release, container)
+    resource = container.workload.resource
+    instances = tuple(Instance(resource, f"{n}", names[n], n, container.spec, s) for n, s in enumerate(states))
+    return replace(nothing(), instances=instances)
+
+
+def test_an_instance_too_many_goes_before_anything_waits_for_it(target: EngineTarget) -> None:
+    two = replace(released(), services=(service("api", min_instances=2),), jobs=(), doors=(), waves=(("api",),))
+    observed = _several(target, "api", two, (State.HEALTHY, State.STOPPED))
+    steps = target.plan(replace(two, services=(service("api"),)), observed).steps
+    (record,) = [step for step in steps if step.resource == "record/1"]
+    assert [step.id for step in steps if step.resource == "service/api"] == ["remove service/api"]
+    assert "remove service/api" in record.after
+
+
+@pytest.mark.parametrize(("workers", "ranked"), [(2, True), (1, True), (1, False)])
+def test_failed_workers_of_an_earlier_release_go_before_the_job_is_waited_for(
+    target: EngineTarget, workers: int, *, ranked: bool
+) -> None:
+    three = replace(released(), services=(), jobs=(job("train", "0", max_workers=3, ranked=True),), waves=(("train",),))
+    observed = _several(target, "train", three, (State.FAILED,) * 3)
+    fewer = replace(three, jobs=(job("train", "0", max_workers=workers, ranked=ranked),))
+    names = set(target.form.names(fewer, _containers(fewer)[0]))
+    steps = {step.id: step for step in target.plan(fewer, observed).steps}
+    assert steps["remove job/train"].payload["names"] == [i.name for i in observed.instances if i.name not in names]
+    assert "remove job/train" in steps["run job/train"].after
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_docker_program_without_the_compose_plugin_is_seen(
+    status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "docker"
+    program.write_text(f"#!/bin/sh\n[ \"$*\" = 'compose version' ] && exit {status}\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ComposeTarget()._has_compose == (status == 0)
+
+
 # the compose document
 
 
@@ -207,7 +287,56 @@ def test_every_dollar_is_doubled_and_secrets_are_variables() -> None:
     written = yaml.safe_load(ComposeTarget().render(released())["compose.yaml"])
     environment = written["services"]["web"]["environment"]
     assert environment["GREETING"] == "hello $$HOME $$$$x $${literal}"
-    assert environment["STORE_URL"] == "http://user:${BUNDLE_SECRET_key_URL}@store:8000"
+    assert environment["STORE_URL"] == "http://user:${BUNDLE_SECRET_key_URL?}@store:8000"
+
+
+NUMBERS = [
+    "1234e56",
+    "1e3",
+    "0o17",
+    "017",
+    "1_000",
+    ".5e3",
+    "0X1f",
+    "+1",
+    "1:30",
+    "~",
+    "y",
+    "No",
+    "null",
+    "TRUE",
+    "2026-11-24",
+    "=",
+    "<<",
+]
+SIGNS = [
+    "- a",
+    "a: b",
+    "#a",
+    "a #b",
+    "*a",
+    "&a",
+    "!a",
+    "|",
+    "'",
+    '"',
+    "'\"",
+    "\\n",
+    "a\nb",
+    "a\t",
+    " a",
+    "ü",
+    "",
+    "\x7f",
+]
+
+
+@pytest.mark.parametrize("text", [*NUMBERS, *SIGNS, "x" * 5000, "/a", "a-b_c.d/e"])
+def test_no_reader_of_yaml_takes_a_text_for_anything_else(text: str) -> None:
+    written = compose_text.write({"key": text, text: "value"})
+    scalar = written.splitlines()[0].removeprefix("key: ")
+    assert yaml.safe_load(written) == {"key": text, text: "value"}
+    assert scalar[0] in "'\"" or re.fullmatch(r"[A-Za-z/][\w./-]*", scalar)
 
 
 def test_no_two_secrets_share_a_variable() -> None:
@@ -217,7 +346,7 @@ def test_no_two_secrets_share_a_variable() -> None:
 
 
 def test_the_document_names_the_jobs_under_their_profile() -> None:
-    release = replace(released(), jobs=(job("train", "0", max_workers=2),))
+    release = replace(released(), jobs=(job("train", "0", max_workers=2, ranked=True),))
     made = document.document(release, _containers(release), HOST)
     services = made["services"]
     assert isinstance(services, dict)
@@ -274,6 +403,18 @@ def test_ports_that_somebody_listens_on_are_taken() -> None:
     assert ports.taken([port]) == frozenset()
 
 
+def test_a_port_that_a_container_has_for_udp_alone_is_free_for_a_front_door() -> None:
+    listed = [{"PublicPort": 443, "PrivatePort": 443, "Type": "udp"}, {"PublicPort": 80, "Type": "tcp"}]
+    assert observe._published([{"Ports": listed}, {"Ports": None}]) == {80}
+
+
+def test_an_engine_over_ssh_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ssh://nobody@127.0.0.1:1")
+    with pytest.raises(TargetError, match="no Docker engine answers at ssh://") as caught:
+        connect()
+    assert "paramiko" in (caught.value.hint or "")
+
+
 def test_ours_is_what_the_labels_say() -> None:
     labels = ownership.labels("docker", "a", "network", "1")
     assert ownership.ours(labels, "docker", "a")
@@ -282,7 +423,15 @@ def test_ours_is_what_the_labels_say() -> None:
     assert not ownership.ours(None, "docker", "a")
 
 
+def test_no_two_containers_share_a_name(target: EngineTarget) -> None:
+    services = (service("api", min_instances=3), service("api-2"))
+    jobs = (job("api-3", "0"), job("train", "0", max_workers=2, ranked=True))
+    release = replace(released(), services=services, jobs=jobs)
+    names = [name for container in _containers(release) for name in target.form.names(release, container)]
+    assert len(names) == len(set(names)) == 3 + 1 + 1 + 2
+
+
 def test_services_of_several_instances_are_named_by_number() -> None:
     release = replace(released(), services=(service("api", min_instances=2),), jobs=(), doors=(), waves=(("api",),))
     (step,) = [s for s in DockerTarget().plan(release, nothing()).steps if s.resource == "service/api"]
-    assert [one["name"] for one in step.payload["instances"]] == ["sample-api", "sample-api-2"]  # type: ignore[attr-defined]
+    assert [one["name"] for one in step.payload["instances"]] == ["sample-api", "sample-api.2"]  # type: ignore[attr-defined]

@@ -148,7 +148,7 @@ def test_weights_are_mounted_read_only(subject: InCluster, deployment: Deploymen
 
 
 def test_workers_find_their_master(subject: InCluster, deployment: Deployment) -> None:
-    train = job("train", "0", user="10001:10001", run="manual", min_workers=3, max_workers=3)
+    train = job("train", "0", user="10001:10001", run="manual", min_workers=3, max_workers=3, ranked=True)
     deployment.go(replace(only(subject), jobs=(replace(train, due=True),)))
     lines = [line.text for line in subject.target.logs(subject.app, "train", follow=False, since=None, tail=None)]
     assert sorted(line for line in lines if line.startswith("rank")) == [f"rank {rank} of 3" for rank in range(3)]

@@ -331,7 +331,9 @@ def full() -> Release:
         liveness=Healthcheck(None, True, None, None),
     )
     jobs = (
-        job("train", "0", run="manual", due=False, min_workers=1, max_workers=3, timeout_s=60.0, retries=2),
+        job(
+            "train", "0", run="manual", due=False, min_workers=1, max_workers=3, ranked=True, timeout_s=60.0, retries=2
+        ),
         job("nightly", "0", run="0 3 * * *", due=False),
         job("first", "0"),
     )

@@ -1,0 +1,28 @@
+"""Asking for consent, where somebody is there to be asked."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from bundler.errors import DeclinedError, UsageError
+
+
+def can_ask() -> bool:
+    """Whether a person sees the question and can answer it."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def require_yes(question: str) -> None:
+    """Raise DeclinedError for any answer but yes, UsageError where nobody can be asked."""
+    if not can_ask():
+        raise UsageError(f"{question} Nobody can be asked here", hint="to go on without being asked, add --yes")
+    try:
+        if click.confirm(question, err=True):
+            return
+    except click.Abort as error:
+        if not isinstance(error.__context__, EOFError):  # click makes one of Ctrl-C and Ctrl-D
+            raise KeyboardInterrupt from error
+        click.echo(err=True)
+    raise DeclinedError("not done; nothing was changed")
