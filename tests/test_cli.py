@@ -10,6 +10,7 @@ import pty
 import random
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -220,6 +221,7 @@ def answering(answer: bytes, *arguments: str) -> tuple[int, str]:
     """Exit status, and all that is seen, of the command on a terminal at which somebody types `answer`."""
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever runs the tests may ignore it
         os.execv(sys.executable, [*BUNDLE, *arguments])
     seen = b""
     with contextlib.suppress(OSError):  # the end of a terminal
