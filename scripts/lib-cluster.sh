@@ -201,6 +201,7 @@ clusterDomain: cluster.local
 resolvConf: $root/resolv.conf
 podLogsDir: $root/log/pods
 volumePluginDir: $root/kubelet/volume-plugins
+makeIPTablesUtilChains: false
 imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: "100Mi", nodefs.available: "1%", imagefs.available: "1%"}
 YAML
@@ -357,13 +358,14 @@ running() { # NAME: its process id, if that process is still ours
   [[ "$(tr "\0" " " 2>/dev/null < "/proc/$pid/cmdline")" == *"$root/"* ]] && ! process_gone "$pid" && echo "$pid"
 }
 
-start() { # NAME COMMAND...: unless it runs with this very command line
-  local name=$1 pid; shift
+start() { # NAME COMMAND...: unless it runs with this very command line and these settings
+  local name=$1 pid word wanted; shift
+  wanted=$(printf '%s\n' "$*"; for word in "$@"; do case ${word#*=} in "$root"/*.toml|"$root"/*.yaml|"$root"/*.json|"$root/Corefile") cat "${word#*=}";; esac; done)
   if pid=$(running "$name"); then
-    [ "$(cat "$root/run/$name.command")" != "$*" ] || return 0
+    [ "$(cat "$root/run/$name.command")" != "$wanted" ] || return 0
     stop_process "$pid" 20
   fi
-  printf '%s\n' "$*" > "$root/run/$name.command"
+  printf '%s\n' "$wanted" > "$root/run/$name.command"
   # a clean environment: these talk to this machine only, a proxy for the outside would be in the way
   env -i PATH="$bin:$unpacked/usr/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" HOME="$root" setsid "$@" >>"$root/log/$name.log" 2>&1 </dev/null 9>&- &
   echo $! > "$root/run/$name.pid"
@@ -443,7 +445,7 @@ start_all() {
     done
   fi
   await apiserver "the API server is not ready" api_ready
-  start controller-manager "$kube" controller-manager --kubeconfig="$root/controller-manager.kubeconfig" --bind-address=127.0.0.1 --use-service-account-credentials --leader-elect=false \
+  start controller-manager "$kube" controller-manager --kubeconfig="$root/controller-manager.kubeconfig" --bind-address=127.0.0.1 --flex-volume-plugin-dir="$root/kubelet/volume-plugins" --use-service-account-credentials --leader-elect=false \
     --service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/ca.crt" --cluster-signing-cert-file="$pki/ca.crt" --cluster-signing-key-file="$pki/ca.key"
   start scheduler "$kube" scheduler --kubeconfig="$root/scheduler.kubeconfig" --bind-address=127.0.0.1 --leader-elect=false
   start kubelet "$kube" kubelet --config="$root/kubelet.yaml" --kubeconfig="$root/kubelet.kubeconfig" --root-dir="$root/kubelet" --hostname-override=node1 --node-ip="$node_ip"
@@ -468,18 +470,19 @@ cgroup_processes() { find /sys/fs/cgroup -path "*/$cgroup/*" -name cgroup.procs 
 shims() { ps -eo pid=,args= | awk -v socket="$socket" 'index($0, "containerd-shim") && index($0, socket) { print $1 }'; }
 
 cluster_down() {
-  local pid index name sockets program
+  local pid index name sockets
   [ -e "$root/state" ] || { say "no cluster in $root; nothing to do"; return; }
   if [ "$(state_value "$root" network)" != "$(readlink /proc/self/ns/net)" ] && api_socket_alive; then
     die "the cluster in $root runs in another network namespace; stop it there (scripts/netns run ends with its command)"
   fi
+  # shims keep their sockets outside our directory, and leave them there when they are killed
+  sockets=$(cat "$root"/exec/containerd/io.containerd.runtime.v2.task/k8s.io/*/{address,bootstrap.json} 2>/dev/null | grep -o '/run/containerd/s/[0-9a-f]*' | sort -u || true)
   for ((index = ${#components[@]} - 1; index >= 0; index--)); do # kubelet before containerd, or it would start pods again
     name=${components[index]}
     [ "$name" != containerd ] || kill_pods
     if pid=$(running "$name"); then stop_process "$pid" 20; fi
   done
-  sockets=$(cat "$root"/exec/containerd/io.containerd.runtime.v2.task/k8s.io/*/{address,bootstrap.json} 2>/dev/null | grep -o '/run/containerd/s/[0-9a-f]*' | sort -u || true)
-  [ -z "$sockets" ] || xargs rm -f <<<"$sockets" # shims that were killed leave theirs outside our directory
+  [ -z "$sockets" ] || xargs rm -f <<<"$sockets"
   awk -v root="$root/" 'index($2, root) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l
   if [ "$(state_value "$root" network)" = "$(readlink /proc/self/ns/net)" ]; then # else all this went with its namespace
     ip link delete "$link" 2>/dev/null || true
@@ -493,6 +496,9 @@ cluster_down() {
     done
   fi
   wait_for 10 remove_cgroups "$cgroup" || say "some cgroups named $cgroup are still in use"
+  # kubelet and the CNI library keep these wherever their directories are
+  if ! pgrep -x -r D,R,S kube >/dev/null; then rm -f /var/lib/kubelet/device-plugins/kubelet.sock; fi
+  rmdir /var/lib/kubelet/device-plugins /var/lib/kubelet 2>/dev/null || true
   rm -f /var/lib/cni/results/"$table"-*
   rmdir /var/lib/cni/results /var/lib/cni 2>/dev/null || true
   find /var/log/containers -lname "$root/*" -delete 2>/dev/null || true
