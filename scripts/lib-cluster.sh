@@ -499,7 +499,7 @@ cluster_down() {
   # kubelet and the CNI library keep these wherever their directories are
   if ! pgrep -x -r D,R,S kube >/dev/null; then rm -f /var/lib/kubelet/device-plugins/kubelet.sock; fi
   rmdir /var/lib/kubelet/device-plugins /var/lib/kubelet 2>/dev/null || true
-  rm -f /var/lib/cni/results/"$table"-*
+  grep -lsF "$root/" /var/lib/cni/results/* | xargs -r rm -f || true
   rmdir /var/lib/cni/results /var/lib/cni 2>/dev/null || true
   find /var/log/containers -lname "$root/*" -delete 2>/dev/null || true
   rmdir /var/log/containers 2>/dev/null || true
