@@ -384,8 +384,8 @@ await() { # NAME WHAT COMMAND...: until the command succeeds; gives up when the 
 listening() { ss -Hltn "sport = :$1" | grep -q .; }
 images_there() { local list; list=$(ctr_here images ls -q) && [[ $list == *localhost/pause:1* && $list == *localhost/busybox:1* ]]; }
 ctr_here() { timeout 60 "$unpacked/usr/bin/ctr" -a "$socket" -n k8s.io "$@"; }
-node_ready() { [ "$(admin get node node1 -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null)" = True ]; }
-metrics_ready() { [ "$(admin get apiservice v1beta1.metrics.k8s.io -o 'jsonpath={.status.conditions[?(@.type=="Available")].status}' 2>/dev/null)" = True ]; }
+node_ready() { listening 10250 && [ "$(admin get node node1 -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null)" = True ]; }
+metrics_ready() { listening 10265 && [ "$(admin get apiservice v1beta1.metrics.k8s.io -o 'jsonpath={.status.conditions[?(@.type=="Available")].status}' 2>/dev/null)" = True ]; }
 
 cluster_up() {
   local name port
@@ -470,7 +470,7 @@ cgroup_processes() { find /sys/fs/cgroup -path "*/$cgroup/*" -name cgroup.procs 
 shims() { ps -eo pid=,args= | awk -v socket="$socket" 'index($0, "containerd-shim") && index($0, socket) { print $1 }'; }
 
 cluster_down() {
-  local pid index name sockets
+  local pid index name sockets dead
   [ -e "$root/state" ] || { say "no cluster in $root; nothing to do"; return; }
   if [ "$(state_value "$root" network)" != "$(readlink /proc/self/ns/net)" ] && api_socket_alive; then
     die "the cluster in $root runs in another network namespace; stop it there (scripts/netns run ends with its command)"
@@ -483,6 +483,7 @@ cluster_down() {
     if pid=$(running "$name"); then stop_process "$pid" 20; fi
   done
   [ -z "$sockets" ] || xargs rm -f <<<"$sockets"
+  dead=$(timeout 10 "$root/bin/ctr" -a /var/lib/kubelet/device-plugins/kubelet.sock --connect-timeout 2s version 2>&1) || true
   awk -v root="$root/" 'index($2, root) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l
   if [ "$(state_value "$root" network)" = "$(readlink /proc/self/ns/net)" ]; then # else all this went with its namespace
     ip link delete "$link" 2>/dev/null || true
@@ -496,8 +497,8 @@ cluster_down() {
     done
   fi
   wait_for 10 remove_cgroups "$cgroup" || say "some cgroups named $cgroup are still in use"
-  # kubelet and the CNI library keep these wherever their directories are
-  if ! pgrep -x -r D,R,S kube >/dev/null; then rm -f /var/lib/kubelet/device-plugins/kubelet.sock; fi
+  # Kubelet and the CNI library keep these here whatever their directories are. The socket may be another cluster's, in a namespace we cannot see.
+  ! grep -q 'connection refused' <<<"$dead" || rm -f /var/lib/kubelet/device-plugins/kubelet.sock
   rmdir /var/lib/kubelet/device-plugins /var/lib/kubelet 2>/dev/null || true
   grep -lsF "$root/" /var/lib/cni/results/* | xargs -r rm -f || true
   rmdir /var/lib/cni/results /var/lib/cni 2>/dev/null || true
