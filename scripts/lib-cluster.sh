@@ -1,11 +1,11 @@
 # The parts of scripts/cluster: programs, settings, starting and stopping. Needs lib-machine.sh and lib-engine.sh, and $root set.
 
 cluster_wait_s=${CLUSTER_TIMEOUT_S:-90}
-node_ip=10.244.0.1 pod_subnet=10.244.0.0/24 service_subnet=10.96.0.0/16 dns_ip=10.96.0.10
+node_ip=10.244.0.1 pod_subnet=10.244.0.0/16 service_subnet=10.96.0.0/16 dns_ip=10.96.0.10
 link=gbkube0                 # holds the node's address: the same with and without a network, before and after DHCP
 table=graphbundle-cluster    # our table in nftables, and the name of the CNI network
 # in the order they are started
-components=(etcd containerd apiserver controller-manager scheduler kubelet proxy dns metrics-server local-path)
+base_components=(etcd containerd apiserver controller-manager scheduler kubelet proxy dns metrics-server local-path)
 declare -A ports=([etcd]='2379 2380' [apiserver]=6443 [controller-manager]=10257 [scheduler]=10259 [kubelet]='10248 10250' [proxy]='10249 10256'
   [dns]=9053 [metrics-server]=10265)
 
@@ -13,7 +13,20 @@ cluster_names() { # what follows from $root
   kubeconfig=$root/admin.kubeconfig
   socket=$root/containerd.sock
   cgroup=graphbundle-cluster-$(cksum <<<"$root" | cut -d ' ' -f 1)
+  nodes=$(state_value "$root" nodes)
+  name_components "${nodes:-1}"
 }
+
+name_components() { # NODES
+  local n
+  nodes=$1 components=("${base_components[@]}")
+  for ((n = 2; n <= nodes; n++)); do components+=("node$n-containerd" "node$n-kubelet" "node$n-proxy"); done
+}
+
+# Node 1 is the machine itself; each further one is a network namespace with its own containerd, kubelet and kube-proxy.
+node_dir() { if [ "$1" = 1 ]; then echo "$root"; else echo "$root/node$1"; fi; }
+node_address() { echo "10.244.$(($1 - 1)).1"; }
+node_namespace() { echo "$cgroup-node$1"; }
 
 admin() { timeout 60 "$root/bin/kubectl" --kubeconfig "$kubeconfig" "$@"; }
 api_ready() { admin get --raw /readyz >/dev/null 2>&1; }
@@ -124,87 +137,43 @@ certificates() {
   certificate ca controller-manager /CN=system:kube-controller-manager
   certificate ca scheduler /CN=system:kube-scheduler
   certificate ca proxy /CN=system:kube-proxy
-  certificate ca kubelet /O=system:nodes/CN=system:node:node1 "DNS:node1,IP:$node_ip"
+  local n
+  for ((n = 1; n <= nodes; n++)); do certificate ca "kubelet$n" "/O=system:nodes/CN=system:node:node$n" "DNS:node$n,IP:$(node_address "$n")"; done
   certificate ca metrics-server /CN=metrics-server "DNS:metrics-server.kube-system.svc"
   certificate front-ca front-client /CN=front-client
   [ -e sa.key ] || openssl genrsa -out sa.key 2048 2>/dev/null
   openssl rsa -in sa.key -pubout -out sa.pub 2>/dev/null
   local user
-  for user in admin addons controller-manager scheduler proxy kubelet; do
-    (umask 077; cat > "$root/$user.kubeconfig" <<YAML
+  for user in admin addons controller-manager scheduler; do kubeconfig_of "$user" "$root/$user.kubeconfig" 127.0.0.1; done
+  for ((n = 1; n <= nodes; n++)); do
+    mkdir -p "$(node_dir "$n")"
+    kubeconfig_of "kubelet$n" "$(node_dir "$n")/kubelet.kubeconfig" "$node_ip"
+    kubeconfig_of proxy "$(node_dir "$n")/proxy.kubeconfig" "$node_ip"
+  done
+}
+
+kubeconfig_of() { # CERTIFICATE FILE SERVER
+  (umask 077; cat > "$2" <<YAML
 apiVersion: v1
 kind: Config
-clusters: [{name: default, cluster: {server: "https://127.0.0.1:6443", certificate-authority-data: $(base64 -w 0 ca.crt)}}]
-users: [{name: default, user: {client-certificate-data: $(base64 -w 0 "$user.crt"), client-key-data: $(base64 -w 0 "$user.key")}}]
+clusters: [{name: default, cluster: {server: "https://$3:6443", certificate-authority-data: $(base64 -w 0 ca.crt)}}]
+users: [{name: default, user: {client-certificate-data: $(base64 -w 0 "$1.crt"), client-key-data: $(base64 -w 0 "$1.key")}}]
 contexts: [{name: default, context: {cluster: default, user: default}}]
 current-context: default
 YAML
 )
-  done
 }
 
 settings() {
-  mkdir -p "$root"/{log,run,etcd,kubelet,cni,certs.d,volumes,exec}
+  local n
+  mkdir -p "$root"/{log,run,etcd,certs.d,volumes}
   ln -sfT "$bin" "$root/programs"
   mkdir -p "$root/bin"
   ln -sfT "$bin/kubectl" "$root/bin/kubectl"
   ln -sfT "$unpacked/usr/bin/ctr" "$root/bin/ctr"
-  # Where root may not lower a process's OOM score (CAP_SYS_RESOURCE, bit 24), runc cannot start a sandbox that asks for it.
-  local restrict=false
-  (( 0x$(awk '/^CapEff/ { print $2 }' /proc/self/status) >> 24 & 1 )) || restrict=true
-  cat > "$root/containerd.toml" <<TOML
-version = 3
-root = "$root/containerd"
-state = "$root/exec/containerd"
-disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",
-  "io.containerd.snapshotter.v1.blockfile", "io.containerd.tracing.processor.v1.otlp"]
-[grpc]
-address = "$socket"
-[plugins."io.containerd.internal.v1.opt"]
-path = "$root/containerd/opt"
-[plugins."io.containerd.cri.v1.images".pinned_images]
-sandbox = "localhost/pause:1"
-[plugins."io.containerd.cri.v1.images".registry]
-config_path = "$root/certs.d"
-[plugins."io.containerd.cri.v1.runtime"]
-restrict_oom_score_adj = $restrict
-netns_mounts_under_state_dir = true
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
-runtime_type = "io.containerd.runc.v2"
-[plugins."io.containerd.cri.v1.runtime".cni]
-bin_dirs = ["$unpacked/usr/lib/cni"]
-conf_dir = "$root/cni"
-TOML
-  # ptp: pods on one bridge would answer each other past the address translation of Services unless br_netfilter is there
-  cat > "$root/cni/10-pods.conflist" <<JSON
-{"cniVersion": "1.0.0", "name": "$table", "plugins": [
- {"type": "ptp", "ipMasq": false, "ipam": {"type": "host-local", "dataDir": "$root/ipam", "ranges": [[{"subnet": "$pod_subnet"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
- {"type": "portmap", "capabilities": {"portMappings": true}, "backend": "nftables"}]}
-JSON
   # No image is ever collected: nothing could fetch it again. The node has no resolver but the cluster's.
   printf 'nameserver %s\n' "$dns_ip" > "$root/resolv.conf"
-  cat > "$root/kubelet.yaml" <<YAML
-apiVersion: kubelet.config.k8s.io/v1beta1
-kind: KubeletConfiguration
-address: $node_ip
-authentication: {anonymous: {enabled: false}, x509: {clientCAFile: $root/pki/ca.crt}}
-authorization: {mode: Webhook}
-tlsCertFile: $root/pki/kubelet.crt
-tlsPrivateKeyFile: $root/pki/kubelet.key
-cgroupDriver: cgroupfs
-cgroupRoot: /$cgroup
-failCgroupV1: false
-failSwapOn: false
-containerRuntimeEndpoint: unix://$socket
-clusterDNS: ["$dns_ip"]
-clusterDomain: cluster.local
-resolvConf: $root/resolv.conf
-podLogsDir: $root/log/pods
-volumePluginDir: $root/kubelet/volume-plugins
-makeIPTablesUtilChains: false
-imageGCHighThresholdPercent: 100
-evictionHard: {memory.available: "100Mi", nodefs.available: "1%", imagefs.available: "1%"}
-YAML
+  for ((n = 1; n <= nodes; n++)); do node_settings "$n"; done
   cat > "$root/Corefile" <<COREFILE
 .:9053 {
   bind $node_ip
@@ -227,6 +196,65 @@ spec:
   priorityClassName: system-node-critical
   automountServiceAccountToken: false
   containers: [{name: helper-pod, image: "localhost/busybox:1", imagePullPolicy: Never}]
+YAML
+}
+
+node_settings() { # NODE
+  local dir address; dir=$(node_dir "$1") address=$(node_address "$1")
+  mkdir -p "$dir"/{cni,exec,kubelet,log}
+  # Where root may not lower a process's OOM score (CAP_SYS_RESOURCE, bit 24), runc cannot start a sandbox that asks for it.
+  local restrict=false
+  (( 0x$(awk '/^CapEff/ { print $2 }' /proc/self/status) >> 24 & 1 )) || restrict=true
+  cat > "$dir/containerd.toml" <<TOML
+version = 3
+root = "$dir/containerd"
+state = "$dir/exec/containerd"
+disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",
+  "io.containerd.snapshotter.v1.blockfile", "io.containerd.tracing.processor.v1.otlp"]
+[grpc]
+address = "$dir/containerd.sock"
+[plugins."io.containerd.internal.v1.opt"]
+path = "$dir/containerd/opt"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "localhost/pause:1"
+[plugins."io.containerd.cri.v1.images".registry]
+config_path = "$root/certs.d"
+[plugins."io.containerd.cri.v1.runtime"]
+restrict_oom_score_adj = $restrict
+netns_mounts_under_state_dir = true
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = ["$unpacked/usr/lib/cni"]
+conf_dir = "$dir/cni"
+TOML
+  # ptp: pods on one bridge would answer each other past the address translation of Services unless br_netfilter is there
+  cat > "$dir/cni/10-pods.conflist" <<JSON
+{"cniVersion": "1.0.0", "name": "$table", "plugins": [
+ {"type": "ptp", "ipMasq": false, "ipam": {"type": "host-local", "dataDir": "$dir/ipam", "ranges": [[{"subnet": "${address%.*}.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+ {"type": "portmap", "capabilities": {"portMappings": true}, "backend": "nftables"}]}
+JSON
+  cat > "$dir/kubelet.yaml" <<YAML
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+address: $address
+authentication: {anonymous: {enabled: false}, x509: {clientCAFile: $root/pki/ca.crt}}
+authorization: {mode: Webhook}
+tlsCertFile: $root/pki/kubelet$1.crt
+tlsPrivateKeyFile: $root/pki/kubelet$1.key
+cgroupDriver: cgroupfs
+cgroupRoot: /$cgroup-node$1
+failCgroupV1: false
+failSwapOn: false
+containerRuntimeEndpoint: unix://$dir/containerd.sock
+clusterDNS: ["$dns_ip"]
+clusterDomain: cluster.local
+resolvConf: $root/resolv.conf
+podLogsDir: $dir/log/pods
+volumePluginDir: $dir/kubelet/volume-plugins
+makeIPTablesUtilChains: false
+imageGCHighThresholdPercent: 100
+evictionHard: {memory.available: "100Mi", nodefs.available: "1%", imagefs.available: "1%"}
 YAML
 }
 
@@ -296,7 +324,7 @@ YAML
 kernel_settings=(net.ipv4.ip_forward vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes)
 
 state_lines() {
-  printf 'network=%s\nboot=%s\n' "$(readlink /proc/self/ns/net)" "$(cat /proc/sys/kernel/random/boot_id)"
+  printf 'nodes=%s\nnetwork=%s\nboot=%s\n' "$nodes" "$(readlink /proc/self/ns/net)" "$(cat /proc/sys/kernel/random/boot_id)"
   local name
   for name in "${kernel_settings[@]}"; do printf 'kernel.%s=%s\n' "$name" "$(cat "/proc/sys/${name//./\/}" 2>/dev/null)"; done
 }
@@ -312,7 +340,7 @@ forward_rules() { # -I|-D: a Docker engine on the same machine drops forwarded t
 node_network() {
   local other
   if ! ip link show "$link" >/dev/null 2>&1; then
-    for other in "${pod_subnet%.*}." "${service_subnet%.*.*}."; do
+    for other in "${pod_subnet%.*.*}." "${service_subnet%.*.*}."; do
       ! ip -4 route show table all | grep -qF "$other" || die "this machine has routes into $pod_subnet or $service_subnet already: another cluster or engine uses these addresses"
     done
     ip link add "$link" type bridge || die "the kernel refuses the interface $link"
@@ -335,8 +363,31 @@ table ip $table {
 NFT
 }
 
-node_cgroups() { # kubelet wants its root in every hierarchy; one of its own, so that two clusters do not clear each other's pods away
-  local controller name
+# node_namespaces: the further nodes, each on a veth pair; the machine routes between them.
+node_namespaces() {
+  local n name
+  for ((n = 2; n <= nodes; n++)); do
+    name=$(node_namespace "$n")
+    if ! ip link show "$link-$n" >/dev/null 2>&1; then
+      ip netns delete "$name" 2>/dev/null || true
+      ip netns add "$name"
+      ip link add "$link-$n" type veth peer name eth0 netns "$name"
+    fi
+    ip -n "$name" link set lo up
+    ip -n "$name" addr replace "$(node_address "$n")/32" dev eth0
+    ip -n "$name" link set eth0 up
+    ip link set "$link-$n" up
+    ip route replace "$(node_address "$n")" dev "$link-$n" src "$node_ip"
+    ip route replace "10.244.$((n - 1)).0/24" via "$(node_address "$n")" dev "$link-$n" src "$node_ip"
+    ip -n "$name" route replace "$node_ip" dev eth0
+    ip -n "$name" route replace default via "$node_ip" dev eth0
+    ip -n "$name" route replace unreachable "10.244.$((n - 1)).0/24"
+    nsenter --net="/run/netns/$name" sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward'
+  done
+}
+
+node_cgroups() { # NAME: kubelet wants its root in every hierarchy; one of its own, so that two kubelets do not clear each other's pods away
+  local cgroup=$1 controller name
   if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
     mkdir -p "/sys/fs/cgroup/$cgroup"
     for name in $(cat "/sys/fs/cgroup/$cgroup/cgroup.controllers"); do echo "+$name" > "/sys/fs/cgroup/$cgroup/cgroup.subtree_control" 2>/dev/null || true; done
@@ -382,13 +433,13 @@ await() { # NAME WHAT COMMAND...: until the command succeeds; gives up when the 
 }
 
 listening() { ss -Hltn "sport = :$1" | grep -q .; }
-images_there() { local list; list=$(ctr_here images ls -q) && [[ $list == *localhost/pause:1* && $list == *localhost/busybox:1* ]]; }
-ctr_here() { timeout 60 "$unpacked/usr/bin/ctr" -a "$socket" -n k8s.io "$@"; }
-node_ready() { listening 10250 && [ "$(admin get node node1 -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null)" = True ]; }
+ctr_at() { local n=$1; shift; timeout 60 "$unpacked/usr/bin/ctr" -a "$(node_dir "$n")/containerd.sock" -n k8s.io "$@"; }
+node_ready() { kubelet_answers "$1" && [ "$(admin get node "node$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null)" = True ]; }
+kubelet_answers() { timeout 5 bash -c "exec 3<>/dev/tcp/$(node_address "$1")/10250"; } # the node's condition may be from before a crash
 metrics_ready() { listening 10265 && [ "$(admin get apiservice v1beta1.metrics.k8s.io -o 'jsonpath={.status.conditions[?(@.type=="Available")].status}' 2>/dev/null)" = True ]; }
 
-cluster_up() {
-  local name port
+cluster_up() { # NODES or ''
+  local name port n
   [ "$(id -u)" = 0 ] || die "a cluster needs root"
   if [ -e "$root/state" ] && [ "$(state_value "$root" network)" != "$(readlink /proc/self/ns/net)" ] && [ "$(state_value "$root" boot)" = "$(cat /proc/sys/kernel/random/boot_id)" ]; then
     die "the cluster in $root belongs to another network namespace; run this there, or take another --root"
@@ -402,12 +453,18 @@ cluster_up() {
     running "$name" >/dev/null && continue
     for port in ${ports[$name]:-}; do ! listening "$port" || die "port $port, which $name needs, is taken: $(ss -Hltnp "sport = :$port" | sed 's/.*users/used by/' | head -n 1)"; done
   done
+  if [ -n "$1" ]; then
+    [ "$1" -ge "$nodes" ] || die "the cluster in $root has $nodes nodes; to have fewer, stop it first (scripts/cluster down)"
+    name_components "$1"
+    [ ! -e "$root/state" ] || sed -i "s/^nodes=.*/nodes=$nodes/" "$root/state"
+  fi
   after_reboot
   [ -e "$root/state" ] || state_lines > "$root/state"
   settings
   certificates
   node_network
-  node_cgroups
+  node_namespaces
+  for ((n = 1; n <= nodes; n++)); do node_cgroups "$(node_namespace "$n")"; done
   start_all
   exec 9>&-
   say "Kubernetes is ready; containerd: $socket"
@@ -418,12 +475,12 @@ cluster_up() {
 after_reboot() {
   [ -e "$root/state" ] && [ "$(state_value "$root" boot)" != "$(cat /proc/sys/kernel/random/boot_id)" ] || return 0
   say "the machine was rebooted since: clearing what its processes left"
-  rm -rf "$root/exec" "$root"/run/*.pid "$socket"*
+  rm -rf "$root"{,/node*}/exec "$root"/run/*.pid "$root"{,/node*}/containerd.sock*
   state_lines > "$root/state"
 }
 
 start_all() {
-  local kube=$bin/kube pki=$root/pki
+  local kube=$bin/kube pki=$root/pki n
   start etcd "$unpacked/usr/bin/etcd" --data-dir "$root/etcd" --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 --log-level warn
   start containerd "$unpacked/usr/bin/containerd" --config "$root/containerd.toml" --log-level warn
   # start kube-apiserver at once: it waits for etcd by itself
@@ -435,22 +492,14 @@ start_all() {
     --proxy-client-cert-file="$pki/front-client.crt" --proxy-client-key-file="$pki/front-client.key" --enable-aggregator-routing=true \
     --service-account-issuer=https://kubernetes.default.svc.cluster.local --service-account-key-file="$pki/sa.pub" --service-account-signing-key-file="$pki/sa.key" \
     --service-cluster-ip-range="$service_subnet" --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction
-  await containerd "containerd does not answer" ctr_here version
-  if ! images_there; then
-    image localhost/pause:1 "$root/pause.tar" "$bin/pause" pause
-    image localhost/busybox:1 "$root/busybox.tar" "$bin/busybox" busybox sh
-    for name in pause busybox; do
-      ctr_here images import --label io.cri-containerd.pinned=pinned "$root/$name.tar" >/dev/null || die "containerd does not take the $name image"
-      rm "$root/$name.tar"
-    done
-  fi
+  await containerd "containerd does not answer" ctr_at 1 version
+  own_images 1
   await apiserver "the API server is not ready" api_ready
   start controller-manager "$kube" controller-manager --kubeconfig="$root/controller-manager.kubeconfig" --bind-address=127.0.0.1 --flex-volume-plugin-dir="$root/kubelet/volume-plugins" --use-service-account-credentials --leader-elect=false \
     --service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/ca.crt" --cluster-signing-cert-file="$pki/ca.crt" --cluster-signing-key-file="$pki/ca.key"
   start scheduler "$kube" scheduler --kubeconfig="$root/scheduler.kubeconfig" --bind-address=127.0.0.1 --leader-elect=false
-  start kubelet "$kube" kubelet --config="$root/kubelet.yaml" --kubeconfig="$root/kubelet.kubeconfig" --root-dir="$root/kubelet" --hostname-override=node1 --node-ip="$node_ip"
-  start proxy "$kube" proxy --kubeconfig="$root/proxy.kubeconfig" --proxy-mode=nftables --cluster-cidr="$pod_subnet" --nodeport-addresses=0.0.0.0/0 --hostname-override=node1 \
-    --healthz-bind-address=127.0.0.1:10256 --conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0
+  start_node 1
+  for ((n = 2; n <= nodes; n++)); do start_node "$n"; done
   objects | admin apply -f - >/dev/null || die "the API server refused the cluster's own objects"
   start dns "$kube" dns -conf "$root/Corefile"
   start metrics-server "$kube" metrics-server --kubeconfig="$root/addons.kubeconfig" --authentication-kubeconfig="$root/addons.kubeconfig" --authorization-kubeconfig="$root/addons.kubeconfig" \
@@ -458,16 +507,44 @@ start_all() {
     --kubelet-certificate-authority="$pki/ca.crt" --kubelet-preferred-address-types=InternalIP --metric-resolution=10s --kubelet-request-timeout=5s
   start local-path "$bin/local-path-provisioner" start --kubeconfig "$root/addons.kubeconfig" --config "$root/local-path.json" --provisioner-name rancher.io/local-path \
     --namespace kube-system --configmap-name local-path-config --helper-image localhost/busybox:1 --helper-pod-file "$root/local-path-pod.yaml" --service-account-name default
-  await kubelet "the node is not ready" node_ready
+  await kubelet "the node is not ready" node_ready 1
+  for ((n = 2; n <= nodes; n++)); do await "node$n-kubelet" "node$n is not ready" node_ready "$n"; done
   await controller-manager "the namespace default has no service account" admin get serviceaccount default
   await dns "CoreDNS does not listen" listening 9053
   await metrics-server "metrics.k8s.io is not available" metrics_ready
 }
 
+start_node() { # NODE
+  local n=$1 dir inside=() prefix=''
+  dir=$(node_dir "$n")
+  if [ "$n" != 1 ]; then
+    prefix=node$n- inside=(nsenter "--net=/run/netns/$(node_namespace "$n")" --)
+    start "node$n-containerd" "${inside[@]}" "$unpacked/usr/bin/containerd" --config "$dir/containerd.toml" --log-level warn
+    await "node$n-containerd" "containerd does not answer" ctr_at "$n" version
+    own_images "$n"
+  fi
+  start "${prefix}kubelet" "${inside[@]}" "$bin/kube" kubelet --config="$dir/kubelet.yaml" --kubeconfig="$dir/kubelet.kubeconfig" --root-dir="$dir/kubelet" \
+    --hostname-override="node$n" --node-ip="$(node_address "$n")"
+  start "${prefix}proxy" "${inside[@]}" "$bin/kube" proxy --kubeconfig="$dir/proxy.kubeconfig" --proxy-mode=nftables --cluster-cidr="$pod_subnet" --nodeport-addresses=0.0.0.0/0 \
+    --hostname-override="node$n" --healthz-bind-address=127.0.0.1:10256 --conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0
+}
+
+own_images() { # NODE: pause, and what makes and clears volumes
+  local name list
+  list=$(ctr_at "$1" images ls -q)
+  [[ $list != *localhost/pause:1* || $list != *localhost/busybox:1* ]] || return 0
+  image localhost/pause:1 "$root/pause.tar" "$bin/pause" pause
+  image localhost/busybox:1 "$root/busybox.tar" "$bin/busybox" busybox sh
+  for name in pause busybox; do
+    ctr_at "$1" images import --label io.cri-containerd.pinned=pinned "$root/$name.tar" >/dev/null || die "containerd does not take the $name image"
+    rm "$root/$name.tar"
+  done
+}
+
 # --- down --------------------------------------------------------------------------------------------------------------------------
 
-cgroup_processes() { find /sys/fs/cgroup -path "*/$cgroup/*" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u; }
-shims() { ps -eo pid=,args= | awk -v socket="$socket" 'index($0, "containerd-shim") && index($0, socket) { print $1 }'; }
+cgroup_processes() { find /sys/fs/cgroup -path "*/$cgroup-node*" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u; }
+shims() { ps -eo pid=,args= | awk -v root="$root/" 'index($0, "containerd-shim") && index($0, root) { print $1 }'; }
 
 cluster_down() {
   local pid index name sockets dead
@@ -476,16 +553,20 @@ cluster_down() {
     die "the cluster in $root runs in another network namespace; stop it there (scripts/netns run ends with its command)"
   fi
   # shims keep their sockets outside our directory, and leave them there when they are killed
-  sockets=$(cat "$root"/exec/containerd/io.containerd.runtime.v2.task/k8s.io/*/{address,bootstrap.json} 2>/dev/null | grep -o '/run/containerd/s/[0-9a-f]*' | sort -u || true)
-  for ((index = ${#components[@]} - 1; index >= 0; index--)); do # kubelet before containerd, or it would start pods again
+  sockets=$(cat "$root"{,/node*}/exec/containerd/io.containerd.runtime.v2.task/k8s.io/*/{address,bootstrap.json} 2>/dev/null | grep -o '/run/containerd/s/[0-9a-f]*' | sort -u || true)
+  for ((index = ${#components[@]} - 1; index >= 0; index--)); do
     name=${components[index]}
-    [ "$name" != containerd ] || kill_pods
+    [ "$name" != scheduler ] || kill_pods # the kubelets have stopped by now
     if pid=$(running "$name"); then stop_process "$pid" 20; fi
   done
   [ -z "$sockets" ] || xargs rm -f <<<"$sockets"
   dead=$(timeout 10 "$root/bin/ctr" -a /var/lib/kubelet/device-plugins/kubelet.sock --connect-timeout 2s version 2>&1) || true
   awk -v root="$root/" 'index($2, root) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l
   if [ "$(state_value "$root" network)" = "$(readlink /proc/self/ns/net)" ]; then # else all this went with its namespace
+    for ((index = 2; index <= nodes; index++)); do
+      ip link delete "$link-$index" 2>/dev/null || true
+      ip netns delete "$(node_namespace "$index")" 2>/dev/null || true
+    done
     ip link delete "$link" 2>/dev/null || true
     ip route delete unreachable "$pod_subnet" 2>/dev/null || true
     for name in "ip $table" 'ip kube-proxy' 'ip6 kube-proxy' 'inet cni_hostport' 'ip cni_hostport' 'ip6 cni_hostport'; do nft delete table $name 2>/dev/null || true; done
@@ -496,7 +577,7 @@ cluster_down() {
       state_value "$root" "kernel.$name" > "/proc/sys/${name//./\/}" 2>/dev/null || true
     done
   fi
-  wait_for 10 remove_cgroups "$cgroup" || say "some cgroups named $cgroup are still in use"
+  wait_for 10 cgroups_gone || say "some cgroups named $cgroup are still in use"
   # Kubelet and the CNI library keep these here whatever their directories are. The socket may be another cluster's, in a namespace we cannot see.
   ! grep -q 'connection refused' <<<"$dead" || rm -f /var/lib/kubelet/device-plugins/kubelet.sock
   rmdir /var/lib/kubelet/device-plugins /var/lib/kubelet 2>/dev/null || true
@@ -508,6 +589,7 @@ cluster_down() {
   say "the cluster and all its data are gone"
 }
 
+cgroups_gone() { local n; for ((n = 1; n <= nodes; n++)); do remove_cgroups "$(node_namespace "$n")" || return 1; done; }
 api_socket_alive() { timeout 5 "$root/bin/ctr" -a "$socket" version >/dev/null 2>&1; }
 
 kill_pods() {
