@@ -26,7 +26,8 @@ name_components() { # NODES
 # Node 1 is the machine itself; each further one is a network namespace with its own containerd, kubelet and kube-proxy.
 node_dir() { if [ "$1" = 1 ]; then echo "$root"; else echo "$root/node$1"; fi; }
 node_address() { echo "10.244.$(($1 - 1)).1"; }
-node_namespace() { echo "$cgroup-node$1"; }
+node_cgroup() { if [ "$1" = 1 ]; then echo "$cgroup"; else echo "$cgroup-node$1"; fi; }
+node_namespace() { node_cgroup "$1"; } # its name in /run/netns; node 1 has none
 
 admin() { timeout 60 "$root/bin/kubectl" --kubeconfig "$kubeconfig" "$@"; }
 api_ready() { admin get --raw /readyz >/dev/null 2>&1; }
@@ -243,7 +244,7 @@ authorization: {mode: Webhook}
 tlsCertFile: $root/pki/kubelet$1.crt
 tlsPrivateKeyFile: $root/pki/kubelet$1.key
 cgroupDriver: cgroupfs
-cgroupRoot: /$cgroup-node$1
+cgroupRoot: /$(node_cgroup "$1")
 failCgroupV1: false
 failSwapOn: false
 containerRuntimeEndpoint: unix://$dir/containerd.sock
@@ -464,7 +465,7 @@ cluster_up() { # NODES or ''
   certificates
   node_network
   node_namespaces
-  for ((n = 1; n <= nodes; n++)); do node_cgroups "$(node_namespace "$n")"; done
+  for ((n = 1; n <= nodes; n++)); do node_cgroups "$(node_cgroup "$n")"; done
   start_all
   exec 9>&-
   say "Kubernetes is ready; containerd: $socket"
@@ -543,7 +544,7 @@ own_images() { # NODE: pause, and what makes and clears volumes
 
 # --- down --------------------------------------------------------------------------------------------------------------------------
 
-cgroup_processes() { find /sys/fs/cgroup -path "*/$cgroup-node*" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u; }
+cgroup_processes() { find /sys/fs/cgroup \( -path "*/$cgroup/*" -o -path "*/$cgroup-node*" \) -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u; }
 shims() { ps -eo pid=,args= | awk -v root="$root/" 'index($0, "containerd-shim") && index($0, root) { print $1 }'; }
 
 cluster_down() {
@@ -589,7 +590,7 @@ cluster_down() {
   say "the cluster and all its data are gone"
 }
 
-cgroups_gone() { local n; for ((n = 1; n <= nodes; n++)); do remove_cgroups "$(node_namespace "$n")" || return 1; done; }
+cgroups_gone() { local n; for ((n = 1; n <= nodes; n++)); do remove_cgroups "$(node_cgroup "$n")" || return 1; done; }
 api_socket_alive() { timeout 5 "$root/bin/ctr" -a "$socket" version >/dev/null 2>&1; }
 
 kill_pods() {
