@@ -69,7 +69,7 @@ build_programs() { # MODULE
     pid=$!
     while ! process_gone "$pid"; do
       sleep 1
-      [ $((SECONDS % 20)) -ne 0 ] || say "$(grep -c / "$log" || true) packages compiled so far, of about 2000 when nothing is cached"
+      [ $((SECONDS % 20)) -ne 0 ] || say "$(grep -c / "$log" || true) packages compiled so far, of about 3000 when nothing is cached"
       [ "$SECONDS" -lt 3600 ] || { kill "$pid"; die "the build has taken an hour; log: $log"; }
     done
     wait "$pid" || { tail -n 20 "$log" >&2; rm -rf "$work"; die "the build failed; the end of its log is above ($log)"; }
