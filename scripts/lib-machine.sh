@@ -1,4 +1,4 @@
-# Shared by scripts/engine, scripts/peers and scripts/netns; sourced, not run.
+# Shared by scripts/engine, scripts/cluster, scripts/peers and scripts/netns; sourced, not run.
 # Holds: messages, waiting with a deadline, and unpacking Debian packages into the cache without touching the system's own apt state.
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
@@ -89,7 +89,7 @@ CONF
   while IFS= read -r -d '' file; do
     mkdir -p "$dir/${file%/*}"
     mv -fT "$file" "$dir/$file"
-  done < <(find . \( -type f -o -type l \) -not -path './usr/share/*' -print0)
+  done < <(find . \( -type f -o -type l \) \( -not -path './usr/share/*' -o -path './usr/share/go-*' \) -print0) # Go keeps its sources in share
   cd "$dir"
   rm -rf "$work"
 }
