@@ -3,24 +3,30 @@ answers beside the rows."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-import pytest
+from bundler import discovery
 
 from ..e2e.conftest import docker
 from .command import Command
 
 
 class Place(ABC):
-    """`name` is the target's. `options` go with every verb that has a target. `usual` are notes that say nothing about
-    a row (see `row.alike`). `own_environment` are variables that are there whatever the graph says."""
+    """`aliases` are the target's other entry points, `mark` is the marker of its tests. It answers as the target `like`
+    where a row says nothing else. `options` go with every verb that has a target. `usual` are notes that say nothing
+    about a row (see `row.alike`). `own_environment` are variables that are there whatever the graph says."""
 
     name: str
-    mark: pytest.MarkDecorator
+    mark: str
     aliases: tuple[str, ...] = ()
+    like: str | None = None
     options: tuple[str, ...] = ()
     usual: tuple[str, ...] = ()
     own_environment: frozenset[str] = frozenset({"HOME", "HOSTNAME", "PATH"})
@@ -50,7 +56,7 @@ class Place(ABC):
 class _Engine(Place):
     """What docker and compose have in common."""
 
-    mark = pytest.mark.engine
+    mark = "engine"
 
     def missing(self) -> str | None:
         try:
@@ -90,4 +96,70 @@ class Compose(_Engine):
     name = "compose"
 
 
-PLACES: tuple[Place, ...] = (Docker(), Compose())
+class _Cluster(Place):
+    """A cluster that KUBECONFIG names, whose only node's containerd is this machine's."""
+
+    mark = "cluster"
+    usual = (
+        "service/… publish …: `bundle open` forwards it; no host name is given",
+        "volume/… size: 1 GiB, because the graph gives none",
+        "volume/… sharing: what mounts it runs on one node, because it is ReadWriteOnce",
+        "namespace/… pod security: enforces …",
+    )
+    own_environment = _Engine.own_environment | {
+        *("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBERNETES_SERVICE_PORT_HTTPS"),
+        *("KUBERNETES_PORT", "KUBERNETES_PORT_443_TCP", "KUBERNETES_PORT_443_TCP_ADDR"),
+        *("KUBERNETES_PORT_443_TCP_PORT", "KUBERNETES_PORT_443_TCP_PROTO"),
+    }
+
+    def missing(self) -> str | None:
+        known = os.environ.get("KUBECONFIG") and os.environ.get("CONTAINERD_ADDRESS") and shutil.which("kubectl")
+        return None if known else 'no cluster: run scripts/cluster up and eval "$(scripts/cluster env)"'
+
+    def has_gpus(self) -> bool:
+        return "nvidia.com/gpu" in kubectl("get", "nodes", "--output", "jsonpath={.items[*].status.allocatable}")
+
+    @contextmanager
+    def door(self, bundle: Command, app: str) -> Iterator[str]:
+        """Held open by the command, in a process of its own."""
+        program = str(Path(sys.executable).parent / "bundle")
+        argv = [program, "open", app, "--target", self.name, *self.options, "--print"]
+        pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
+        with subprocess.Popen(argv, stdin=quiet, stdout=pipe, stderr=quiet, text=True) as held:
+            assert held.stdout is not None
+            try:
+                address = held.stdout.readline().strip()
+                if not address:
+                    raise ConnectionError(f"{' '.join(argv)} opens nothing")
+                yield address
+            finally:
+                held.terminate()
+
+    def traces(self, app: str) -> set[str]:
+        return {one for one in kubectl("get", "namespaces", "--output", "name").split() if app in one}
+
+    def image(self, app: str, node: str) -> str:
+        where = ("--namespace", app, "--selector", f"dev.graphbundle.node={node}")
+        told = kubectl("get", "pods", *where, "--output", "jsonpath={.items[0].status.containerStatuses[0].imageID}")
+        return told.rpartition("@")[2]
+
+
+def kubectl(*arguments: str) -> str:
+    done = subprocess.run(["kubectl", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, f"kubectl {arguments}: {done.stderr}"
+    return done.stdout
+
+
+class Kubernetes(_Cluster):
+    name = "k8s"
+    aliases = ("kubernetes",)
+
+
+class K3s(_Cluster):
+    name = "k3s"
+    like = "k8s"
+
+
+PLACES: tuple[Place, ...] = tuple(
+    place for place in (Docker(), Compose(), Kubernetes(), K3s()) if place.name in discovery.names()
+)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bundler.model.plan import Verdict
 
 if TYPE_CHECKING:
+    from .places import Place
     from .running import Running
 
 HEAD = "bundle: par-{key}\nversion: 1.0.0\n"
@@ -68,6 +69,12 @@ class Row:
     platform: str | None = None
     without_gpus: bool = False
     defects: Mapping[str, str] | None = None
+
+    def answer(self, place: Place) -> Answer:
+        """Raises KeyError where none is given."""
+        if place.like is not None and place.name not in self.answers:
+            return self.answers[place.like]
+        return self.answers[place.name]
 
     @property
     def text(self) -> str:

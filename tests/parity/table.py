@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .places import PLACES
+from .places import PLACES, Place
 from .row import Answer, Row
 from .rows import ROWS
 
@@ -29,9 +29,9 @@ def table(rows: Iterable[Row], targets: Sequence[str], answers: Answers) -> str:
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
-def declared(rows: Iterable[Row], targets: Iterable[str]) -> Answers:
+def declared(rows: Iterable[Row], places: Iterable[Place]) -> Answers:
     """What the rows say."""
-    return {(row.key, target): row.answers[target] for row in rows for target in targets}
+    return {(row.key, place.name): row.answer(place) for row in rows for place in places}
 
 
 def written(document: str) -> str:

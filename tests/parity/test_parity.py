@@ -22,7 +22,7 @@ REFUSED_BY_TARGET, REFUSED_BY_GRAPH = 6, 3
 def cases() -> Iterator[object]:
     for row in ROWS:
         for place in PLACES:
-            marks: list[pytest.MarkDecorator] = [place.mark]
+            marks: list[pytest.MarkDecorator] = [getattr(pytest.mark, place.mark)]
             if row.defects and place.name in row.defects:
                 marks.append(pytest.mark.xfail(strict=True, reason=row.defects[place.name]))
             yield pytest.param(row, place, marks=marks, id=f"{row.key}-{place.name}")
@@ -37,7 +37,7 @@ def test_a_concept_holds_as_the_target_says(
         pytest.fail(lacking, pytrace=False)
     if row.without_gpus and place.has_gpus():
         pytest.skip(f"{place.name} has GPUs here; the row is about machines without")
-    answer = row.answers[place.name]
+    answer = row.answer(place)
     if answer.at_check:
         told = workshop.bundle("check", workshop.graph(row), status=REFUSED_BY_GRAPH).err
         assert [note for note in answer.notes if note not in told] == [], told

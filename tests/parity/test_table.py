@@ -18,15 +18,16 @@ TARGETS = [place.name for place in PLACES]
 
 
 def test_the_readme_has_the_table_that_the_rows_declare() -> None:
-    assert written(DOCUMENT.read_text()) == table(ROWS, TARGETS, declared(ROWS, TARGETS)), "run scripts/parity-table"
+    assert written(DOCUMENT.read_text()) == table(ROWS, TARGETS, declared(ROWS, PLACES)), "run scripts/parity-table"
 
 
 def test_every_installed_target_takes_part() -> None:
     assert set(discovery.names()) == {name for place in PLACES for name in (place.name, *place.aliases)}
 
 
-def test_every_row_has_an_answer_and_a_promise() -> None:
-    assert [row.key for row in ROWS if not row.promise or row.answers.keys() != set(TARGETS)] == []
+def test_every_row_has_a_promise_and_answers() -> None:
+    assert [row.key for row in ROWS if not row.promise] == []
+    assert len(declared(ROWS, PLACES)) == len(ROWS) * len(PLACES)
     assert len({row.key for row in ROWS}) == len(ROWS)
 
 

@@ -29,6 +29,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def config_file(run: Running) -> None:
     """A config is a read-only file for everyone in the container; what the image has beside it stays visible"""
@@ -64,6 +65,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def config_change(run: Running) -> None:
     """A changed config restarts who mounts it and nobody else"""
@@ -93,6 +95,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def volume_content(run: Running) -> None:
     """A volume begins as what the image has there, once: later it is what the program made of it, after changes and
@@ -124,6 +127,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def volume_owner(run: Running) -> None:
     """A fresh volume belongs to the user who writes to it"""
@@ -155,6 +159,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=adapted("volume/data sharing: what mounts it runs on one node, because it is ReadWriteOnce"),
 )
 def volume_sharing(run: Running) -> None:
     """Several services mount one volume at once; `:ro` cannot write"""
@@ -179,6 +184,7 @@ publish: {app: app.http}
 """,
     docker=UNLIMITED,
     compose=UNLIMITED,
+    k8s=EXACT,
 )
 def volume_size(run: Running) -> None:
     """A volume has at least the room asked for"""
@@ -202,6 +208,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def weights(run: Running) -> None:
     """Weights are at their path, readable for every user and read-only"""
@@ -229,6 +236,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def secret_file(run: Running) -> None:
     """A secret is a file for the service's user alone; one made at the site stays the same"""

@@ -28,6 +28,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def images(run: Running) -> None:
     """What runs is what the bundle holds, by digest"""
@@ -47,6 +48,7 @@ services:
     platform="linux/OTHER",
     docker=OTHER_MACHINE,
     compose=OTHER_MACHINE,
+    k8s=OTHER_MACHINE,
 )
 def architecture(run: Running) -> None:
     """A bundle without an image for the machine is not begun"""
@@ -65,6 +67,7 @@ services:
 """,
     docker=NO_HOST,
     compose=NO_HOST,
+    k8s=NO_HOST,
 )
 def host_things(run: Running) -> None:
     """A graph has none; what lies outside is an external"""

@@ -46,6 +46,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def one_shot_job(run: Running) -> None:
     """It ends well before who depends on it starts, and runs once for the life of the data"""
@@ -82,6 +83,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def upgrade_job(run: Running) -> None:
     """It runs at the first deploy and whenever it has changed"""
@@ -114,6 +116,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def manual_job(run: Running) -> None:
     """A deploy does not run it; `bundle run` does, as often as asked, with its log as the answer; its failure is the
@@ -157,6 +160,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def job_retries(run: Running) -> None:
     """A failed run is repeated so often and not oftener"""
@@ -184,6 +188,7 @@ publish: {app: app.http}
 """,
     docker=BY_THE_COMMAND,
     compose=BY_THE_COMMAND,
+    k8s=EXACT,
 )
 def job_timeout(run: Running) -> None:
     """A run that takes longer is ended and has failed"""
@@ -217,6 +222,7 @@ publish: {app: app.http}
 """,
     docker=NO_SCHEDULER,
     compose=NO_SCHEDULER,
+    k8s=EXACT,
 )
 def cron(run: Running) -> None:
     """It runs at its times"""
@@ -241,6 +247,7 @@ publish: {app: app.http}
 """,
     docker=adapted("job/train workers: all 3 run on this one machine"),
     compose=adapted("job/train workers: all 3 run on this one machine"),
+    k8s=EXACT,
 )
 def workers(run: Running) -> None:
     """Each knows its rank and how many there are, and finds the first by name"""

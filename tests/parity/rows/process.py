@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bundler.model.plan import Verdict
 
-from ..row import EXACT, row, unsayable
+from ..row import EXACT, adapted, row, unsayable
 from ..running import Running, eventually
 
 DEFAULT_CAPABILITIES = 0xA80425FB  # the fourteen that Docker and containerd give to root
@@ -35,6 +35,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def user(run: Running) -> None:
     """By name or number, as the image's passwd has it; without one, the image's own; no further groups"""
@@ -64,6 +65,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def read_only_root(run: Running) -> None:
     """Nobody writes to the image's files; without it root does"""
@@ -96,6 +98,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def capabilities(run: Running) -> None:
     """Root has the usual fourteen and those that are added; other users have none"""
@@ -122,6 +125,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def set_uid(run: Running) -> None:
     """A program may gain the privileges of a file that it runs"""
@@ -138,6 +142,7 @@ services:
 """,
     docker=OF_THE_HOST,
     compose=OF_THE_HOST,
+    k8s=OF_THE_HOST,
 )
 def sysctls(run: Running) -> None:
     """A graph sets none"""
@@ -172,6 +177,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=adapted("service/app stop_signal: the signal is the one that its image names, or SIGTERM"),
 )
 def stop(run: Running) -> None:
     """A program is asked to end by its signal and killed when its time is over, not before"""
@@ -201,6 +207,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=adapted("service/app init: the pod's pause program is process 1 and reaps"),
 )
 def init(run: Running) -> None:
     """What the program leaves behind is reaped; without it the program itself is process 1"""

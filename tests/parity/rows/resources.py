@@ -32,6 +32,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def scale(run: Running) -> None:
     """So many instances run, and each answers under the one name"""
@@ -62,6 +63,7 @@ publish: {app: app.http}
 """,
     docker=NO_AUTOSCALER,
     compose=NO_AUTOSCALER,
+    k8s=EXACT,
 )
 def autoscale(run: Running) -> None:
     """It begins with `min` instances"""
@@ -83,6 +85,7 @@ publish: {app: app.http}
 """,
     docker=ONE_DOOR,
     compose=ONE_DOOR,
+    k8s=EXACT,
 )
 def scale_published(run: Running) -> None:
     """A published service has so many instances too"""
@@ -104,6 +107,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def memory(run: Running) -> None:
     """A service has so much and not a page more, swap included; one that takes more is ended and started again"""
@@ -132,6 +136,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def cpu(run: Running) -> None:
     """A service gets so much time of the processors and no more"""
@@ -158,6 +163,7 @@ publish: {app: app.http}
     without_gpus=True,
     docker=refused("service/app gpus: needs 1, and the engine has no nvidia runtime"),
     compose=refused("service/app gpus: needs 1, and the engine has no nvidia runtime"),
+    k8s=refused("service/app gpus: needs 1, and no node offers nvidia.com/gpu"),
 )
 def gpu(run: Running) -> None:
     """A service has so many for itself"""
@@ -178,6 +184,7 @@ publish: {app: app.http}
     without_gpus=True,
     docker=adapted("service/app gpus: runs without; the engine has no nvidia runtime"),
     compose=adapted("service/app gpus: runs without; the engine has no nvidia runtime"),
+    k8s=adapted("service/app gpus: runs without; no node offers nvidia.com/gpu"),
 )
 def gpu_optional(run: Running) -> None:
     """A service takes what is there"""
@@ -204,6 +211,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def shm(run: Running) -> None:
     """/dev/shm has the size asked for, 64 MiB where none is, and can be written"""
@@ -228,6 +236,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def tmpfs(run: Running) -> None:
     """A directory in memory of the size asked for, 64 MiB where none is; everyone may write to it and run programs from

@@ -31,6 +31,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def order(run: Running) -> None:
     """A service starts when what it connects to is healthy"""
@@ -63,6 +64,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def health(run: Running) -> None:
     """A service is well when a page, a port or a program in it says so, in an image without a shell; one that is not is
@@ -95,6 +97,7 @@ publish: {app: app.http}
     compose=adapted(
         "service/app liveness: it is watched by its healthcheck alone; the engine restarts what ends, not what hangs"
     ),
+    k8s=EXACT,
 )
 def liveness(run: Running) -> None:
     """A service whose liveness check fails is started anew"""
@@ -119,6 +122,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def restart(run: Running) -> None:
     """A service that ends is started again, whatever its exit status"""
@@ -148,6 +152,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def second_deploy(run: Running) -> None:
     """The same deploy again changes nothing"""
@@ -167,6 +172,7 @@ services:
 """,
     docker=unsayable("what must be done before is a job with run: install or upgrade, and depends_on: [JOB]"),
     compose=unsayable("what must be done before is a job with run: install or upgrade, and depends_on: [JOB]"),
+    k8s=unsayable("what must be done before is a job with run: install or upgrade, and depends_on: [JOB]"),
 )
 def init_step(run: Running) -> None:
     """A service has no steps of its own before its start"""

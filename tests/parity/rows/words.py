@@ -45,6 +45,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def entrypoint_command(run: Running) -> None:
     """`command` replaces the image's CMD, `entrypoint` both; `working_dir` is where the program starts"""
@@ -84,6 +85,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def env_expansion(run: Running) -> None:
     """Only `${node.field}` means something; every other `$` reaches the program as it is written"""
@@ -116,6 +118,7 @@ publish: {app: app.http}
 """,
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def service_links(run: Running) -> None:
     """The environment is the graph's and the image's; nothing comes of the names of other nodes"""
@@ -144,6 +147,7 @@ publish: {app: app.http}
     site="secrets:\n  password: {file: ./password}\n",
     docker=EXACT,
     compose=EXACT,
+    k8s=EXACT,
 )
 def secret_env(run: Running) -> None:
     """A variable holds the secret's very bytes, percent-encoded in an address; plan and rendered files hold none"""
