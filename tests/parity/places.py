@@ -31,6 +31,11 @@ class Place(ABC):
     usual: tuple[str, ...] = ()
     own_environment: frozenset[str] = frozenset({"HOME", "HOSTNAME", "PATH"})
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Under which its answers may stand, its own first."""
+        return (self.name,) if self.like is None else (self.name, self.like)
+
     @abstractmethod
     def missing(self) -> str | None:
         """What this machine lacks to use the target, and how to get it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bundler.model.plan import Verdict
@@ -26,7 +26,7 @@ class Answer:
     at_check: bool = False
 
     def __str__(self) -> str:
-        """A cell of the table."""
+        """As the table says it."""
         reasons = dict.fromkeys(note if self.at_check else note.partition(": ")[2] for note in self.notes)
         return str(self.verdict) + (f": {'; '.join(reasons)}" if reasons else "")
 
@@ -68,13 +68,21 @@ class Row:
     site: str | None = None
     platform: str | None = None
     without_gpus: bool = False
-    defects: Mapping[str, str] | None = None
+    defects: Mapping[str, str] = field(default_factory=dict)
 
     def answer(self, place: Place) -> Answer:
         """Raises KeyError where none is given."""
-        if place.like is not None and place.name not in self.answers:
-            return self.answers[place.like]
-        return self.answers[place.name]
+        given = [name for name in place.names if name in self.answers]
+        return self.answers[given[0] if given else place.name]
+
+    def defect(self, place: Place) -> str | None:
+        """Why the place does not keep the promise, if it does not."""
+        return next((self.defects[name] for name in place.names if name in self.defects), None)
+
+    def cell(self, place: Place) -> str:
+        """What the table says."""
+        defect = self.defect(place)
+        return str(self.answer(place)) if defect is None else f"not yet: {defect}"
 
     @property
     def text(self) -> str:
@@ -101,7 +109,7 @@ def row(
     def register(check: Check) -> Check:
         promise = " ".join((check.__doc__ or "").split()).rstrip(".")
         key = check.__name__.replace("_", "-")
-        ROWS.append(Row(key, concept, promise, graph, answers, check, site, platform, without_gpus, defects))
+        ROWS.append(Row(key, concept, promise, graph, answers, check, site, platform, without_gpus, defects or {}))
         return check
 
     return register

@@ -23,8 +23,9 @@ def cases() -> Iterator[object]:
     for row in ROWS:
         for place in PLACES:
             marks: list[pytest.MarkDecorator] = [getattr(pytest.mark, place.mark)]
-            if row.defects and place.name in row.defects:
-                marks.append(pytest.mark.xfail(strict=True, reason=row.defects[place.name]))
+            defect = row.defect(place)
+            if defect is not None:
+                marks.append(pytest.mark.xfail(strict=True, reason=defect))
             yield pytest.param(row, place, marks=marks, id=f"{row.key}-{place.name}")
 
 
@@ -32,6 +33,7 @@ def cases() -> Iterator[object]:
 def test_a_concept_holds_as_the_target_says(
     row: Row, place: Place, workshop: Workshop, record_property: Callable[[str, object], None]
 ) -> None:
+    record_property("row", (row.key, place.name))
     lacking = place.missing()
     if lacking is not None:
         pytest.fail(lacking, pytrace=False)
@@ -41,7 +43,6 @@ def test_a_concept_holds_as_the_target_says(
     if answer.at_check:
         told = workshop.bundle("check", workshop.graph(row), status=REFUSED_BY_GRAPH).err
         assert [note for note in answer.notes if note not in told] == [], told
-        record_property("answer", (row.key, place.name, answer))
         return
     app = f"par-{workshop.session}-{row.key}-{place.name}"[:38].rstrip("-")
     running = Running(workshop.bundle, place, app, workshop.built(row), answer, workshop.site(row))
@@ -56,7 +57,6 @@ def test_a_concept_holds_as_the_target_says(
             row.check(running)
         finally:
             running.remove()
-    record_property("answer", (row.key, place.name, answer))
 
 
 def _planned(running: Running) -> tuple[Answer, tuple[str, ...]]:

@@ -181,6 +181,7 @@ services:
     healthcheck: {http: /healthz}
 publish: {app: app.http}
 """,
+    defects={"k8s": "an app reaches another one by its address; nothing says so"},
     docker=EXACT,
     compose=EXACT,
     k8s=EXACT,

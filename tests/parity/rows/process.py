@@ -33,6 +33,7 @@ services:
     healthcheck: {http: /healthz}
 publish: {app: app.http}
 """,
+    defects={"k8s": "it is also in the groups that the image's /etc/group gives its user"},
     docker=EXACT,
     compose=EXACT,
     k8s=EXACT,
@@ -123,6 +124,7 @@ services:
     healthcheck: {http: /healthz}
 publish: {app: app.http}
 """,
+    defects={"k8s": "no user but root may gain privileges"},
     docker=EXACT,
     compose=EXACT,
     k8s=EXACT,

@@ -234,6 +234,7 @@ services:
     healthcheck: {http: /healthz}
 publish: {app: app.http}
 """,
+    defects={"k8s": "it keeps its content when a program ends and is started again"},
     docker=EXACT,
     compose=EXACT,
     k8s=EXACT,
