@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _SITE = "this stands in the site file: "
+_BEFORE = "what must be done before is a job with run: install or upgrade, and depends_on: [JOB]"
 
 ROOT: Mapping[str, str] = {
     "name": "the name of the system is given as: bundle: NAME",
@@ -80,6 +81,9 @@ WORKLOAD: Mapping[str, str] = {
     "needs": "write connect: {slot: node.endpoint}",
     "target": "the Dockerfile's last stage is built",
     "dockerfile": "build names a directory with a file called Dockerfile",
+    "pre_start": _BEFORE,
+    "initContainers": _BEFORE,
+    "init_containers": _BEFORE,
 }
 
 SERVICE: Mapping[str, str] = {

@@ -117,7 +117,7 @@ def _service(
     if resources.cpus is not None and workloads.NO_CPU_LIMIT not in host.features:
         made["cpus"] = resources.cpus
     if resources.memory_bytes is not None:
-        made["mem_limit"] = resources.memory_bytes
+        made["mem_limit"] = made["memswap_limit"] = resources.memory_bytes  # of both together: none on disk
     if resources.shm_bytes is not None:
         made["shm_size"] = resources.shm_bytes
     if container.gpus:

@@ -103,7 +103,7 @@ def _host_config(release: Release, container: Container, host: Host) -> dict[str
     if resources.cpus is not None and workloads.NO_CPU_LIMIT not in host.features:
         made["NanoCpus"] = round(resources.cpus * NS)
     if resources.memory_bytes is not None:
-        made["Memory"] = resources.memory_bytes
+        made["Memory"] = made["MemorySwap"] = resources.memory_bytes  # of both together: none on disk
     if resources.shm_bytes is not None:
         made["ShmSize"] = resources.shm_bytes
     if container.gpus:

@@ -96,7 +96,7 @@ def _options(body: Json, instance: Json, variables: Variables) -> Iterator[str]:
 
 
 _PLAIN = (("User", "--user"), ("WorkingDir", "--workdir"), ("StopSignal", "--stop-signal"))
-_LIMITS = (("Memory", "--memory"), ("ShmSize", "--shm-size"))
+_LIMITS = (("Memory", "--memory"), ("MemorySwap", "--memory-swap"), ("ShmSize", "--shm-size"))
 _SWITCHES = (("ReadonlyRootfs", "--read-only"), ("Init", "--init"))
 
 

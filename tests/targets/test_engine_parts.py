@@ -26,6 +26,7 @@ from targets import ownership
 from targets.compose import document
 from targets.compose import text as compose_text
 from targets.compose.target import ComposeTarget
+from targets.docker import containers
 from targets.docker.target import DockerTarget
 from targets.engine import delivery, logs, observe, tar, texts, workloads
 from targets.engine.planning import changes
@@ -88,6 +89,21 @@ def deployed(target: EngineTarget, release: Release) -> Observed:
             instances.append(Instance(step.resource, "id", names[step.resource], 0, str(payload["spec"]), state))
     doors = tuple(OpenDoor(door.name, door.bind, door.host_port, door.node) for door in release.doors)
     return Observed("sample", HOST, tuple(instances), tuple(things), doors, (Record(1, release.record),))
+
+
+# workloads
+
+
+def test_memory_is_the_limit_with_swap_too() -> None:
+    release = with_service(released(), "web", resources=Resources(memory_bytes=1 << 25))
+    wanted = workloads.containers(release, HOST, {})
+    web = next(container for container in wanted if container.workload.name == "web")
+    made = containers.body(release, web, HOST)["HostConfig"]
+    assert isinstance(made, dict)
+    assert made["Memory"] == made["MemorySwap"] == 1 << 25
+    services = document.document(release, wanted, HOST)["services"]
+    assert isinstance(services, dict)
+    assert services["web"]["mem_limit"] == services["web"]["memswap_limit"] == 1 << 25
 
 
 # plans
