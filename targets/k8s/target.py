@@ -237,12 +237,12 @@ class KubernetesTarget:
         kept = {**found, **{one: secrets[one] for one in payload["names"]}}
         revisions = {one: kept[one].revision for one in sorted(kept)}
         body = self._kept_body(app, name, "secrets", "secrets", "1", names.SECRETS_TYPE)
-        body["metadata"]["annotations"][names.REVISIONS] = ownership.canonical(revisions)
-        body["data"] = {one: base64.b64encode(kept[one].value).decode() for one in sorted(kept)}
-        if there is not None:  # what was read must still be there when this is written
-            body["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"]
         try:
-            self.api.apply(body, namespace) if there is not None else self.api.create(body, namespace)
+            read = there or self.api.create(copy.deepcopy(body), namespace)
+            body["metadata"]["annotations"][names.REVISIONS] = ownership.canonical(revisions)
+            body["metadata"]["resourceVersion"] = read["metadata"]["resourceVersion"]  # nobody has written since
+            body["data"] = {one: base64.b64encode(kept[one].value).decode() for one in sorted(kept)}
+            self.api.apply(body, namespace)
         except Conflict as error:
             raise _overtaken(app, "secrets") from error
 
