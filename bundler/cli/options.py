@@ -70,7 +70,7 @@ def target_option(function: F) -> F:
     ):
         function = told(function)
     sites = any(one.name == "sites" for one in getattr(function, "__click_params__", ()))
-    text = "docker, compose or k8s" + ("; what the site file says unless given." if sites else ".")
+    text = "docker, compose, k8s or k3s" + ("; what the site file says unless given." if sites else ".")
     return click.option("--target", "-t", metavar="TARGET", help=text)(function)
 
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -66,8 +67,9 @@ class Forbidden(TargetError):
 class Api:
     """One cluster. Safe to use from several threads; the connection is made at the first request."""
 
-    def __init__(self, context: str | None = None) -> None:
-        self._context = context
+    def __init__(self, context: str | None = None, kubeconfig: Path | None = None) -> None:
+        """`kubeconfig` None: KUBECONFIG, ~/.kube/config, or a pod's own account."""
+        self._context, self._kubeconfig = context, kubeconfig
 
     @cached_property
     def _client(self) -> Any:
@@ -77,10 +79,14 @@ class Api:
 
         configuration = client.Configuration()
         try:
-            config.load_kube_config(context=self._context, client_configuration=configuration)  # type: ignore[no-untyped-call]
+            config.load_kube_config(  # type: ignore[no-untyped-call]
+                None if self._kubeconfig is None else str(self._kubeconfig),
+                context=self._context,
+                client_configuration=configuration,
+            )
         except (ConfigException, OSError) as error:
             try:
-                if self._context is not None:
+                if self._context is not None or self._kubeconfig is not None:
                     raise error
                 config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             except ConfigException:

@@ -23,6 +23,7 @@ from targets.k8s.helper import Helper
 CRI = "k8s.io"  # containerd's namespace of the kubelet
 PINNED = "io.cri-containerd.pinned"
 BROUGHT = ownership.PREFIX + "app."  # label of an image: … NAMESPACE.APP
+IN_K3S = "k3s://"  # the containerd that `k3s ctr` finds by itself
 IN_CONTAINER = "docker://"  # a "socket" that is a node's container, as kind, k3d and minikube have them
 PREFIX = "bundle.local/"
 
@@ -49,6 +50,8 @@ class Node:
             docker = process.find("docker", hint="the node is a container of a Docker engine")
             container = self._socket.removeprefix(IN_CONTAINER)
             return [docker, "exec", "--interactive", container, "ctr", "--namespace", CRI, *words]
+        if self._socket == IN_K3S:
+            return [process.find("k3s", hint="this is for a node of k3s"), "ctr", "--namespace", CRI, *words]
         ctr = process.find("ctr", hint="it comes with containerd; add its directory to PATH")
         return [ctr, "--address", self._socket, "--namespace", CRI, *words]
 

@@ -34,17 +34,20 @@ Secrets = Mapping[str, StoredSecret]
 
 def create(options: Mapping[str, str]) -> Target:
     """The entry point. Options: `context`, `namespace`, `containerd`, `import`, `registry`, `pull_secret`."""
+    return KubernetesTarget(settings_of(options, names.TARGET))
+
+
+def settings_of(options: Mapping[str, str], target: str) -> Settings:
+    """Raises UsageError for an option that is not known."""
     if unknown := sorted(set(options) - _OPTIONS):
-        raise UsageError(f"target {names.TARGET} knows no {' and no '.join(unknown)}")
-    return KubernetesTarget(
-        Settings(
-            context=options.get("context"),
-            namespace=options.get("namespace"),
-            imports=bool(options.get("import")),
-            socket=options.get("containerd") or os.environ.get("CONTAINERD_ADDRESS") or None,
-            registry=options.get("registry"),
-            pull_secret=options.get("pull_secret"),
-        )
+        raise UsageError(f"target {target} knows no {' and no '.join(unknown)}")
+    return Settings(
+        context=options.get("context"),
+        namespace=options.get("namespace"),
+        imports=bool(options.get("import")),
+        socket=options.get("containerd") or os.environ.get("CONTAINERD_ADDRESS") or None,
+        registry=options.get("registry"),
+        pull_secret=options.get("pull_secret"),
     )
 
 

@@ -11,6 +11,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,25 @@ def test_a_cluster_that_cannot_be_had_is_named_before_anything_is_done(
     refused = blind("deploy", small, "--target", "k8s", "--app", "k8-blind", status=6).err
     assert "--registry" in refused
     assert "--containerd" in refused
+
+
+def test_a_node_of_k3s_takes_the_same_bundle(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    """Through what k3s offers on a node: its kubeconfig and `k3s ctr`, over the test cluster."""
+    stand_in = Path(__file__).parents[2] / "scripts" / "k3s-stand-in"
+    subprocess.run([stand_in, "up", tmp_path / "node"], check=True, capture_output=True)
+    try:
+        env = {key: value for key, value in bundle.env.items() if key != "CONTAINERD_ADDRESS"}
+        path = f"{tmp_path / 'node/usr/local/bin'}:{env['PATH']}"
+        config = str(tmp_path / "node/etc/rancher/k3s/k3s.yaml")
+        node = replace(bundle, env=env | {"PATH": path, "KUBECONFIG": config})
+        name = app("k8-k3s", "k8s")
+        node("deploy", small, "--target", "k3s", "--app", name)
+        assert f"{name} on k3s: small 1.0.0" in node("status", name, "--target", "k3s").out
+        assert node("run", name, "again", "--target", "k3s").out == "noting hello\n"
+        assert node("deploy", small, "--target", "k3s", "--app", name).out.startswith("no changes\n")
+        node("remove", name, "--target", "k3s", "--volumes", "--yes")
+        assert name not in kubectl("get", "namespaces", "--output", "name")
+    finally:
+        subprocess.run([stand_in, "down", tmp_path / "node"], check=True, capture_output=True)

@@ -1,0 +1,1 @@
+"""The k3s target: Kubernetes with the delivery of k3s."""
