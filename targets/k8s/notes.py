@@ -38,6 +38,10 @@ def notes(
             )
             for word in unknown
         ]
+    for workload in release.workloads:
+        if workload.tmpfs:
+            reason = "what is in it stays when a program ends and is started again; it goes with the pod"
+            found.append(Note(workload.resource, "tmpfs", Verdict.ADAPTED, reason))
     for service in release.services:
         found += _service(service, cluster)
     for job in release.jobs:
@@ -52,6 +56,11 @@ def weakest(made: Iterable[Made]) -> Level:
 
 def _namespace(cluster: Cluster, made: tuple[Made, ...]) -> Iterator[Note]:
     where, needs = f"namespace/{cluster.namespace}", weakest(made)
+    yield Note(where, "isolation", Verdict.ADAPTED, "other pods of the cluster reach its pods by address")
+    confined = [one.workload.resource for one in made if not pods.is_root(one.workload.user)]
+    if confined:
+        which = "no program" if len(confined) == len(made) else f"no program of {', '.join(confined)}"
+        yield Note(where, "privileges", Verdict.ADAPTED, f"{which} gains any from a set-uid file")
     if facts.ENDING in cluster.features:
         yield Note(where, "name", Verdict.REFUSED, "it is being deleted; wait until it is gone, or choose another")
     if facts.NAMESPACE in cluster.features and facts.OWN_NAMESPACE not in cluster.features:

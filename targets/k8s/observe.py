@@ -238,6 +238,10 @@ def _features(api: Api, found: Snapshot, nodes: list[Json], app: str) -> Iterato
         yield facts.SLEEP
     if api.serves("metrics.k8s.io/v1beta1"):
         yield facts.METRICS
+    if nodes and all(
+        ((node.get("status") or {}).get("features") or {}).get("supplementalGroupsPolicy") for node in nodes
+    ):
+        yield facts.STRICT_GROUPS
     if len(nodes) > 1:
         yield facts.SEVERAL_NODES
     if any("nvidia.com/gpu" in ((node.get("status") or {}).get("allocatable") or {}) for node in nodes):

@@ -112,7 +112,7 @@ def template(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _grace_s(workload, cluster),
-        "securityContext": _pod_security(workload.user),
+        "securityContext": _pod_security(workload.user, cluster),
         "containers": [_container(release, workload, files, cluster)],
     }
     if cluster.pull_secret is not None:
@@ -337,13 +337,15 @@ def _gpus(workload: Workload, cluster: Cluster) -> int:
 # security
 
 
-def _pod_security(user: str | None) -> Json:
+def _pod_security(user: str | None, cluster: Cluster) -> Json:
     made: Json = {"seccompProfile": {"type": "RuntimeDefault"}}
     uid, gid = ids(user)
     if uid is not None:
         made |= {"runAsUser": uid, "runAsGroup": gid}
     if not is_root(user):
         made |= {"runAsNonRoot": True, "fsGroup": gid, "fsGroupChangePolicy": "OnRootMismatch"}
+    if uid is not None and facts.STRICT_GROUPS in cluster.features:
+        made["supplementalGroupsPolicy"] = "Strict"  # not those that the image's /etc/group gives the user
     return made
 
 

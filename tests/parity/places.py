@@ -110,6 +110,8 @@ class _Cluster(Place):
         "volume/… size: 1 GiB, because the graph gives none",
         "volume/… sharing: what mounts it runs on one node, because it is ReadWriteOnce",
         "namespace/… pod security: enforces …",
+        "namespace/… isolation: other pods of the cluster reach its pods by address",
+        "namespace/… privileges: …",
     )
     own_environment = _Engine.own_environment | {
         *("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBERNETES_SERVICE_PORT_HTTPS"),
