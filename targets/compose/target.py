@@ -13,6 +13,7 @@ from bundler.edges.engine import context_name
 from bundler.errors import TargetError
 from bundler.model.observed import Observed, StoredSecret
 from bundler.model.release import Release
+from targets import ownership
 from targets.compose import document, text
 from targets.engine import planning, texts, workloads
 from targets.engine.api import Json
@@ -52,18 +53,18 @@ class ComposeTarget(EngineTarget):
     def put_workload(self, payload: Payload, secrets: Mapping[str, StoredSecret]) -> None:
         """`up` for the named services: Compose keeps a container whose configuration is the document's, and
         replaces another. A job that has ended is removed first, so that it runs again. So is a container whose
-        number comes after a gap: Compose numbers new ones after the last, and would never fill it."""
+        number comes after a gap: Compose numbers new ones after the last, and would never fill it; and an outdated one
+        with volumes that only its image names: Compose would hand them on, and docker does not."""
         app, network = payload["app"], self._network_id(payload["app"])
-        unnamed: set[str] = set()
         kept: set[tuple[str, int]] = set()
         for listed in sorted(self.engine.containers(), key=_number):
             labels = listed.get("Labels") or {}
             if labels.get(COMPOSE_PROJECT) == app and labels.get(COMPOSE_SERVICE) in payload["services"]:
                 self._own(labels, f"container {listed['Names'][0].removeprefix('/')}", app)
                 service, number = labels[COMPOSE_SERVICE], _number(listed)
-                unnamed |= _unnamed_volumes(listed)
                 after_gap = number > 1 and (service, number - 1) not in kept
-                if after_gap or not is_attached(listed, app, network):
+                handed_on = _has_unnamed_volumes(listed) and labels.get(ownership.SPEC) != payload["spec"]
+                if after_gap or handed_on or not is_attached(listed, app, network):
                     self.engine.stop(listed["Id"])
                     self.engine.remove(listed["Id"])
                     continue
@@ -72,12 +73,8 @@ class ComposeTarget(EngineTarget):
                     self.engine.unpause(listed["Id"])
                 elif payload["job"] and listed["State"] in ("exited", "dead"):
                     self.engine.remove(listed["Id"])
-        options = ["--detach", "--no-deps", "--no-build", "--pull", "never", "--renew-anon-volumes"]
-        self._compose(payload, ["up", *options, *payload["services"]], secrets)
-        if unnamed:
-            unnamed -= {name for listed in self.engine.containers() for name in _unnamed_volumes(listed)}
-        for name in sorted(unnamed):
-            self.engine.remove_volume(name)
+        command = ["up", "--detach", "--no-deps", "--no-build", "--pull", "never", *payload["services"]]
+        self._compose(payload, command, secrets)
 
     def _compose(self, payload: Payload, command: list[str], secrets: Mapping[str, StoredSecret]) -> None:
         docker = process.find("docker", hint=_HINT)
@@ -100,10 +97,10 @@ class ComposeTarget(EngineTarget):
             raise TargetError(f"docker compose {command[0]} {', '.join(payload['services'])}: {_reason(done.stderr)}")
 
 
-def _unnamed_volumes(listed: Json) -> set[str]:
-    """Volumes that the engine made for the image's own VOLUMEs. They end with their container, as on docker."""
+def _has_unnamed_volumes(listed: Json) -> bool:
+    """Whether the engine made volumes for the image's own VOLUMEs."""
     names = (mount.get("Name", "") for mount in listed.get("Mounts") or () if mount.get("Type") == "volume")
-    return {name for name in names if re.fullmatch("[0-9a-f]{64}", name)}
+    return any(re.fullmatch("[0-9a-f]{64}", name) for name in names)
 
 
 def _number(listed: Json) -> int:
