@@ -6,7 +6,7 @@ import click
 
 from bundler import follow as following
 from bundler.cli import output
-from bundler.cli.options import open_target, since_time, target_option
+from bundler.cli.options import open_target, same_place, since_time, target_option
 from bundler.edges.clock import SystemClock
 from bundler.errors import UsageError
 
@@ -42,7 +42,9 @@ def command(
     observed = place.observe(app)
     known = sorted({one.resource.partition("/")[2] for one in observed.instances})
     if not known:
-        raise UsageError(f"nothing of {app!r} runs on {place.name}", hint=f"bundle list --target {place.name}")
+        raise UsageError(
+            f"nothing of {app!r} runs on {place.name}", hint=f"bundle list --target {place.name}{same_place()}"
+        )
     if service is not None and service not in known:
         raise UsageError(f"{app} has no running service or job {service!r}", hint=f"there are: {', '.join(known)}")
     several = service is None and len(known) > 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bundler.cli import output
-from bundler.cli.options import open_target, target_option
+from bundler.cli.options import open_target, same_place, target_option
 from bundler.cli.report import doors
 from bundler.contract import Dialing
 from bundler.errors import TargetError, UsageError
@@ -32,7 +32,9 @@ def command(app: str, door: str | None, *, target: str | None, only_print: bool)
     place = open_target(target)
     observed = place.observe(app)
     if not observed.instances:
-        raise UsageError(f"nothing of {app!r} runs on {place.name}", hint=f"bundle list --target {place.name}")
+        raise UsageError(
+            f"nothing of {app!r} runs on {place.name}", hint=f"bundle list --target {place.name}{same_place()}"
+        )
     there = {one.name: one for one in doors(observed)}
     if not there:
         raise UsageError(f"{app} has no front door", hint="a graph opens one with publish: {NAME: service.endpoint}")
@@ -40,7 +42,7 @@ def command(app: str, door: str | None, *, target: str | None, only_print: bool)
         raise UsageError(f"{app} has no front door {door!r}", hint=f"there are: {', '.join(there)}")
     chosen = there[door] if door else next(iter(there.values()))
     if not observed.of(f"service/{chosen.node}"):
-        hint = f"bundle status {app} --target {place.name}"
+        hint = f"bundle status {app} --target {place.name}{same_place()}"
         raise TargetError(f"{chosen.node}, the service behind {chosen.name}, is not there", hint=hint)
     url = chosen.url
     if chosen.host is None and isinstance(place, Dialing):

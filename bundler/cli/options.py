@@ -44,6 +44,7 @@ file_argument = click.argument("file", type=click.Path(path_type=Path))
 
 
 _CHOSEN = "bundler.cli.options.chosen"  # in a context's meta: what the target itself is told
+_TOLD = "bundler.cli.options.told"  # the same, and what the site file says
 
 
 def _told(option: str, **attributes: Any) -> Callable[[F], F]:
@@ -119,7 +120,17 @@ def open_target(name: str | None, options: Mapping[str, str] | None = None) -> T
         )
     context = click.get_current_context(silent=True)
     chosen: dict[str, str] = context.meta.get(_CHOSEN, {}) if context is not None else {}
-    return discovery.load(name, {**(options or {}), **chosen})
+    told = {**(options or {}), **chosen}
+    if context is not None:
+        context.meta[_TOLD] = told
+    return discovery.load(name, told)
+
+
+def same_place() -> str:
+    """What a further command must be told beside `--target` to get to the same place; begins with a space."""
+    context = click.get_current_context(silent=True)
+    told: dict[str, str] = context.meta.get(_TOLD, {}) if context is not None else {}
+    return "".join(f" --{name} {told[name]}" for name in ("context", "namespace") if name in told)
 
 
 def duration_s(text: str | None) -> float | None:

@@ -7,7 +7,7 @@ import click
 from bundler import deploy
 from bundler.cli import output
 from bundler.cli.deploying import carry_out, consent
-from bundler.cli.options import duration_s, end_timeout_option, open_target, target_option, yes_option
+from bundler.cli.options import duration_s, end_timeout_option, open_target, same_place, target_option, yes_option
 from bundler.errors import UsageError
 
 
@@ -24,13 +24,15 @@ def command(app: str, *, target: str | None, volumes: bool, timeout: str | None,
     ready = deploy.prepare_removal(place, app, volumes=volumes)
     kept = deploy.kept(ready)
     if not ready.plan.steps and not kept:
-        raise UsageError(f"there is no app {app!r} on {place.name}", hint=f"bundle list --target {place.name}")
+        raise UsageError(
+            f"there is no app {app!r} on {place.name}", hint=f"bundle list --target {place.name}{same_place()}"
+        )
     consent(ready, yes=yes or (not volumes and not _asks(yes=yes)))
     carry_out(ready, duration_s(timeout))
     output.answer(f"removed {app} from {place.name}" if ready.plan.steps else f"{app}: nothing to remove but its data")
     if kept:
         output.answer("kept: " + ", ".join(kept))
-        output.note(f"to remove these too: bundle remove {app} --target {place.name} --volumes")
+        output.note(f"to remove these too: bundle remove {app} --target {place.name}{same_place()} --volumes")
     return 0
 
 

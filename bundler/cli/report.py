@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bundler.cli import output
+from bundler.cli.options import same_place
 from bundler.errors import BundleError
 from bundler.model.observed import FORWARDED_DOORS, Instance, Observed, State
 from bundler.model.plan import Action, Plan
@@ -69,13 +70,15 @@ def app_lines(observed: Observed, target: str) -> list[str]:
         example = next(
             (one.resource.partition("/")[2] for one in observed.instances if one.resource.startswith("service/")), ""
         )
-        lines.append(f"logs: bundle logs {observed.app}{' ' + example if example else ''} --target {target}")
+        lines.append(
+            f"logs: bundle logs {observed.app}{' ' + example if example else ''} --target {target}{same_place()}"
+        )
     return lines
 
 
 def _reached(door: ReleaseDoor, observed: Observed, target: str) -> str:
     if door.host is None and FORWARDED_DOORS in observed.host.features:
-        return f"bundle open {observed.app} {door.name} --target {target}"
+        return f"bundle open {observed.app} {door.name} --target {target}{same_place()}"
     return door.url
 
 
@@ -114,7 +117,7 @@ def app_json(observed: Observed, target: str) -> dict[str, object]:
 def plan_lines(plan: Plan, app: str, target: str) -> list[str]:
     """The plan for people; the same plan always gives the same text."""
     told = "refused" if plan.refused else output.count(len(plan.steps), "steps") if plan.steps else "no changes"
-    lines = [f"{app} on {target}: {told}"]
+    lines = [f"{app} on {target}{same_place()}: {told}"]
     rows = []
     for step in plan.steps:
         moved = output.size(step.moves_bytes) if step.moves_bytes else ""

@@ -7,7 +7,7 @@ import click
 from bundler import deploy
 from bundler.cli import output
 from bundler.cli.deploying import carry_out
-from bundler.cli.options import duration_s, end_timeout_option, open_target, target_option
+from bundler.cli.options import duration_s, end_timeout_option, open_target, same_place, target_option
 
 
 @click.command("run", short_help="Run a job of a deployed app now.")
@@ -28,7 +28,7 @@ def command(app: str, job: str, *, target: str | None, timeout: str | None, deta
         ready = replace(ready, plan=replace(ready.plan, ready=()))
     carry_out(ready, duration_s(timeout))
     if detach:
-        output.note(f"started; bundle logs {app} {job} --target {place.name} --follow")
+        output.note(f"started; bundle logs {app} {job} --target {place.name}{same_place()} --follow")
         return 0
     for line in place.logs(app, job, follow=False, since=None, tail=None):
         output.answer(line.text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bundler.cli import output
-from bundler.cli.options import json_option, open_target, target_option
+from bundler.cli.options import json_option, open_target, same_place, target_option
 from bundler.cli.report import app_json, app_lines, is_well
 from bundler.errors import UnhealthyError, UsageError
 
@@ -20,7 +20,9 @@ def command(app: str, *, target: str | None, as_json: bool) -> int:
     observed = place.observe(app)
     mine = [thing for thing in observed.things if not thing.foreign]
     if not observed.instances and observed.record is None and not mine:
-        raise UsageError(f"there is no app {app!r} on {place.name}", hint=f"bundle list --target {place.name}")
+        raise UsageError(
+            f"there is no app {app!r} on {place.name}", hint=f"bundle list --target {place.name}{same_place()}"
+        )
     if as_json:
         output.answer_json(app_json(observed, place.name))
     else:

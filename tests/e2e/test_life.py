@@ -341,6 +341,8 @@ def test_the_engine_is_that_of_the_docker_context(bundle: Bundle, tmp_path: Path
         in replace(bundle, env={**env, "DOCKER_CONTEXT": "dead"})("list", "-t", "docker", status=6).err
     )
     replace(bundle, env={**env, "DOCKER_CONTEXT": "live"})("list", "-t", "compose")
+    named = there("status", "nothing-there", "-t", "docker", "--context", "live", status=2)
+    assert "bundle list --target docker --context live" in named.err, "the way on leads to the same place"
     (tmp_path / "config.json").write_text('{"currentContext": "dead"}')
     there("list", "-t", "docker", status=6)
     replace(bundle, env={**env, "DOCKER_HOST": socket})("list", "-t", "docker")
