@@ -72,10 +72,8 @@ def prepare_job(target: Target, app: str, job: str) -> Prepared:
     without = replace(observed, instances=tuple(one for one in observed.instances if one.resource != resource))
     planned = target.plan(release, without)
     first = {step.id for step in planned.steps if step.resource != resource}
-    if running:
-        first = set()  # it has all that it needs
     missing = [one for step in planned.steps if step.resource == resource for one in step.after if one in first]
-    if missing:
+    if missing and not running:
         raise TargetError(
             f"{job} cannot run: {app} is not whole here, a deploy would have to {', '.join(missing)}",
             hint=f"bundle deploy FILE --target {target.name} --app {app}",

@@ -28,7 +28,7 @@ def context_name(given: str | None = None) -> str | None:
     DOCKER_CONTEXT, the current one. None for the default, which is DOCKER_HOST or the usual socket."""
     if given is None and os.environ.get("DOCKER_HOST"):
         return None
-    name = given or os.environ.get("DOCKER_CONTEXT") or _read_json(_config_dir() / "config.json").get("currentContext")
+    name = given or os.environ.get("DOCKER_CONTEXT") or docker_config().get("currentContext")
     return None if name in (None, "", "default") else str(name)
 
 
@@ -73,6 +73,11 @@ def _address(context: str | None) -> dict[str, Any]:
     pair = (files["cert.pem"], files["key.pem"]) if {"cert.pem", "key.pem"} <= files.keys() else None
     verified = not end.get("SkipTLSVerify")
     return {"base_url": end["Host"], "tls": TLSConfig(client_cert=pair, ca_cert=files.get("ca.pem"), verify=verified)}
+
+
+def docker_config() -> dict[str, Any]:
+    """What `docker` keeps in its config.json; empty where it keeps nothing."""
+    return _read_json(_config_dir() / "config.json")
 
 
 def _config_dir() -> Path:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 from bundler.edges import process
+from bundler.edges.engine import docker_config
 from bundler.edges.http import is_loopback, require_allowed
 from bundler.errors import TargetError
 from bundler.model.oci import Descriptor
@@ -144,14 +143,12 @@ def _basic(pair: tuple[str, str]) -> str:
 
 def credentials(host: str) -> tuple[str, str] | None:
     """User and password of a registry in the Docker configuration; None where there are none."""
-    place = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
-    try:
-        config = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    config = docker_config()
     helper = config.get("credHelpers", {}).get(host) or config.get("credsStore")
     if helper:
-        program = process.find(f"docker-credential-{helper}", hint=f"{place} names it as the keeper of credentials")
+        program = process.find(
+            f"docker-credential-{helper}", hint="docker's config.json names it as the keeper of credentials"
+        )
         done = process.run([program, "get"], stdin=host.encode(), timeout_s=30.0)
         if done.returncode == 0:
             found = json.loads(done.stdout)
