@@ -26,7 +26,7 @@ from bundler.model.observed import (
 )
 from bundler.model.oci import Descriptor, Digest, Platform
 from bundler.model.plan import Action, Note, Plan, Ready, Step, Verdict
-from bundler.model.release import FileMount, Release, ReleaseJob, ReleaseService, SecretPart, Text
+from bundler.model.release import FileMount, Release, ReleaseJob, ReleaseService, SecretPart, Text, Workload
 from targets import ownership
 
 Kept = dict[str, tuple[str, object]]  # resource -> (spec, content)
@@ -252,13 +252,13 @@ def _wanted(release: Release) -> set[str]:
     return {workload.resource for workload in release.workloads} | {f"volume/{v.name}" for v in release.volumes}
 
 
-def _in_order(release: Release) -> list[ReleaseService | ReleaseJob]:
+def _in_order(release: Release) -> list[Workload]:
     by_name = {workload.name: workload for workload in release.workloads}
     names = dict.fromkeys([*(name for wave in release.waves for name in wave), *sorted(by_name)])
     return [by_name[name] for name in names if name in by_name]
 
 
-def _decide(release: Release, workload: ReleaseService | ReleaseJob, observed: Observed) -> tuple[Action, str] | None:
+def _decide(release: Release, workload: Workload, observed: Observed) -> tuple[Action, str] | None:
     there = observed.of(workload.resource)
     same = bool(there) and there[0].spec == _spec(release, workload)
     if isinstance(workload, ReleaseJob):
@@ -273,7 +273,7 @@ def _decide(release: Release, workload: ReleaseService | ReleaseJob, observed: O
 
 def _start_step(
     release: Release,
-    workload: ReleaseService | ReleaseJob,
+    workload: Workload,
     decided: tuple[Action, str],
     ground: tuple[str, ...],
     before: list[Step],
@@ -310,7 +310,7 @@ def _removal(observed: Observed) -> Plan:
     return Plan(tuple(steps))
 
 
-def _spec(release: Release, workload: ReleaseService | ReleaseJob) -> str:
+def _spec(release: Release, workload: Workload) -> str:
     """Everything the workload is, with the revisions of its secrets."""
     texts: list[Text] = [text for _, text in workload.environment]
     texts += [*(workload.entrypoint or ()), *(workload.command or ())]

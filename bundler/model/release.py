@@ -133,6 +133,9 @@ class ReleaseJob(ReleaseWorkload):
         return f"job/{self.name}"
 
 
+Workload = ReleaseService | ReleaseJob
+
+
 @dataclass(frozen=True, slots=True)
 class ReleaseSecret:
     """`revision` is random, made anew whenever the bytes change; `stored`: the target has these bytes.
@@ -176,5 +179,5 @@ class Release:
         return next(model for model in self.models if model.name == name)
 
     @property
-    def workloads(self) -> tuple[ReleaseService | ReleaseJob, ...]:
+    def workloads(self) -> tuple[Workload, ...]:
         return (*self.services, *self.jobs)

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 from bundler.model.observed import Host, Observed
 from bundler.model.release import Release, ReleaseService, Text
-from targets import ownership
-from targets.engine import texts, workloads
+from targets import ownership, texts
+from targets.engine import workloads
 from targets.engine.workloads import Container
 
 TARGET = "compose"

@@ -13,9 +13,9 @@ from bundler.edges.engine import context_name
 from bundler.errors import TargetError
 from bundler.model.observed import Observed, StoredSecret
 from bundler.model.release import Release
-from targets import ownership
+from targets import ownership, texts
 from targets.compose import document, text
-from targets.engine import planning, texts, workloads
+from targets.engine import planning, workloads
 from targets.engine.api import Json
 from targets.engine.observe import COMPOSE_NUMBER, COMPOSE_PROJECT, COMPOSE_SERVICE, is_attached
 from targets.engine.planning import Form

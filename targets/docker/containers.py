@@ -9,8 +9,8 @@ from bundler.model.observed import Host, Observed
 from bundler.model.release import Release, ReleaseService
 from targets import ownership
 from targets.engine import workloads
-from targets.engine.texts import text_json
 from targets.engine.workloads import Container
+from targets.texts import text_json
 
 NS = 1_000_000_000
 TARGET = "docker"

@@ -14,8 +14,8 @@ from bundler.model.release import Release
 from targets import ownership
 from targets.docker import containers
 from targets.engine import planning
-from targets.engine.texts import TextJson, secret_variables
 from targets.engine.workloads import Container
+from targets.texts import TextJson, secret_variables
 
 HEAD = """\
 #!/bin/sh

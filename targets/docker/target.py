@@ -15,7 +15,7 @@ from targets.engine.api import Json
 from targets.engine.observe import is_attached
 from targets.engine.planning import Form
 from targets.engine.target import EngineTarget, Payload, engine_of
-from targets.engine.texts import reveal_text
+from targets.texts import reveal_text
 
 _SUBPATH_API = (1, 45)
 

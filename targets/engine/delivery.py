@@ -19,18 +19,12 @@ from typing import Any
 from bundler.contract import BlobSource
 from bundler.errors import TargetError
 from bundler.model.bundle import BundleImage, BundleModel, PlatformImage
-from bundler.model.oci import IMAGE_CONFIG, INDEX, MANIFEST, Descriptor, Digest, Platform
-from targets.engine import tar
+from bundler.model.oci import IMAGE_CONFIG, INDEX, MANIFEST, Descriptor, Digest
+from targets import tar
+from targets.descriptors import descriptor, descriptor_json
 from targets.engine.api import Engine
 
 CONTAINERD_STORE = "containerd-store"  # a host feature
-
-
-def for_platform(images: Iterable[PlatformImage], host: Platform) -> PlatformImage | None:
-    """The image that runs on `host`: the same variant, else any of the same architecture."""
-    fitting = [i for i in images if (i.platform.os, i.platform.architecture) == (host.os, host.architecture)]
-    same = [i for i in fitting if i.platform.variant == host.variant]
-    return next(iter(same or fitting), None)
 
 
 def load_payload(thing: BundleImage | BundleModel, image: PlatformImage, pin: str) -> dict[str, object]:
@@ -126,14 +120,6 @@ def _counted(pieces: Iterable[bytes], progress: Callable[[int], None]) -> Iterat
 
 def _path(blob: Descriptor) -> str:
     return f"blobs/sha256/{blob.digest.hex}"
-
-
-def descriptor_json(blob: Descriptor) -> dict[str, object]:
-    return {"mediaType": blob.media_type, "digest": str(blob.digest), "size": blob.size_bytes}
-
-
-def descriptor(value: Mapping[str, Any]) -> Descriptor:
-    return Descriptor(value["mediaType"], Digest(value["digest"]), value["size"])
 
 
 # The engine's part of a holder: an image with one file, for containers that are created and never started.

@@ -20,8 +20,9 @@ from bundler.contract import BlobSource
 from bundler.errors import TargetError
 from bundler.model.observed import StoredSecret
 from bundler.model.oci import Digest
-from targets import ownership
-from targets.engine import delivery, tar, texts
+from targets import ownership, tar, texts
+from targets.descriptors import descriptor
+from targets.engine import delivery
 from targets.engine.api import Conflict, Engine
 from targets.helper import MOUNT_PATH, binary
 
@@ -211,7 +212,7 @@ def _file(
         return tar.file(name, texts.reveal(content["text"], secrets), mode=mode, uid=uid, gid=gid)
     if blobs is None:
         raise TargetError(f"{entry['path']} is in the bundle, and no bundle was given")
-    blob = delivery.descriptor(content["blob"])
+    blob = descriptor(content["blob"])
     return tar.Member(name, mode, blobs.stream(blob), blob.size_bytes, uid, gid)
 
 
@@ -290,7 +291,7 @@ def model(
             return
         container = volume.container(holder(engine))
         for value in payload["layers"]:
-            engine.put(container, f"{_PLACE}/{_CONTENT}", _counted(blobs.stream(delivery.descriptor(value)), progress))
+            engine.put(container, f"{_PLACE}/{_CONTENT}", _counted(blobs.stream(descriptor(value)), progress))
 
 
 def _counted(pieces: Iterable[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from bundler.model.observed import Observed
 from bundler.model.plan import Note, Verdict
-from bundler.model.release import Release, ReleaseJob, ReleaseService
+from bundler.model.release import Release, ReleaseJob, ReleaseService, Workload
 from targets import ownership
-from targets.engine import delivery, workloads
+from targets.descriptors import for_platform
+from targets.engine import workloads
 
 
 def notes(release: Release, observed: Observed, names: frozenset[str], *, owns_project: bool) -> tuple[Note, ...]:
@@ -29,7 +30,7 @@ def notes(release: Release, observed: Observed, names: frozenset[str], *, owns_p
 
 def _images(release: Release, observed: Observed) -> Iterator[Note]:
     for image in release.images:
-        if delivery.for_platform(image.platforms, observed.host.platform) is None:
+        if for_platform(image.platforms, observed.host.platform) is None:
             has = ", ".join(str(one.platform) for one in image.platforms)
             yield Note(
                 f"image/{image.name}", "platform", Verdict.REFUSED, f"no {observed.host.platform} in it, only {has}"
@@ -95,7 +96,7 @@ def _job(job: ReleaseJob, observed: Observed) -> Iterator[Note]:
     yield from _gpus(job, observed)
 
 
-def _limits(workload: ReleaseService | ReleaseJob, observed: Observed) -> Iterator[Note]:
+def _limits(workload: Workload, observed: Observed) -> Iterator[Note]:
     resources = workload.resources
     for asked, feature, lacks in (
         (resources.memory_bytes, "memory", workloads.NO_MEMORY_LIMIT),
@@ -108,7 +109,7 @@ def _limits(workload: ReleaseService | ReleaseJob, observed: Observed) -> Iterat
             yield Note(workload.resource, feature, Verdict.ADAPTED, reason)
 
 
-def _gpus(workload: ReleaseService | ReleaseJob, observed: Observed) -> Iterator[Note]:
+def _gpus(workload: Workload, observed: Observed) -> Iterator[Note]:
     gpus = workload.resources.gpus
     if gpus is None or gpus.count == 0 or workloads.NVIDIA in observed.host.features:
         return

@@ -6,7 +6,6 @@ Order of a deploy: what containers need (`supplies`) · workloads in waves · re
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -28,6 +27,7 @@ from targets.engine.workloads import (
     Container,
     containers,
 )
+from targets.parts import changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,18 +218,6 @@ def _decide_job(
     if any(instance.state is State.FAILED for instance in same):
         return Action.RUN, "failed before"
     return Action.RUN, {"manual": "asked for", "install": "first run"}.get(job.run, "this release's run")
-
-
-def changes(before: str, after: Mapping[str, str]) -> str:
-    """What differs, in the words of the parts: "image changed", "environment, file /etc/x changed"."""
-    try:
-        old = json.loads(before)
-    except ValueError:
-        old = None
-    if not isinstance(old, dict):
-        return "specification changed"
-    names = sorted(name for name in old.keys() | after.keys() if old.get(name) != after.get(name))
-    return f"{', '.join(names)} changed" if names else "specification changed"
 
 
 # record

@@ -11,6 +11,7 @@ from bundler.model.observed import Observed
 from bundler.model.plan import Action, Ready, Step
 from bundler.model.release import Release
 from targets import ownership
+from targets.descriptors import descriptor_json, for_platform
 from targets.engine import delivery
 from targets.engine.fill import INCOMPLETE
 from targets.engine.workloads import IMAGE_MOUNT, Container
@@ -55,7 +56,7 @@ class Draft:
 
 
 def _platform_image(thing: BundleImage | BundleModel, observed: Observed) -> PlatformImage | None:
-    return delivery.for_platform(thing.platforms, observed.host.platform)
+    return for_platform(thing.platforms, observed.host.platform)
 
 
 def pins(release: Release, observed: Observed) -> dict[str, str]:
@@ -196,7 +197,7 @@ def _model_volume(draft: Draft, model: BundleModel) -> None:
     payload = {
         "do": "model",
         "volume": volume,
-        "layers": [delivery.descriptor_json(layer) for layer in model.layers],
+        "layers": [descriptor_json(layer) for layer in model.layers],
         "labels": draft.labels(resource, str(model.image.digest)),
     }
     size = sum(layer.size_bytes for layer in model.layers)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from bundler.model.bundle import BundleImage, BundleModel, PlatformImage
 from bundler.model.observed import Observed
 from bundler.model.release import Release
-from targets.engine import delivery as layouts
+from targets.descriptors import for_platform
 from targets.k8s.helper import Helper, helper
 
 # Features of the host: facts about the cluster and the app's namespace.
@@ -108,7 +108,7 @@ def _told(features: Iterable[str], prefix: str) -> str | None:
 def _images(release: Release, observed: Observed, registry: str | None) -> Iterable[Image]:
     things: list[BundleImage | BundleModel] = [*release.images, *release.models]
     for thing in things:
-        part = layouts.for_platform(thing.platforms, observed.host.platform)
+        part = for_platform(thing.platforms, observed.host.platform)
         if part is not None:
             reference = placed(thing.reference, str(part.manifest.digest), registry)
             yield Image(thing.name, thing.reference, reference, part)

@@ -15,9 +15,8 @@ from bundler.contract import BlobSource
 from bundler.edges import process
 from bundler.errors import TargetError
 from bundler.model.oci import INDEX, Descriptor, Digest
-from targets import ownership
-from targets.engine import tar
-from targets.engine.delivery import descriptor, descriptor_json
+from targets import ownership, tar
+from targets.descriptors import descriptor, descriptor_json
 from targets.k8s.helper import Helper
 
 CRI = "k8s.io"  # containerd's namespace of the kubelet

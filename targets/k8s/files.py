@@ -11,16 +11,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bundler.model.release import FileMount, Release, ReleaseJob, ReleaseService, SecretPart, Text
-from targets import ownership
-from targets.engine import texts
-from targets.engine.delivery import descriptor_json
+from bundler.model.release import FileMount, Release, SecretPart, Text, Workload
+from targets import ownership, texts
 from targets.k8s import names
 from targets.k8s.names import Json
 
 LIMIT_BYTES = 1 << 20  # what a ConfigMap or a Secret may hold (core/v1 validation, MaxSecretSize)
 
-Content = Mapping[str, object]  # {"text": texts.text_json} or {"blob": descriptor}
+Content = Mapping[str, object]  # as texts.content_json has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ class Files:
         return [bundle.name for bundle in self.bundles]
 
 
-def files(release: Release, workload: ReleaseService | ReleaseJob) -> Files:
+def files(release: Release, workload: Workload) -> Files:
     variables = texts.secret_variables(release)
     placed: list[Placed] = []
     groups: list[dict[str, Content]] = []
@@ -64,7 +62,7 @@ def files(release: Release, workload: ReleaseService | ReleaseJob) -> Files:
     for index, file in enumerate(workload.files):
         key = f"{index}-{re.sub(r'[^-._a-zA-Z0-9]', '_', posixpath.basename(file.path))}"[:253]
         if file.secret:
-            secret[key] = _content(file)
+            secret[key] = texts.content_json(file)
             placed.append(Placed(file.path, key, "secret", secret=True))
             continue
         size = size_bytes(file)
@@ -72,7 +70,7 @@ def files(release: Release, workload: ReleaseService | ReleaseJob) -> Files:
             groups.append({})
             room = LIMIT_BYTES
         room -= size
-        groups[-1][key] = _content(file)
+        groups[-1][key] = texts.content_json(file)
         placed.append(Placed(file.path, key, f"files-{len(groups) - 1}", secret=False))
     for part in _parts_in_text(workload):
         secret[variables[part.name, part.encoded]] = {"text": texts.text_json((part,))}
@@ -103,13 +101,7 @@ def manifest(bundle: Bundle) -> Json:
     return made
 
 
-def _content(file: FileMount) -> Content:
-    if isinstance(file.content, tuple):
-        return {"text": texts.text_json(file.content)}
-    return {"blob": descriptor_json(file.content)}
-
-
-def _parts_in_text(workload: ReleaseService | ReleaseJob) -> Iterator[SecretPart]:
+def _parts_in_text(workload: Workload) -> Iterator[SecretPart]:
     found: list[Text] = [text for _, text in workload.environment]
     found += [*(workload.entrypoint or ()), *(workload.command or ())]
     for text in found:

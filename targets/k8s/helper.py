@@ -12,8 +12,8 @@ from functools import cache
 
 from bundler.model.bundle import PlatformImage
 from bundler.model.oci import IMAGE_CONFIG, LAYER_TAR, MANIFEST, Descriptor, Digest, Platform
-from targets.engine import tar
-from targets.engine.delivery import descriptor_json
+from targets import tar
+from targets.descriptors import descriptor_json
 from targets.helper import ARCHITECTURES, MOUNT_PATH, binary
 
 REPOSITORY = "bundle.local/graphbundle/helper"

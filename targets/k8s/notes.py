@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from bundler.model.observed import Observed
 from bundler.model.plan import Note, Verdict
-from bundler.model.release import Release, ReleaseJob, ReleaseService
+from bundler.model.release import Release, ReleaseJob, ReleaseService, Workload
 from targets.k8s import cluster as facts
 from targets.k8s import files, objects, pods
 from targets.k8s.cluster import Cluster, Level
@@ -108,7 +108,7 @@ def _foreign(observed: Observed, wanted: set[str]) -> Iterator[Note]:
             yield Note(thing.resource, "name", Verdict.REFUSED, reason)
 
 
-def _workload(workload: ReleaseService | ReleaseJob, cluster: Cluster) -> Iterator[Note]:
+def _workload(workload: Workload, cluster: Cluster) -> Iterator[Note]:
     resource = workload.resource
     for file in workload.files:
         if files.size_bytes(file) > files.LIMIT_BYTES:

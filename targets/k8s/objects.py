@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 
 from bundler.model.graph import Volume
 from bundler.model.observed import Host
-from bundler.model.release import Release, ReleaseDoor, ReleaseJob, ReleaseService
+from bundler.model.release import Release, ReleaseDoor, ReleaseJob, ReleaseService, Workload
 from targets import ownership
-from targets.engine import workloads as engine
 from targets.k8s import cluster as facts
 from targets.k8s import files as filing
 from targets.k8s import names, pods
 from targets.k8s.cluster import Cluster, Level
 from targets.k8s.names import Json
-from targets.k8s.pods import Seed, Workload
+from targets.k8s.pods import Seed
+from targets.parts import digests, parts_of
+from targets.ranks import MASTER_PORT
 
 DEFAULT_SIZE_BYTES = 1 << 30  # of a volume whose graph gives none; a claim must say something
 HISTORY = 2  # how many former ReplicaSets or revisions are kept
@@ -80,8 +81,10 @@ def volumes(release: Release) -> tuple[Object, ...]:
 
 def workloads(release: Release, host: Host, cluster: Cluster) -> tuple[Made, ...]:
     seeded = pods.seeds(release)
-    said = {one.workload.name: one.parts for one in engine.containers(release, host, {})}
-    return tuple(_workload(release, workload, said[workload.name], seeded, cluster) for workload in release.workloads)
+    return tuple(
+        _workload(release, workload, parts_of(release, workload, host.platform), seeded, cluster)
+        for workload in release.workloads
+    )
 
 
 def _own(
@@ -143,7 +146,7 @@ def _files(release: Release, workload: Workload, filed: filing.Files) -> tuple[O
 
 
 def _workload(
-    release: Release, workload: Workload, said: Mapping[str, str], seeded: Mapping[str, Seed], cluster: Cluster
+    release: Release, workload: Workload, said: Mapping[str, object], seeded: Mapping[str, Seed], cluster: Cluster
 ) -> Made:
     filed = filing.files(release, workload)
     labels, pod = pods.template(release, workload, filed, seeded, cluster)
@@ -181,7 +184,7 @@ def _workload(
 
 def _parts(
     workload: Workload,
-    said: Mapping[str, str],
+    said: Mapping[str, object],
     seeded: Mapping[str, Seed],
     cluster: Cluster,
     placement: Mapping[str, str],
@@ -202,7 +205,7 @@ def _parts(
         more["liveness"] = repr(workload.liveness)
     else:
         more["run"] = [workload.run if is_cron(workload) else "", workload.timeout_s]
-    return parts | {name: ownership.digest(value, engine.PART_DIGITS) for name, value in more.items()}
+    return digests(parts | more)
 
 
 def scales(service: ReleaseService, cluster: Cluster) -> bool:
@@ -354,7 +357,7 @@ def _around_job(release: Release, job: ReleaseJob) -> Iterator[Object]:
                 "clusterIP": "None",
                 "publishNotReadyAddresses": True,
                 "selector": names.selector(release.app, job.name),
-                "ports": [{"name": "master", "port": engine.MASTER_PORT, "protocol": "TCP"}],
+                "ports": [{"name": "master", "port": MASTER_PORT, "protocol": "TCP"}],
             },
         }
         yield _plain(release, job.resource, job.name, body)

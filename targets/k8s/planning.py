@@ -13,16 +13,16 @@ from dataclasses import dataclass, field, replace
 from bundler.model.graph import Condition
 from bundler.model.observed import Instance, Observed, State, Thing
 from bundler.model.plan import Action, Note, Plan, Ready, Step, Verdict
-from bundler.model.release import Release, ReleaseJob, ReleaseService
+from bundler.model.release import Release, ReleaseJob, ReleaseService, Workload
 from targets import ownership
-from targets.engine.delivery import descriptor_json
-from targets.engine.planning import changes
+from targets.descriptors import descriptor_json
 from targets.k8s import cluster as facts
 from targets.k8s import names, objects
 from targets.k8s.cluster import Cluster, Image, Settings
 from targets.k8s.files import LIMIT_BYTES
 from targets.k8s.notes import notes, one_node_only, unreached, weakest
 from targets.k8s.objects import Made, Object
+from targets.parts import changes
 
 RECORDS_KEPT = 10
 UP = frozenset({State.CREATED, State.STARTING, State.RUNNING, State.HEALTHY, State.UNHEALTHY, State.RESTARTING})
@@ -269,7 +269,7 @@ def _supplies(draft: Draft, made: Made, loads: Mapping[str, str]) -> list[str]:
     return [*found, f"{Action.CREATE} files/{made.workload.name}"]
 
 
-def _waits(release: Release, workload: ReleaseService | ReleaseJob) -> list[Ready]:
+def _waits(release: Release, workload: Workload) -> list[Ready]:
     services = {service.name: service for service in release.services}
     due = {job.name: job for job in release.jobs if job.due}
     waits = []

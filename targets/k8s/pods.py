@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bundler.model.graph import Healthcheck
-from bundler.model.release import Release, ReleaseJob, ReleaseService, SecretPart, Text
-from targets.engine import workloads as engine
+from bundler.model.release import Release, ReleaseJob, ReleaseService, SecretPart, Text, Workload
+from targets import ranks
 from targets.helper import MOUNT_PATH
 from targets.k8s import cluster as facts
 from targets.k8s import helper, names
@@ -36,8 +36,6 @@ BASELINE_CAPABILITIES = frozenset(
     )
 )
 RESTRICTED_CAPABILITIES = frozenset({"NET_BIND_SERVICE"})
-
-Workload = ReleaseService | ReleaseJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,16 +239,11 @@ def _secret_key(files: Files, key: str) -> Json:
 
 
 def _ranks(job: ReleaseJob) -> list[Json]:
-    """What a worker reads to find the others; torch's names beside ours."""
-    given = {
-        "WORLD_SIZE": str(job.max_workers),
-        "MASTER_ADDR": f"{job.name}-0.{job.name}",
-        "MASTER_PORT": str(engine.MASTER_PORT),
-    }
+    given = ranks.environment(job.max_workers, f"{job.name}-0.{job.name}")
     rank = {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{RANK}']"}}
     made: list[Json] = []
-    for prefix in ("BUNDLE_", ""):
-        made.append({"name": f"{prefix}RANK", "valueFrom": rank})
+    for prefix in ranks.PREFIXES:
+        made.append({"name": prefix + ranks.RANK, "valueFrom": rank})
         made += [{"name": prefix + key, "value": value} for key, value in given.items()]
     return made
 

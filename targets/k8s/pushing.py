@@ -7,7 +7,7 @@ from typing import Any
 
 from bundler.contract import BlobSource
 from bundler.edges.push import Registry
-from targets.engine.delivery import descriptor
+from targets.descriptors import descriptor
 
 Payload = Mapping[str, Any]
 

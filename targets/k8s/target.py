@@ -17,9 +17,8 @@ from bundler.errors import TargetError, UsageError
 from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
 from bundler.model.plan import Plan, Step
 from bundler.model.release import Release
-from targets import ownership
-from targets.engine import texts
-from targets.engine.delivery import descriptor
+from targets import ownership, texts
+from targets.descriptors import descriptor
 from targets.k8s import delivery, logs, names, observe, planning, pushing, render
 from targets.k8s.api import Api, Conflict
 from targets.k8s.cluster import Settings

@@ -11,7 +11,7 @@ import pytest
 from engines import free_port
 from images import Blobs, image
 
-from targets.engine import tar
+from targets import tar
 from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
 from targets.k8s.delivery import Node

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from images import Blobs, image
 
-from targets.engine import tar
+from targets import tar
 from targets.engine.api import Engine
 from targets.engine.target import EngineTarget
 

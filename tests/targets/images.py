@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from bundler.errors import TrustError
 from bundler.model.bundle import BundleImage, BundleModel, PlatformImage
 from bundler.model.oci import IMAGE_CONFIG, LAYER_TAR, MANIFEST, Descriptor, Digest, Platform
-from targets.engine import tar
+from targets import tar
 
 AMD64 = Platform("linux", "amd64")
 

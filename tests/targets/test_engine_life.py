@@ -22,10 +22,10 @@ from bundler.model.graph import Condition, Gpus, Healthcheck, Mount, Resources, 
 from bundler.model.observed import LogLine, State, StoredSecret
 from bundler.model.plan import Action, Ready
 from bundler.model.release import FileMount, Need, Release, ReleaseDoor, SecretPart
-from targets import ownership
+from targets import ownership, tar
 from targets.compose.target import ComposeTarget
 from targets.docker.target import DockerTarget
-from targets.engine import fill, tar
+from targets.engine import fill
 from targets.engine.api import Engine
 from targets.engine.target import EngineTarget
 from targets.sample import SECRET, Deployment, job, sample, service, settled, with_service

@@ -22,15 +22,16 @@ from bundler.model.observed import Host, Instance, Observed, OpenDoor, Record, S
 from bundler.model.oci import Platform
 from bundler.model.plan import Plan
 from bundler.model.release import Release, ReleaseSecret, SecretPart
-from targets import ownership
+from targets import ownership, tar, texts
 from targets.compose import document
 from targets.compose import text as compose_text
 from targets.compose.target import ComposeTarget
+from targets.descriptors import for_platform
 from targets.docker import containers
 from targets.docker.target import DockerTarget
-from targets.engine import delivery, logs, observe, tar, texts, workloads
-from targets.engine.planning import changes
+from targets.engine import logs, observe, workloads
 from targets.engine.target import EngineTarget
+from targets.parts import changes
 from targets.sample import job, sample, service, settled, with_service
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -407,9 +408,9 @@ def test_a_tar_is_read_by_others_as_it_was_written() -> None:
 def test_the_platform_with_the_same_variant_is_chosen() -> None:
     (base,) = Fixed().image.platforms
     v6, v7 = (replace(base, platform=Platform("linux", "arm", variant)) for variant in ("v6", "v7"))
-    assert delivery.for_platform((v6, v7), Platform("linux", "arm", "v7")) is v7
-    assert delivery.for_platform((v6,), Platform("linux", "arm", "v7")) is v6
-    assert delivery.for_platform((v6,), AMD64) is None
+    assert for_platform((v6, v7), Platform("linux", "arm", "v7")) is v7
+    assert for_platform((v6,), Platform("linux", "arm", "v7")) is v6
+    assert for_platform((v6,), AMD64) is None
 
 
 def test_ports_that_somebody_listens_on_are_taken() -> None:

@@ -20,7 +20,7 @@ from bundler.model.graph import Condition, Mount, Resources, Tmpfs, Volume
 from bundler.model.observed import State
 from bundler.model.plan import Action, Ready
 from bundler.model.release import FileMount, Need, Release, ReleaseDoor, SecretPart
-from targets.engine import tar
+from targets import tar
 from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
 from targets.k8s.target import KubernetesTarget

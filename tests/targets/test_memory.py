@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 from images import Blobs, image
 
+from targets import tar
 from targets.conformance import Conformance
-from targets.engine import tar
 from targets.memory import MemoryTarget
 
 

@@ -9,7 +9,8 @@ from urllib.parse import quote_from_bytes
 
 from bundler.errors import TargetError
 from bundler.model.observed import StoredSecret
-from bundler.model.release import Release, SecretPart, Text
+from bundler.model.release import FileMount, Release, SecretPart, Text
+from targets.descriptors import descriptor_json
 
 TextJson = str | list[Any]
 
@@ -21,6 +22,13 @@ def text_json(text: Text) -> TextJson:
     return [
         part if isinstance(part, str) else {"secret": part.name, "encoded": part.encoded} for part in text if part != ""
     ]
+
+
+def content_json(file: FileMount) -> dict[str, object]:
+    """A mounted file's content: the text, or the blob of the bundle that it is."""
+    if isinstance(file.content, tuple):
+        return {"text": text_json(file.content)}
+    return {"blob": descriptor_json(file.content)}
 
 
 def secret_names(texts: Iterable[Text]) -> Iterator[str]:

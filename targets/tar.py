@@ -1,4 +1,4 @@
-"""Tar streams for the engine: written as they are sent, one member at a time."""
+"""Tar streams, written as they are sent, one member at a time."""
 
 from __future__ import annotations
 
