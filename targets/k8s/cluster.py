@@ -95,6 +95,11 @@ class Cluster:
         told = _told(self.features, ENFORCES)
         return Level(told) if told in set(Level) else None
 
+    def reference(self, tagged: str) -> str:
+        """The image by digest; by its name where the bundle has none for the nodes, which the notes refuse."""
+        found = self.images.get(tagged)
+        return found.reference if found is not None else tagged
+
     @property
     def pull_policy(self) -> str:
         """What was imported cannot be pulled: bundle.local is no registry."""

@@ -11,6 +11,8 @@ from targets.k8s import cluster as facts
 from targets.k8s import files, objects, pods
 from targets.k8s.cluster import Cluster, Level
 from targets.k8s.objects import Made, Object
+from targets.k8s.security import is_root
+from targets.k8s.seeds import seeds
 
 CRON_NAME_LIMIT = 52  # the controller adds a time to it
 
@@ -57,7 +59,7 @@ def weakest(made: Iterable[Made]) -> Level:
 def _namespace(cluster: Cluster, made: tuple[Made, ...]) -> Iterator[Note]:
     where, needs = f"namespace/{cluster.namespace}", weakest(made)
     yield Note(where, "isolation", Verdict.ADAPTED, "other pods of the cluster reach its pods by address")
-    confined = [one.workload.resource for one in made if not pods.is_root(one.workload.user)]
+    confined = [one.workload.resource for one in made if not is_root(one.workload.user)]
     if confined:
         which = "no program" if len(confined) == len(made) else f"no program of {', '.join(confined)}"
         yield Note(where, "privileges", Verdict.ADAPTED, f"{which} gains any from a set-uid file")
@@ -84,7 +86,7 @@ def _images(release: Release, observed: Observed, cluster: Cluster) -> Iterator[
 
 
 def _volumes(release: Release, observed: Observed, cluster: Cluster) -> Iterator[Note]:
-    seeded = pods.seeds(release)
+    seeded = seeds(release)
     for volume in release.volumes:
         resource = f"volume/{volume.name}"
         there = observed.thing(resource)

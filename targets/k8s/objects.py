@@ -14,11 +14,11 @@ from bundler.model.observed import Host
 from bundler.model.release import Release, ReleaseDoor, ReleaseJob, ReleaseService, Workload
 from targets import ownership
 from targets.k8s import cluster as facts
+from targets.k8s import containers, names, pods, security, seeds
 from targets.k8s import files as filing
-from targets.k8s import names, pods
 from targets.k8s.cluster import Cluster, Level
 from targets.k8s.names import Json
-from targets.k8s.pods import Seed
+from targets.k8s.seeds import Seed
 from targets.parts import digests, parts_of
 from targets.ranks import MASTER_PORT
 
@@ -75,12 +75,12 @@ def namespace(app: str, name: str, level: Level) -> Json:
 
 
 def volumes(release: Release) -> tuple[Object, ...]:
-    seeded = pods.seeds(release)
+    seeded = seeds.seeds(release)
     return tuple(_claim(release, volume, seeded.get(volume.name)) for volume in release.volumes)
 
 
 def workloads(release: Release, host: Host, cluster: Cluster) -> tuple[Made, ...]:
-    seeded = pods.seeds(release)
+    seeded = seeds.seeds(release)
     return tuple(
         _workload(release, workload, parts_of(release, workload, host.platform), seeded, cluster)
         for workload in release.workloads
@@ -178,7 +178,7 @@ def _workload(
             spec,
             parts=parts,
         ),
-        level=pods.level(workload, seeded),
+        level=security.level(workload, (seed.user for seed in seeds.mounted(workload, seeded))),
     )
 
 
@@ -196,7 +196,7 @@ def _parts(
         "placement": dict(placement),
         "volume content": [
             [seed.volume, seed.image, seed.path, seed.user, seed.shared and not seed.anywhere]
-            for seed in (seeded[mount.name] for mount in workload.volumes if mount.name in seeded)
+            for seed in seeds.mounted(workload, seeded)
         ],
     }
     if isinstance(workload, ReleaseService):
@@ -227,7 +227,7 @@ def _deployment(release: Release, service: ReleaseService, template: Json, clust
     }
     if not scales(service, cluster):
         spec["replicas"] = service.min_instances
-    if pods.keeps_data(service):
+    if containers.keeps_data(service):
         kind = "StatefulSet"
         spec |= {"serviceName": service.name, "podManagementPolicy": "Parallel"}
     else:
@@ -272,8 +272,8 @@ def _by_port(service: ReleaseService) -> list[tuple[str, int]]:
 def _autoscaler(service: ReleaseService) -> Json:
     """The target is a share of the ceiling `cpus`, not of the request, which is less."""
     average = (service.resources.cpus or 0) * (service.scale_cpu or 0) / 100
-    target = {"type": "AverageValue", "averageValue": pods.millicpus(average)}
-    kind = "StatefulSet" if pods.keeps_data(service) else "Deployment"
+    target = {"type": "AverageValue", "averageValue": containers.millicpus(average)}
+    kind = "StatefulSet" if containers.keeps_data(service) else "Deployment"
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",

@@ -15,7 +15,7 @@ import yaml
 from bundler.model.observed import Host, Observed
 from bundler.model.release import Release, ReleaseJob
 from targets.k8s import cluster as facts
-from targets.k8s import names, objects, pods
+from targets.k8s import init_containers, names, objects
 from targets.k8s.cluster import Cluster, Settings
 from targets.k8s.names import Json
 from targets.k8s.notes import weakest
@@ -84,7 +84,7 @@ def _waiting(release: Release, made: Made, cluster: Cluster) -> Json:
     if waits:
         holder = body["spec"]["jobTemplate"] if body["kind"] == "CronJob" else body
         pod = holder["spec"]["template"]["spec"]
-        before = [pods.waiting(workload.user, node, port, WAIT_S, cluster) for node, port in waits]
+        before = [init_containers.waiting(workload.user, node, port, WAIT_S, cluster) for node, port in waits]
         pod["initContainers"] = [*before, *pod.get("initContainers", ())]
     return body
 

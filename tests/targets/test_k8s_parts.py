@@ -18,7 +18,7 @@ from bundler.model.observed import Host, Instance, Observed, State, Thing
 from bundler.model.plan import Plan
 from bundler.model.release import FileMount, Release, ReleaseDoor, SecretPart
 from targets.k8s import cluster as facts
-from targets.k8s import names, objects, planning, pods
+from targets.k8s import names, objects, planning, seeds
 from targets.k8s.cluster import Cluster, Settings
 from targets.k8s.files import LIMIT_BYTES
 from targets.k8s.instances import instances
@@ -259,7 +259,7 @@ def test_what_keeps_data_has_one_pod_at_a_time() -> None:
 
 def test_a_volume_begins_as_the_first_mounter_has_it_and_belongs_to_the_first_writer() -> None:
     release = released(volumes=(Mount("data", "/elsewhere", read_only=True),))
-    seed = pods.seeds(release)["data"]
+    seed = seeds.seeds(release)["data"]
     assert (seed.path, seed.user, seed.shared) == ("/data", "10001:10001", True)
     for name in ("store", "web"):
         spec = pod(release, name)

@@ -1,0 +1,191 @@
+"""A workload's own container: program, environment, probes, resources. Pure.
+
+Every `$` of the release is doubled where Kubernetes would expand it; secrets come in by reference to a Secret.
+"""
+
+from __future__ import annotations
+
+import math
+
+from bundler.model.graph import Healthcheck
+from bundler.model.release import Release, ReleaseJob, ReleaseService, SecretPart, Text, Workload
+from targets import ranks
+from targets.k8s import cluster as facts
+from targets.k8s import volumes
+from targets.k8s.cluster import Cluster
+from targets.k8s.files import Files
+from targets.k8s.names import Json
+from targets.k8s.security import container_security
+
+CPU_SHARE = 10  # a request is this part of the ceiling: what fits on one Docker host fits on one node
+PRE_STOP_S = 3  # the endpoints of a Service lag behind the end of a pod
+STARTUP_PERIOD_S = 1
+RANK = "batch.kubernetes.io/job-completion-index"
+
+
+def container(release: Release, workload: Workload, files: Files, cluster: Cluster) -> Json:
+    made: Json = {
+        "name": workload.name,
+        "image": cluster.reference(release.image(workload.image).reference),
+        "imagePullPolicy": cluster.pull_policy,
+        "securityContext": container_security(workload),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    command, args = _words(workload)
+    if command:
+        made["command"] = [_plain(text, files) for text in command]
+    if args:
+        made["args"] = [_plain(text, files) for text in args]
+    if workload.working_dir is not None:
+        made["workingDir"] = workload.working_dir
+    environment = _environment(workload, files)
+    if environment:
+        made["env"] = environment
+    resources = _resources(workload, cluster)
+    if resources:
+        made["resources"] = resources
+    mounts = volumes.mounts(workload, files)
+    if mounts:
+        made["volumeMounts"] = mounts
+    if isinstance(workload, ReleaseService):
+        made |= _service_part(workload, cluster)
+    return made
+
+
+def _words(workload: Workload) -> tuple[tuple[Text, ...], tuple[Text, ...]]:
+    """`command` and `args`: an entrypoint drops the image's own arguments; an empty one makes the command the
+    program."""
+    if workload.entrypoint is None:
+        return (), workload.command or ()
+    if not workload.entrypoint:
+        return workload.command or (), ()
+    return workload.entrypoint, workload.command or ()
+
+
+def _plain(text: Text, files: Files) -> str:
+    """Literal text with every `$` doubled, secrets as $(VARIABLE)."""
+    return "".join(
+        part.replace("$", "$$") if isinstance(part, str) else f"$({files.variables[part.name, part.encoded]})"
+        for part in text
+    )
+
+
+def _environment(workload: Workload, files: Files) -> list[Json]:
+    """Variables that others are composed of come first: the expansion only knows those before."""
+    parts: dict[str, Json] = {}
+    texts: list[Text] = [text for _, text in workload.environment if not _single(text)]
+    texts += [*(workload.entrypoint or ()), *(workload.command or ())]
+    for text in texts:
+        for part in text:
+            if isinstance(part, SecretPart):
+                variable = files.variables[part.name, part.encoded]
+                parts[variable] = {"name": variable, "valueFrom": _secret_key(files, variable)}
+    made = [parts[name] for name in sorted(parts)]
+    if isinstance(workload, ReleaseJob) and workload.ranked:
+        made += _ranks(workload)
+    for name, text in workload.environment:
+        single = _single(text)
+        if single is not None:
+            key = files.variables[single.name, single.encoded]
+            made.append({"name": name, "valueFrom": _secret_key(files, key)})
+        else:
+            made.append({"name": name, "value": _plain(text, files)})
+    return made
+
+
+def _single(text: Text) -> SecretPart | None:
+    parts = [part for part in text if part != ""]
+    return parts[0] if len(parts) == 1 and isinstance(parts[0], SecretPart) else None
+
+
+def _secret_key(files: Files, key: str) -> Json:
+    return {"secretKeyRef": {"name": files.secret, "key": key}}
+
+
+def _ranks(job: ReleaseJob) -> list[Json]:
+    given = ranks.environment(job.max_workers, f"{job.name}-0.{job.name}")
+    rank = {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{RANK}']"}}
+    made: list[Json] = []
+    for prefix in ranks.PREFIXES:
+        made.append({"name": prefix + ranks.RANK, "valueFrom": rank})
+        made += [{"name": prefix + key, "value": value} for key, value in given.items()]
+    return made
+
+
+def _service_part(service: ReleaseService, cluster: Cluster) -> Json:
+    made: Json = {}
+    if service.ports:
+        made["ports"] = [{"containerPort": port, "protocol": "TCP"} for port in sorted({p for _, p in service.ports})]
+    check = service.healthcheck or service.liveness
+    if check is not None:
+        budget_s = check.start_period_s + check.interval_s * check.retries
+        made["readinessProbe"] = _probe(check, service)
+        made["startupProbe"] = _probe(check, service) | {
+            "periodSeconds": STARTUP_PERIOD_S,
+            "failureThreshold": math.ceil(budget_s / STARTUP_PERIOD_S),
+        }
+    if service.liveness is not None:
+        made["livenessProbe"] = _probe(service.liveness, service)
+    if _pauses(service, cluster):
+        made["lifecycle"] = {"preStop": {"sleep": {"seconds": PRE_STOP_S}}}
+    return made
+
+
+def _pauses(workload: Workload, cluster: Cluster) -> bool:
+    """Whether requests may still come while it ends: where a successor takes them over."""
+    return (
+        isinstance(workload, ReleaseService)
+        and bool(workload.ports)
+        and not keeps_data(workload)
+        and facts.SLEEP in cluster.features
+    )
+
+
+def keeps_data(workload: Workload) -> bool:
+    """Whether two instances must not run side by side during an upgrade."""
+    return any(not mount.read_only for mount in workload.volumes)
+
+
+def grace_s(workload: Workload, cluster: Cluster) -> int:
+    return math.ceil(workload.stop_grace_period_s) + (PRE_STOP_S if _pauses(workload, cluster) else 0)
+
+
+def _probe(check: Healthcheck, service: ReleaseService) -> Json:
+    made: Json = {
+        "periodSeconds": max(1, round(check.interval_s)),
+        "timeoutSeconds": max(1, math.ceil(check.timeout_s)),
+        "failureThreshold": max(1, check.retries),
+        "successThreshold": 1,
+    }
+    if check.test is not None:
+        return made | {"exec": {"command": [word.replace("$", "$$") for word in check.test]}}
+    port = check.port if check.port is not None else service.ports[0][1]
+    if check.http is not None:
+        headers = [{"name": "Host", "value": "localhost"}]
+        return made | {"httpGet": {"path": check.http, "port": port, "scheme": "HTTP", "httpHeaders": headers}}
+    return made | {"tcpSocket": {"port": port}}
+
+
+def _resources(workload: Workload, cluster: Cluster) -> Json:
+    """`cpus` is a ceiling, as on Docker; memory is kept free, because nothing can be taken back."""
+    asked = workload.resources
+    limits: Json = {}
+    requests: Json = {}
+    if asked.cpus is not None:
+        limits["cpu"] = millicpus(asked.cpus)
+        requests["cpu"] = millicpus(asked.cpus / CPU_SHARE)
+    if asked.memory_bytes is not None:
+        limits["memory"] = requests["memory"] = str(asked.memory_bytes)
+    gpus = gpu_count(workload, cluster)
+    if gpus:
+        limits["nvidia.com/gpu"] = str(gpus)
+    return {key: value for key, value in (("limits", limits), ("requests", requests)) if value}
+
+
+def millicpus(cpus: float) -> str:
+    return f"{max(1, math.ceil(cpus * 1000))}m"
+
+
+def gpu_count(workload: Workload, cluster: Cluster) -> int:
+    gpus = workload.resources.gpus
+    return gpus.count if gpus is not None and facts.NVIDIA in cluster.features else 0

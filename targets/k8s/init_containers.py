@@ -1,0 +1,61 @@
+"""What is done before a pod's container starts: volumes are seeded, services waited for; the helper does both. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bundler.model.release import Release, Workload
+from targets.helper import MOUNT_PATH
+from targets.k8s import helper, volumes
+from targets.k8s.cluster import Cluster
+from targets.k8s.names import Json
+from targets.k8s.security import init_container_security
+from targets.k8s.seeds import Seed
+
+VOLUME_ROOT = "/.bundle-volume"
+
+
+def seeding(release: Release, workload: Workload, mounted: Sequence[Seed], cluster: Cluster) -> list[Json]:
+    """The helper is put where other images can run it, then each volume gets its first content."""
+    seeded = [_seed(release, workload, seed, cluster) for seed in mounted]
+    return [_bring_helper(workload.user, cluster), *seeded] if seeded else []
+
+
+def _bring_helper(user: str | None, cluster: Cluster) -> Json:
+    return {
+        "name": "bundle-helper",
+        "image": cluster.helper.reference,
+        "imagePullPolicy": cluster.pull_policy,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "command": [MOUNT_PATH, "copy", "--force", helper.DIRECTORY, VOLUME_ROOT],
+        "securityContext": init_container_security(user),
+        "volumeMounts": [{"name": volumes.HELPER, "mountPath": VOLUME_ROOT}],
+    }
+
+
+def waiting(user: str | None, node: str, port: int, timeout_s: int, cluster: Cluster) -> Json:
+    """An init container that ends when a service takes connections."""
+    return {
+        "name": f"wait-{node}"[:63].rstrip("-"),
+        "image": cluster.helper.reference,
+        "imagePullPolicy": cluster.pull_policy,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "command": [MOUNT_PATH, "wait", "tcp", node, str(port), str(timeout_s)],
+        "securityContext": init_container_security(user),
+    }
+
+
+def _seed(release: Release, workload: Workload, seed: Seed, cluster: Cluster) -> Json:
+    name = volumes.name_of(workload, seed.volume)
+    return {
+        "name": f"bundle-{name}",
+        "image": cluster.reference(release.image(seed.image).reference),
+        "imagePullPolicy": cluster.pull_policy,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "command": [MOUNT_PATH, "seed", seed.path.replace("$", "$$"), f"{VOLUME_ROOT}/{volumes.DATA}"],
+        "securityContext": init_container_security(seed.user),
+        "volumeMounts": [
+            {"name": volumes.HELPER, "mountPath": helper.DIRECTORY, "readOnly": True},
+            {"name": name, "mountPath": VOLUME_ROOT},
+        ],
+    }

@@ -1,0 +1,51 @@
+"""How volumes begin: the image and the user that each gets its first content from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bundler.model.release import Release, ReleaseService, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """How a volume begins: a copy of `path` in `image`, made by `user`; as the first mounter's image has it, and owned
+    by the first writer, both by name of node. `shared`: several pods mount it; `anywhere`: on whatever node, because
+    the site names a class for it, and such a class has to offer ReadWriteMany."""
+
+    volume: str
+    image: str
+    path: str
+    user: str | None
+    shared: bool
+    anywhere: bool
+
+
+def seeds(release: Release) -> dict[str, Seed]:
+    """By volume, of those that are mounted."""
+    made: dict[str, Seed] = {}
+    classes = dict(release.storage)
+    for volume in release.volumes:
+        mounts = [
+            (workload, mount)
+            for workload in sorted(release.workloads, key=lambda one: one.name)
+            for mount in workload.volumes
+            if mount.name == volume.name
+        ]
+        if mounts:
+            first, at = mounts[0]
+            writer = next((workload for workload, mount in mounts if not mount.read_only), first)
+            shared = sum(_pods(workload) for workload, _ in mounts) > 1
+            anywhere = shared and volume.name in classes
+            made[volume.name] = Seed(volume.name, first.image, at.path, writer.user, shared, anywhere)
+    return made
+
+
+def mounted(workload: Workload, seeded: Mapping[str, Seed]) -> list[Seed]:
+    """Of the volumes that the workload mounts, once for each mount."""
+    return [seeded[mount.name] for mount in workload.volumes if mount.name in seeded]
+
+
+def _pods(workload: Workload) -> int:
+    return workload.max_instances if isinstance(workload, ReleaseService) else workload.max_workers
