@@ -19,12 +19,12 @@ from .command import Command
 
 
 class Place(ABC):
-    """`aliases` are the target's other entry points, `mark` is the marker of its tests. It answers as the target `like`
+    """`aliases` are the target's other entry points, `marks` the markers of its tests. It answers as the target `like`
     where a row says nothing else. `options` go with every verb that has a target. `usual` are notes that say nothing
     about a row (see `row.alike`). `own_environment` are variables that are there whatever the graph says."""
 
     name: str
-    mark: str
+    marks: tuple[str, ...]
     aliases: tuple[str, ...] = ()
     like: str | None = None
     options: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class Place(ABC):
 class _Engine(Place):
     """What docker and compose have in common."""
 
-    mark = "engine"
+    marks = ("engine",)
 
     def missing(self) -> str | None:
         try:
@@ -104,7 +104,7 @@ class Compose(_Engine):
 class _Cluster(Place):
     """A cluster that KUBECONFIG names, whose only node's containerd is this machine's."""
 
-    mark = "cluster"
+    marks = ("cluster",)
     usual = (
         "service/… publish …: `bundle open` forwards it; no host name is given",
         "volume/… size: 1 GiB, because the graph gives none",
@@ -112,6 +112,7 @@ class _Cluster(Place):
         "namespace/… pod security: enforces …",
         "namespace/… isolation: other pods of the cluster reach its pods by address",
         "namespace/… privileges: …",
+        "service/… tmpfs: …",
     )
     own_environment = _Engine.own_environment | {
         *("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBERNETES_SERVICE_PORT_HTTPS"),
@@ -163,8 +164,17 @@ class Kubernetes(_Cluster):
 
 
 class K3s(_Cluster):
+    """Images go in by `k3s ctr`, of a node of k3s or of what stands in for it."""
+
     name = "k3s"
+    marks = ("cluster", "k3s")
     like = "k8s"
+    options = ("--containerd", "k3s://")
+
+    def missing(self) -> str | None:
+        return super().missing() or (
+            None if shutil.which("k3s") else "no k3s: run scripts/k3s-stand-in up DIR and eval its env"
+        )
 
 
 PLACES: tuple[Place, ...] = tuple(

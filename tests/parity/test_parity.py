@@ -22,7 +22,7 @@ REFUSED_BY_TARGET, REFUSED_BY_GRAPH = 6, 3
 def cases() -> Iterator[object]:
     for row in ROWS:
         for place in PLACES:
-            marks: list[pytest.MarkDecorator] = [getattr(pytest.mark, place.mark)]
+            marks: list[pytest.MarkDecorator] = [getattr(pytest.mark, name) for name in place.marks]
             defect = row.defect(place)
             if defect is not None:
                 marks.append(pytest.mark.xfail(strict=True, reason=defect))
