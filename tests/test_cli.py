@@ -285,6 +285,18 @@ def test_rendering_says_what_is_wrong_with_its_place(
     assert "linux/arm64" in capsys.readouterr().err
 
 
+def test_rendering_goes_where_the_site_says(
+    bundle: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text("target: k8s\nnamespace: there\n")
+    capsys.readouterr()
+    assert run(["render", str(bundle), "--site", str(site)]) == 0
+    assert "  namespace: there\n" in capsys.readouterr().out
+    assert run(["render", str(bundle), "--site", str(site), "--namespace", "here"]) == 0
+    assert "  namespace: here\n" in capsys.readouterr().out
+
+
 def test_a_lost_private_key_stops_the_build_before_anything_is_written(
     bundle: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,8 +42,7 @@ def prepared(
             output.note("warning: nobody trusted signed this bundle; accepted because of --insecure-allow-unsigned")
         graph = checked.bundle.graph
         site = read_site(sites, assignments, graph)
-        options = {name: value for name, value in (("context", site.context), ("namespace", site.namespace)) if value}
-        place = open_target(target or site.target or otherwise, options)
+        place = open_target(target or site.target or otherwise, site)
         yield (
             deploy.prepare(place, checked, reader, site, read_secrets(site), app_name(app, graph.name)),
             site.timeout_s,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +14,7 @@ from bundler.errors import UsageError
 if TYPE_CHECKING:
     from bundler.contract import Target
     from bundler.model.oci import Platform
+    from bundler.model.site import Site
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -106,10 +107,13 @@ def site_options(function: F) -> F:
     )(function)
 
 
-def open_target(name: str | None, options: Mapping[str, str] | None = None) -> Target:
-    """The target of that name. Raises UsageError where none was named or it is unknown."""
+def open_target(name: str | None, site: Site | None = None) -> Target:
+    """The target of that name, or the site's; where in it, as the command line or the site says. Raises UsageError
+    where none was named or it is unknown."""
     from bundler import discovery
 
+    places = {} if site is None else {"context": site.context, "namespace": site.namespace}
+    name = name or (site.target if site is not None else None)
     if name is None:
         raise UsageError("no target named", hint=f"--target {' or --target '.join(discovery.names())}")
     if name not in discovery.names():
@@ -120,7 +124,7 @@ def open_target(name: str | None, options: Mapping[str, str] | None = None) -> T
         )
     context = click.get_current_context(silent=True)
     chosen: dict[str, str] = context.meta.get(_CHOSEN, {}) if context is not None else {}
-    told = {**(options or {}), **chosen}
+    told = {**{option: value for option, value in places.items() if value}, **chosen}
     if context is not None:
         context.meta[_TOLD] = told
     return discovery.load(name, told)

@@ -53,7 +53,7 @@ def command(
     with verified(file, policy(key, allow_unsigned=insecure_allow_unsigned)) as (checked, reader):
         graph = checked.bundle.graph
         site = read_site(sites, assignments, graph)
-        place = open_target(target or site.target)
+        place = open_target(target, site)
         name = app_name(app, graph.name)
         nowhere = Observed(name, Host(parsed_platform(platform), "none", ""))
         inputs = releasing.Inputs(
