@@ -174,7 +174,7 @@ def _images(draft: Draft, settings: Settings, missing: list[Image]) -> dict[str,
         is_helper = image.reference == draft.cluster.helper.reference
         is_model = any(image.tagged == model.reference for model in draft.release.models)
         resource = "helper" if is_helper else f"{'model' if is_model else 'image'}/{image.name}"
-        there = any(thing.name == image.reference for thing in draft.observed.things)
+        there = next((thing for thing in draft.observed.things if thing.name == image.reference), None)
         size = sum(layer.size_bytes for layer in image.part.layers if str(layer.digest) not in sent and not there)
         sent |= {str(layer.digest) for layer in image.part.layers}
         payload = {
@@ -187,7 +187,7 @@ def _images(draft: Draft, settings: Settings, missing: list[Image]) -> dict[str,
             "helper": [draft.observed.host.platform.architecture, draft.cluster.registry] if is_helper else None,
         }
         action = Action.CREATE if is_helper else Action.LOAD
-        cause = "another app brought it" if there else "not there"
+        cause = "not there" if there is None else "another app brought it" if there.shared else "there already"
         loads[image.reference] = draft.add(resource, action, cause, payload, after=last, moves_bytes=size)
         last = [loads[image.reference]]
     return loads

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,7 +36,11 @@ def small(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     cannot be imported under another name."""
     if not (SMALL / "app" / "app").is_file():
         pytest.fail("the small fixture's program is not built: run scripts/small-prepare", pytrace=False)
-    place = tmp_path_factory.mktemp("k8s")
+    return marked(bundle, tmp_path_factory.mktemp("k8s"))
+
+
+def marked(bundle: Bundle, place: Path) -> Path:
+    """A bundle of the small graph like no other."""
     shutil.copytree(SMALL, place / "small")
     mark = uuid.uuid4().hex
     with (place / "small" / "app" / "Dockerfile").open("a") as dockerfile:
@@ -112,13 +117,18 @@ def test_a_bundle_is_deployed_changed_removed_and_leaves_nothing(
         assert get(f"{door}/peer?file?/run/secrets/token") == token
         assert get(f"{door}/peer?file?/notes/installed") == "set up\n", "an install job runs once"
 
+    used = _used(name)
+    assert len(used) == 2
     bundle("remove", name, *where, "--volumes", "--yes")
     assert name not in kubectl("get", "namespaces", "--output", "name")
-    assert "bundle.local/small/" not in _images()
+    assert used & Node(os.environ["CONTAINERD_ADDRESS"]).images().keys() == set()
 
 
-def _images() -> str:
-    return "\n".join(Node(os.environ["CONTAINERD_ADDRESS"]).images())
+def _used(app: str) -> set[str]:
+    """The images that an app's pods run and mount."""
+    pods = json.loads(kubectl("get", "pods", "--namespace", app, "--output", "json"))["items"]
+    run = {one["image"] for pod in pods for one in pod["spec"]["containers"]}
+    return run | {one["image"]["reference"] for pod in pods for one in pod["spec"]["volumes"] if "image" in one}
 
 
 def test_what_is_rendered_is_taken_by_the_server(bundle: Bundle, small: Path) -> None:
@@ -144,12 +154,44 @@ def test_a_cluster_that_cannot_be_had_is_named_before_anything_is_done(
     assert "--containerd" in refused
 
 
+def on_a_node(bundle: Bundle) -> Bundle:
+    """The command as somebody on a node of k3s has it."""
+    if shutil.which("k3s") is None:
+        pytest.fail("no k3s: run scripts/k3s-stand-in up DIR and eval its env", pytrace=False)
+    return replace(bundle, env={key: value for key, value in bundle.env.items() if key != "CONTAINERD_ADDRESS"})
+
+
+@pytest.mark.k3s
+def test_what_k3s_imported_from_its_images_directory_is_not_sent_again(
+    bundle: Bundle, app: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    """The bundle's own file, copied there as it is."""
+    node, name, file = on_a_node(bundle), app("k8-dir", "k8s"), marked(bundle, tmp_path)
+    there = Path(os.environ.get("K3S_STAND_IN_ROOT", "/"), "var/lib/rancher/k3s/agent/images", f"{name}.tar")
+    shutil.copy(file, there)
+    try:
+        ends = time.monotonic() + 60
+        while (loads := _loads(node, file, name))["image/again"] != "there already":
+            assert time.monotonic() < ends, loads
+            time.sleep(1)
+        node("deploy", file, "--target", "k3s", "--app", name)
+        with opened(bundle, name) as door:
+            assert get(f"{door}/healthz") == "ok\n"
+        node("remove", name, "--target", "k3s", "--volumes", "--yes")
+    finally:
+        there.unlink()
+
+
+def _loads(bundle: Bundle, file: Path, app: str) -> dict[str, str]:
+    """Why each image would be loaded."""
+    steps = bundle("plan", file, "--target", "k3s", "--app", app, "--json").json()["steps"]
+    return {step["resource"]: step["cause"] for step in steps if step["action"] == "load"}
+
+
 @pytest.mark.k3s
 def test_a_node_of_k3s_takes_the_same_bundle(bundle: Bundle, small: Path, app: Callable[[str, str], str]) -> None:
     """By `k3s ctr`, which is what the target finds where no other way to the node is named."""
-    if shutil.which("k3s") is None:
-        pytest.fail("no k3s: run scripts/k3s-stand-in up DIR and eval its env", pytrace=False)
-    node = replace(bundle, env={key: value for key, value in bundle.env.items() if key != "CONTAINERD_ADDRESS"})
+    node = on_a_node(bundle)
     name = app("k8-k3s", "k8s")
     node("deploy", small, "--target", "k3s", "--app", name)
     assert f"{name} on k3s: small 1.0.0" in node("status", name, "--target", "k3s").out
