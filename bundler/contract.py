@@ -33,8 +33,9 @@ class Target(Protocol):
 
     name: str
 
-    def render(self, release: Release) -> Mapping[str, str]:
-        """Pure: the files a person would read or keep, by file name. No secret is in them."""
+    def render(self, release: Release, blobs: BlobSource) -> Mapping[str, str]:
+        """The files a person would read or keep, by file name. No secret is in them. Looks at nothing but its
+        arguments, and reads only those blobs that the files themselves hold."""
 
     def plan(self, release: Release | None, observed: Observed) -> Plan:
         """Pure: steps from `observed` to `release`; None means that nothing should be there.

@@ -237,7 +237,7 @@ class Conformance:
     def test_secrets_are_in_no_plan_and_nowhere_to_be_listed(self, subject: Subject, deployment: Deployment) -> None:
         release = sample(subject)
         plan = deployment.go(release)
-        rendered = "".join(subject.target.render(release).values())
+        rendered = "".join(subject.target.render(release, subject.blobs).values())
         visible = subject.shown(subject.app) + repr(plan) + repr(deployment.observe()) + rendered
         for text in (SECRET.decode(), "pl%24in", "pl$in"):
             assert text not in visible
@@ -287,9 +287,9 @@ class Conformance:
 
     def test_rendering_is_deterministic_text(self, subject: Subject) -> None:
         release = sample(subject)
-        rendered = subject.target.render(release)
+        rendered = subject.target.render(release, subject.blobs)
         assert rendered
-        assert rendered == subject.target.render(release)
+        assert rendered == subject.target.render(release, subject.blobs)
 
 
 def _with_stored(release: Release, subject: Subject) -> Release:

@@ -60,7 +60,7 @@ class MemoryTarget:
         self._lock = threading.Lock()
         self._ticks = 0
 
-    def render(self, release: Release) -> Mapping[str, str]:
+    def render(self, release: Release, blobs: BlobSource) -> Mapping[str, str]:
         lines = [f"{workload.resource} {_spec(release, workload)}" for workload in release.workloads]
         return {f"{release.app}.txt": "\n".join([*lines, ""])}
 

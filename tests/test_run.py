@@ -76,7 +76,7 @@ class Scripted:
     ) -> Iterator[LogLine]:
         yield LogLine("2026-01-01T00:00:00Z", service or "", 0, f"{service} says why")
 
-    def render(self, release: Release) -> Mapping[str, str]:
+    def render(self, release: Release, blobs: BlobSource) -> Mapping[str, str]:
         return {}
 
     def plan(self, release: Release | None, observed: Observed) -> Plan:

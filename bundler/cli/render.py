@@ -26,7 +26,7 @@ from bundler.errors import UsageError
 from bundler.model.observed import Host, Observed
 
 
-@click.command("render", short_help="Print the files a deploy stands for (compose document, script).")
+@click.command("render", short_help="Print the files a deploy stands for (manifests, compose document, script).")
 @file_argument
 @target_option
 @site_options
@@ -59,7 +59,7 @@ def command(
         inputs = releasing.Inputs(
             name, checked, reader, site, nowhere, read_secrets(site), {}, revision=lambda: "0" * 16
         )
-        files = place.render(releasing.release(inputs).release)
+        files = place.render(releasing.release(inputs).release, reader)
     if directory is None:
         for number, (path, text) in enumerate(files.items()):
             if len(files) > 1:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 
-from bundler.contract import Target
+from bundler.contract import BlobSource, Target
 from bundler.edges import process
 from bundler.edges.engine import context_name
 from bundler.errors import TargetError
@@ -33,7 +33,7 @@ class ComposeTarget(EngineTarget):
     name = document.TARGET
     form = Form(document.names, document.payload, owns_project=True)
 
-    def render(self, release: Release) -> Mapping[str, str]:
+    def render(self, release: Release, blobs: BlobSource) -> Mapping[str, str]:
         wanted, observed = planning.rendered(release)
         return {"compose.yaml": text.HEADER + text.write(document.document(release, wanted, observed.host))}
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from bundler.contract import Target
+from bundler.contract import BlobSource, Target
 from bundler.model.observed import StoredSecret
 from bundler.model.release import Release
 from targets import ownership
@@ -29,7 +29,7 @@ class DockerTarget(EngineTarget):
     name = containers.TARGET
     form = Form(containers.names, containers.payload)
 
-    def render(self, release: Release) -> Mapping[str, str]:
+    def render(self, release: Release, blobs: BlobSource) -> Mapping[str, str]:
         return render.files(release)
 
     def put_workload(self, payload: Payload, secrets: Mapping[str, StoredSecret]) -> None:

@@ -40,7 +40,7 @@ class EngineTarget(ABC):
         self.engine = engine if engine is not None else Engine()
 
     @abstractmethod
-    def render(self, release: Release) -> Mapping[str, str]: ...
+    def render(self, release: Release, blobs: BlobSource) -> Mapping[str, str]: ...
 
     @abstractmethod
     def put_workload(self, payload: Payload, secrets: Mapping[str, StoredSecret]) -> None:

@@ -6,6 +6,7 @@ not here: `content` says which secrets they are made of.
 
 from __future__ import annotations
 
+import base64
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
@@ -93,12 +94,35 @@ def size_bytes(file: FileMount) -> int:
     return file.content.size_bytes
 
 
+def content_bytes(content: Content) -> int:
+    """How many bytes of a ConfigMap it takes."""
+    match content:
+        case {"blob": {"size": int(size)}}:
+            return size
+        case {"text": str(text)}:
+            return len(text.encode())
+    return 0
+
+
 def manifest(bundle: Bundle) -> Json:
     """Without its data, which `apply` fills in."""
     made: Json = {"apiVersion": "v1", "kind": bundle.kind, "metadata": {"name": bundle.name}, "immutable": True}
     if bundle.kind == "Secret":
         made["type"] = "Opaque"
     return made
+
+
+def store(body: Json, key: str, data: bytes) -> None:
+    """Put a key's data into the object. ConfigMaps keep what is no text apart; Secrets are base64 throughout."""
+    where = "data"
+    if body["kind"] == "Secret":
+        told = base64.b64encode(data).decode()
+    else:
+        try:
+            told = data.decode()
+        except UnicodeDecodeError:
+            where, told = "binaryData", base64.b64encode(data).decode()
+    body.setdefault(where, {})[key] = told
 
 
 def _parts_in_text(workload: Workload) -> Iterator[SecretPart]:

@@ -1,7 +1,7 @@
-"""The release as plain manifests, for people who bring them to a cluster by their own means. Pure.
+"""The release as plain manifests, for people who bring them to a cluster by their own means.
 
-Order is kept by init containers that wait until a Service has a ready pod behind it. What only a deploy can know is
-left out and named in the heading: the bytes of secrets, files that are blobs of the bundle, images.
+Order is kept by init containers that wait until a Service has a ready pod behind it. Configs are in ConfigMaps, also
+those that are blobs of the bundle. What only a deploy can bring is named in the heading: images and secrets.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from collections.abc import Iterator, Mapping
 
 import yaml
 
+from bundler.contract import BlobSource
 from bundler.model.observed import Host, Observed
 from bundler.model.release import Release, ReleaseJob
+from targets.descriptors import descriptor
 from targets.k8s import cluster as facts
+from targets.k8s import files as filing
 from targets.k8s import init_containers, names, objects
 from targets.k8s.cluster import Cluster, Settings
 from targets.k8s.names import Json
@@ -24,29 +27,43 @@ from targets.k8s.objects import Made, Object
 # What a current cluster has; nothing is looked at.
 FEATURES = frozenset({facts.IMAGE_VOLUMES, facts.SLEEP, facts.METRICS, facts.INGRESS, facts.STORAGE})
 WAIT_S = 3600
+APPLY_LIMIT_BYTES = (
+    256 << 10
+)  # kubectl's client-side apply keeps a copy of the object in an annotation, and that is its limit
 
 HEAD = """\
 What `bundle deploy --target k8s` applies, for kubectl and GitOps. Images, and what is named below, are brought by
 `bundle deploy`, or by you."""
 
 
-def files(release: Release, settings: Settings) -> Mapping[str, str]:
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines as such, where YAML can say it so."""
+
+
+def _readable(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _readable)
+
+
+def files(release: Release, settings: Settings, blobs: BlobSource) -> Mapping[str, str]:
     platforms = [image.platform for named in release.images for image in named.platforms]
     observed = Observed(release.app, Host(min(platforms, key=str), "kubernetes", "", FEATURES))
     cluster = Cluster.of(release, observed, settings)
     made = objects.workloads(release, observed.host, cluster)
-    documents = list(_documents(release, made, cluster))
-    heading = "".join(f"# {line}\n" for line in [*HEAD.splitlines(), *_left_out(release, made)])
+    documents = list(_documents(release, made, cluster, blobs))
+    heading = "".join(f"# {line}\n" for line in [*HEAD.splitlines(), *_to_know(release, made)])
     return {f"{release.app}.yaml": heading + "".join(f"---\n{_text(document)}" for document in documents)}
 
 
 def _text(document: Json) -> str:
     plain = json.loads(json.dumps(document))  # nothing twice the same object, so that there are no anchors
-    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=1000)
+    text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
     return text
 
 
-def _documents(release: Release, made: tuple[Made, ...], cluster: Cluster) -> Iterator[Json]:
+def _documents(release: Release, made: tuple[Made, ...], cluster: Cluster, blobs: BlobSource) -> Iterator[Json]:
     yield objects.namespace(release.app, cluster.namespace, weakest(made))
     for claim in objects.volumes(release):
         yield _placed(claim.body, cluster)
@@ -57,12 +74,31 @@ def _documents(release: Release, made: tuple[Made, ...], cluster: Cluster) -> It
         if each is None:
             continue
         for one in each.files:
-            if one.kind == "ConfigMap" and all(isinstance(c.get("text"), str) for c in one.content.values()):
-                data = {key: content["text"] for key, content in one.content.items()}
-                yield _placed({**one.body, "data": data}, cluster)
+            if one.kind == "ConfigMap" and not _is_too_large(one):
+                yield _placed(_filled(one, blobs), cluster)
         for one in each.around:
             yield _placed(one.body, cluster)
         yield _placed(_waiting(release, each, cluster), cluster)
+
+
+def _filled(config: Object, blobs: BlobSource) -> Json:
+    body: Json = copy.deepcopy(config.body)
+    for key, content in sorted(config.content.items()):
+        match content:
+            case {"blob": dict(blob)}:
+                filing.store(body, key, blobs.read(descriptor(blob)))
+            case {"text": str(text)}:
+                filing.store(body, key, text.encode())
+    return body
+
+
+def _size_bytes(config: Object) -> int:
+    return sum(filing.content_bytes(content) for content in config.content.values())
+
+
+def _is_too_large(config: Object) -> bool:
+    """A file that no ConfigMap holds, which a deploy refuses."""
+    return _size_bytes(config) > filing.LIMIT_BYTES
 
 
 def _placed(body: Json, cluster: Cluster) -> Json:
@@ -89,25 +125,21 @@ def _waiting(release: Release, made: Made, cluster: Cluster) -> Json:
     return body
 
 
-def _left_out(release: Release, made: tuple[Made, ...]) -> Iterator[str]:
+def _to_know(release: Release, made: tuple[Made, ...]) -> Iterator[str]:
     for each in made:
         for one in each.files:
-            yield from _missing(one)
+            if one.kind == "Secret":
+                for key, content in sorted(one.content.items()):
+                    yield f"{one.id}, key {key}: {_told(content.get('text'))}"
+            elif _is_too_large(one):
+                yield f"{one.id} is left out: it would have more than {filing.LIMIT_BYTES:,} bytes."
+            elif _size_bytes(one) > APPLY_LIMIT_BYTES:
+                yield f"{one.id} is too large for `kubectl apply` without --server-side."
     jobs = {job.name for job in release.jobs}
     for workload in release.workloads:
         for need in workload.needs:
             if need.node in jobs:
                 yield f"{workload.resource} does not wait for job {need.node} here: apply them in this order."
-
-
-def _missing(one: Object) -> Iterator[str]:
-    for key, content in sorted(one.content.items()):
-        text = content.get("text")
-        if one.kind == "Secret":
-            yield f"{one.id}, key {key}: {_told(text)}"
-        elif not isinstance(text, str):
-            blob = content["blob"]
-            yield f"{one.id}, key {key}: the bundle's blob {blob['digest'] if isinstance(blob, dict) else blob}"
 
 
 def _told(text: object) -> str:

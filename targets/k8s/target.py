@@ -19,7 +19,7 @@ from bundler.model.plan import Plan, Step
 from bundler.model.release import Release
 from targets import ownership, texts
 from targets.descriptors import descriptor
-from targets.k8s import delivery, logs, names, observe, planning, pushing, render
+from targets.k8s import delivery, files, logs, names, observe, planning, pushing, render
 from targets.k8s.api import Api, Conflict
 from targets.k8s.cluster import Settings
 from targets.k8s.helper import helper
@@ -66,8 +66,8 @@ class KubernetesTarget:
 
     # reading
 
-    def render(self, release: Release) -> Mapping[str, str]:
-        return render.files(release, self.settings)
+    def render(self, release: Release, blobs: BlobSource) -> Mapping[str, str]:
+        return render.files(release, self.settings, blobs)
 
     def plan(self, release: Release | None, observed: Observed) -> Plan:
         if release is None:
@@ -198,7 +198,7 @@ class KubernetesTarget:
                 data = texts.reveal_text(content["text"], secrets).encode()
             else:
                 data = texts.reveal(content["text"], secrets)
-            _store(body, key, data)
+            files.store(body, key, data)
         return body
 
     def _run(self, payload: Payload, blobs: BlobSource | None, secrets: Secrets) -> None:
@@ -320,16 +320,3 @@ def _comes_along(kind: str, found: Json) -> bool:
         or kind in ("Event", "EndpointSlice", "Endpoints", "PodMetrics", "ControllerRevision")
         or (kind, name) in (("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt"))
     )
-
-
-def _store(body: Json, key: str, data: bytes) -> None:
-    """ConfigMaps keep what is no text apart; Secrets are base64 throughout."""
-    if body["kind"] == "Secret":
-        body.setdefault("data", {})[key] = base64.b64encode(data).decode()
-        return
-    try:
-        body.setdefault("data", {})[key] = data.decode()
-    except UnicodeDecodeError:
-        if not body["data"]:
-            del body["data"]
-        body.setdefault("binaryData", {})[key] = base64.b64encode(data).decode()

@@ -595,10 +595,10 @@ def test_only_compose_deployments_are_compose_projects(subject: OnEngine, deploy
 
 def test_the_rendered_document_is_valid(subject: OnEngine, deployment: Deployment) -> None:
     if subject.target.name == "docker":
-        script = subject.target.render(sample(subject))["run.sh"]
+        script = subject.target.render(sample(subject), subject.blobs)["run.sh"]
         subprocess.run(["sh", "-n"], input=script, text=True, check=True)
         return
-    written = subject.target.render(sample(subject))["compose.yaml"]
+    written = subject.target.render(sample(subject), subject.blobs)["compose.yaml"]
     config = json.loads(compose("--file", "-", "--profile", "jobs", "config", "--format", "json", given=written))
     assert set(config["services"]) == {"store", "web", "seed"}
     assert config["services"]["web"]["environment"]["GREETING"] == "hello $$HOME $$$$x $${literal}"

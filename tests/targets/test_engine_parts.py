@@ -301,7 +301,7 @@ def test_a_docker_program_without_the_compose_plugin_is_seen(
 
 
 def test_every_dollar_is_doubled_and_secrets_are_variables() -> None:
-    written = yaml.safe_load(ComposeTarget().render(released())["compose.yaml"])
+    written = yaml.safe_load(ComposeTarget().render(released(), Fixed().blobs)["compose.yaml"])
     environment = written["services"]["web"]["environment"]
     assert environment["GREETING"] == "hello $$HOME $$$$x $${literal}"
     assert environment["STORE_URL"] == "http://user:${BUNDLE_SECRET_key_URL?}@store:8000"

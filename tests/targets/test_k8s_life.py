@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -269,6 +270,27 @@ def test_needs_are_waited_for(subject: InCluster, deployment: Deployment) -> Non
     plan = deployment.plan(with_service(release, "web", needs=(Need("store", Condition.HEALTHY),)))
     (web,) = [step for step in plan.steps if step.resource == "service/web"]
     assert web.waits == (Ready("service/store", "healthy"),)
+
+
+def test_what_is_rendered_runs_once_kubectl_has_applied_it(subject: InCluster, deployment: Deployment) -> None:
+    """With nothing but the images brought, which are not in the manifests."""
+    contents = [b"greeting: hello\n  $HOME \n", b" indented\r\n", "\u00e9\u2028\n\n".encode(), b"\xff\x01\xfe"]
+    blobs = [subject.blobs.add("text/plain", one) for one in contents]
+    files = tuple(FileMount(f"/etc/app/{index}", blob, secret=False) for index, blob in enumerate(blobs))
+    release = only(subject, files=files)
+    deployment.carry_out([step for step in deployment.plan(release).steps if step.action is Action.LOAD])
+    (rendered,) = subject.target.render(release, subject.blobs).values()
+    argv = ["kubectl", "apply", "--filename", "-"]
+    done = subprocess.run(argv, input=rendered, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    deployment.wait([Ready("service/web", "healthy")])
+    (found,) = [
+        one for one in subject.api.list("ConfigMap", subject.app) if one["metadata"]["name"].startswith("web-files-")
+    ]
+    kept = {key: text.encode() for key, text in found["data"].items()}
+    kept |= {key: base64.b64decode(text) for key, text in found["binaryData"].items()}
+    assert [kept[f"{index}-{index}"] for index in range(4)] == contents
+    assert get(subject, "/read/etc/app/0").encode() == contents[0]
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from images import AMD64, model
 from test_engine_parts import Fixed, text
 
@@ -350,7 +352,7 @@ def full() -> Release:
 
 
 def documents(release: Release) -> list[Json]:
-    (rendered,) = KubernetesTarget(SETTINGS).render(release).values()
+    (rendered,) = KubernetesTarget(SETTINGS).render(release, Fixed().blobs).values()
     return list(yaml.safe_load_all(rendered))
 
 
@@ -373,9 +375,45 @@ def test_rendered_workloads_wait_for_what_they_need() -> None:
 
 
 def test_rendering_names_what_it_leaves_out() -> None:
-    (rendered,) = KubernetesTarget(SETTINGS).render(released()).values()
+    (rendered,) = KubernetesTarget(SETTINGS).render(released(), Fixed().blobs).values()
     assert "secret key, percent-encoded" in rendered
     assert "service/web does not wait for job seed" in rendered
+
+
+def configured(*contents: bytes) -> tuple[str, Json]:
+    """What is rendered where `web` has these config files, and the ConfigMap with all of them."""
+    fixed = Fixed()
+    blobs = [fixed.blobs.add("text/plain", content) for content in contents]
+    files = tuple(FileMount(f"/etc/{index}", blob, secret=False) for index, blob in enumerate(blobs))
+    (rendered,) = KubernetesTarget(SETTINGS).render(released(files=files), fixed.blobs).values()
+    maps = [one for one in yaml.safe_load_all(rendered) if one["kind"] == "ConfigMap"]
+    return rendered, maps[0] if maps else {}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text())
+@example("\r\n \n\ttext\x00\u2028\ufeff end \n\n")
+@example(" indented\nlines\n")
+def test_rendered_configs_hold_the_bundles_files_to_the_letter(content: str) -> None:
+    assert configured(content.encode())[1]["data"] == {"0-0": content}
+
+
+def test_rendered_configs_are_readable_and_may_be_of_any_bytes() -> None:
+    rendered, found = configured(b"a: 1\nb: $HOME\n", b"\xff\x00")
+    assert "  0-0: |\n    a: 1\n    b: $HOME\n" in rendered
+    assert found["binaryData"] == {"1-1": "/wA="}
+    for version in VERSIONS:
+        kubernetes_validate.validate(found, version, strict=True)
+    assert "data" not in configured(b"\xff")[1]
+
+
+def test_rendering_says_what_kubectl_cannot_take() -> None:
+    rendered, found = configured(b"x" * (LIMIT_BYTES - 1))
+    assert "--server-side" in rendered
+    assert len(found["data"]["0-0"]) == LIMIT_BYTES - 1
+    rendered, found = configured(b"x" * (LIMIT_BYTES + 1))
+    assert "is left out" in rendered
+    assert found == {}
 
 
 def test_workers_have_ranks_and_know_their_master() -> None:
