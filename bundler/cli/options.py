@@ -86,7 +86,15 @@ def site_options(function: F) -> F:
             default=None,
             help="Kubernetes: import images into the node's containerd, even where a registry was used before.",
         ),
-        _told("--pull-secret", metavar="NAME", help="Kubernetes: the Secret that the nodes pull with."),
+        _told(
+            "--pull-secret-from",
+            metavar="FILE",
+            help="Kubernetes: let the nodes pull with the user and password that FILE, a docker config.json, has for "
+            "the registry. They are copied into the namespace, so best of an account that may only pull.",
+        ),
+        _told(
+            "--pull-secret", metavar="NAME", help="Kubernetes: the Secret there that the nodes pull with; '' for none."
+        ),
         _told("--registry", metavar="HOST/PATH", help="Kubernetes: push images there; the nodes pull from it."),
     ):
         function = told(function)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bundler.model.bundle import BundleImage, BundleModel, PlatformImage
 from bundler.model.observed import Observed
 from bundler.model.release import Release
 from targets.descriptors import for_platform
+from targets.k8s import names
 from targets.k8s.helper import Helper, helper
 
 # Features of the host: facts about the cluster and the app's namespace.
@@ -29,6 +30,7 @@ SEVERAL_NODES = "several-nodes"
 ENFORCES = "enforces-"  # and a level of Pod Security
 PULLS_FROM = "pulls-from-"  # and the registry that the newest record names
 PULLS_WITH = "pulls-with-"  # and the Secret with the credentials for it
+CREDENTIALS_SAME = "credentials-same"  # the app's own pull secret holds what the person who deploys gives
 
 
 class Level(StrEnum):
@@ -46,8 +48,9 @@ class Level(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`namespace` None: the app's name. `imports` with the address of a node's containerd in `socket`; `registry` is
-    HOST/PATH, `pull_secret` the name of a Secret in the namespace with the nodes' credentials for it. Neither: images
-    are there already, or the plan refuses."""
+    HOST/PATH, `pull_secret` the name of a Secret in the namespace with the nodes' credentials for it ("": none), or
+    `pull_config` the text of a docker config.json to make one of. Neither way: images are there already, or the plan
+    refuses."""
 
     context: str | None = None
     namespace: str | None = None
@@ -55,6 +58,7 @@ class Settings:
     socket: str | None = None
     registry: str | None = None
     pull_secret: str | None = None
+    pull_config: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,12 @@ class Cluster:
     @classmethod
     def of(cls, release: Release, observed: Observed, settings: Settings) -> Cluster:
         host = observed.host
-        registry = settings.registry or (None if settings.imports else _told(host.features, PULLS_FROM))
+        registry = settings.registry or (None if settings.imports else told(host.features, PULLS_FROM))
         return cls(
             namespace=settings.namespace or release.app,
             features=host.features,
             registry=registry,
-            pull_secret=(settings.pull_secret or _told(host.features, PULLS_WITH)) if registry else None,
+            pull_secret=_pull_secret(release.app, host.features, settings, registry),
             images={image.tagged: image for image in _images(release, observed, registry)},
             helper=helper(host.platform.architecture, registry),
         )
@@ -92,8 +96,8 @@ class Cluster:
     @property
     def enforced(self) -> Level | None:
         """The level that the namespace enforces, where it is there and enforces one."""
-        told = _told(self.features, ENFORCES)
-        return Level(told) if told in set(Level) else None
+        level = told(self.features, ENFORCES)
+        return Level(level) if level in set(Level) else None
 
     def reference(self, tagged: str) -> str:
         """The image by digest; by its name where the bundle has none for the nodes, which the notes refuse."""
@@ -106,7 +110,18 @@ class Cluster:
         return "IfNotPresent" if self.registry else "Never"
 
 
-def _told(features: Iterable[str], prefix: str) -> str | None:
+def _pull_secret(app: str, features: frozenset[str], settings: Settings, registry: str | None) -> str | None:
+    """What the record says holds as long as the registry is the same."""
+    if registry is None:
+        return None
+    if settings.pull_config is not None:
+        return names.pull_secret(app)
+    if settings.pull_secret is not None:
+        return settings.pull_secret or None
+    return told(features, PULLS_WITH) if registry == told(features, PULLS_FROM) else None
+
+
+def told(features: Iterable[str], prefix: str) -> str | None:
     return next((one.removeprefix(prefix) for one in sorted(features) if one.startswith(prefix)), None)
 
 

@@ -6,6 +6,7 @@ are missing count as created, so that nothing is taken for ready before its pods
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from bundler.model.observed import Instance, State
@@ -17,6 +18,11 @@ Events = Mapping[str, str]  # pod uid -> the last warning about it
 _NEVER = (
     "if the node's containerd has it, the kubelet once pulled the same image from a registry: go on with --registry, "
     "or remove it from the node first"
+)
+_FORBIDDEN = re.compile(r"authoriz|authentic|denied|forbidden|no basic auth|\b40[13]\b", re.IGNORECASE)
+_CREDENTIALS = (
+    "the nodes need credentials for the registry: --pull-secret-from FILE gives them, or --pull-secret NAME where they "
+    "are there"
 )
 RANK = "batch.kubernetes.io/job-completion-index"
 
@@ -130,11 +136,27 @@ def _state(pod: Json, events: Events) -> tuple[State, str]:
     last: Json = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
     if last:
         return State.RESTARTING, _ending(last)
-    waiting = state.get("waiting") or {}
-    if waiting.get("reason") in (None, "ContainerCreating", "PodInitializing"):
-        return State.CREATED, _unscheduled(pod) or warning
-    hint = f"; {_NEVER}" if waiting["reason"] == "ErrImageNeverPull" else ""
-    return State.CREATED, f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": ") + hint
+    waiting = _waiting(pod)
+    return State.CREATED, _with_hint(*waiting) if waiting else _unscheduled(pod) or warning
+
+
+def _waiting(pod: Json) -> tuple[str, str] | None:
+    """Reason and message of the first container that cannot start, those before the workload's own too."""
+    told = pod.get("status") or {}
+    for status in (*(told.get("initContainerStatuses") or ()), _main(pod)):
+        waiting = (status.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+            return waiting["reason"], " ".join(str(waiting.get("message", "")).split())
+    return None
+
+
+def _with_hint(reason: str, message: str) -> str:
+    hint = ""
+    if reason == "ErrImageNeverPull":
+        hint = f"; {_NEVER}"
+    elif reason in ("ErrImagePull", "ImagePullBackOff") and _FORBIDDEN.search(message):
+        hint = f"; {_CREDENTIALS}"
+    return f"{reason}: {message}".rstrip(": ") + hint
 
 
 def _unscheduled(pod: Json) -> str:

@@ -55,6 +55,10 @@ def annotation(found: Mapping[str, Any], key: str) -> str:
     return str((found["metadata"].get("annotations") or {}).get(key, ""))
 
 
+def pull_secret(app: str) -> str:
+    return f"{app}-bundle-pull"
+
+
 def secrets(app: str) -> str:
     return f"{app}-secrets"
 

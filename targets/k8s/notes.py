@@ -8,7 +8,7 @@ from bundler.model.observed import Observed
 from bundler.model.plan import Note, Verdict
 from bundler.model.release import Release, ReleaseJob, ReleaseService, Workload
 from targets.k8s import cluster as facts
-from targets.k8s import files, objects, pods
+from targets.k8s import files, names, objects, pods, pulling
 from targets.k8s.cluster import Cluster, Level
 from targets.k8s.objects import Made, Object
 from targets.k8s.security import is_root
@@ -18,12 +18,19 @@ CRON_NAME_LIMIT = 52  # the controller adds a time to it
 
 
 def notes(
-    release: Release, observed: Observed, cluster: Cluster, made: tuple[Made, ...], wanted: Iterable[Object]
+    release: Release,
+    observed: Observed,
+    cluster: Cluster,
+    made: tuple[Made, ...],
+    wanted: Iterable[Object],
+    *,
+    given: bool,
 ) -> tuple[Note, ...]:
-    """Sorted by resource."""
+    """Sorted by resource. `given`: the person who deploys gives credentials to pull with."""
     found = [
         *_namespace(cluster, made),
         *_images(release, observed, cluster),
+        *_pull_secret(release, observed, cluster, given=given),
         *_volumes(release, observed, cluster),
         *_foreign(observed, {one.id for one in wanted}),
     ]
@@ -83,6 +90,20 @@ def _images(release: Release, observed: Observed, cluster: Cluster) -> Iterator[
             has = ", ".join(str(one.platform) for one in thing.platforms)
             reason = f"no {observed.host.platform} in it, only {has}"
             yield Note(f"image/{thing.name}", "platform", Verdict.REFUSED, reason)
+
+
+def _pull_secret(release: Release, observed: Observed, cluster: Cluster, *, given: bool) -> Iterator[Note]:
+    name = cluster.pull_secret
+    if name is None or given or any(thing.name == f"Secret/{name}" for thing in observed.things):
+        return
+    if name == names.pull_secret(release.app):
+        reason = f"{pulling.OPTION} FILE gives it again; --pull-secret '' does without"
+        yield Note(
+            "pull-secret", "credentials", Verdict.REFUSED, f"Secret {name} for {cluster.registry} is gone; {reason}"
+        )
+        return
+    reason = f"Secret {name} is not in namespace {cluster.namespace}; pods that need it start once it is"
+    yield Note("pull-secret", "credentials", Verdict.ADAPTED, reason)
 
 
 def _volumes(release: Release, observed: Observed, cluster: Cluster) -> Iterator[Note]:

@@ -14,7 +14,7 @@ from bundler.model.observed import Host
 from bundler.model.release import Release, ReleaseDoor, ReleaseJob, ReleaseService, Workload
 from targets import ownership
 from targets.k8s import cluster as facts
-from targets.k8s import containers, names, pods, security, seeds
+from targets.k8s import containers, names, pods, pulling, security, seeds
 from targets.k8s import files as filing
 from targets.k8s.cluster import Cluster, Level
 from targets.k8s.names import Json
@@ -77,6 +77,16 @@ def namespace(app: str, name: str, level: Level) -> Json:
 def volumes(release: Release) -> tuple[Object, ...]:
     seeded = seeds.seeds(release)
     return tuple(_claim(release, volume, seeded.get(volume.name)) for volume in release.volumes)
+
+
+def pull_secret(release: Release, cluster: Cluster) -> tuple[Object, ...]:
+    """The app's own, where its pods pull with that: its name stays, so that other credentials restart nothing."""
+    name = names.pull_secret(release.app)
+    if cluster.registry is None or cluster.pull_secret != name:
+        return ()
+    body: Json = {"apiVersion": "v1", "kind": "Secret", "type": pulling.TYPE, "metadata": {"name": name}}
+    content = {pulling.KEY: {"registry": cluster.registry}}
+    return (Object("pull-secret", _own(release, "pull-secret", None, body, "1"), "1", content),)
 
 
 def workloads(release: Release, host: Host, cluster: Cluster) -> tuple[Made, ...]:

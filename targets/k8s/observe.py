@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from bundler.errors import TargetError
+from bundler.errors import TargetError, UsageError
 from bundler.model.observed import (
     FORWARDED_DOORS,
     AppSummary,
@@ -26,7 +26,7 @@ from bundler.model.observed import (
 from bundler.model.oci import Digest, Platform
 from targets import ownership
 from targets.k8s import cluster as facts
-from targets.k8s import names
+from targets.k8s import names, pulling
 from targets.k8s.api import Api, Forbidden
 from targets.k8s.cluster import Settings
 from targets.k8s.delivery import PREFIX, Brought
@@ -65,7 +65,7 @@ def observe(api: Api, settings: Settings, app: str, brought: tuple[Brought, ...]
     events = _events(api, name, found, app)
     return Observed(
         app=app,
-        host=_host(api, found, app),
+        host=_host(api, found, settings, app),
         instances=instances(found.objects, found.pods, events, app),
         things=tuple(sorted(_things(found, app), key=lambda thing: (thing.resource, thing.name))),
         doors=tuple(sorted(_doors(found, app), key=lambda door: door.name)),
@@ -221,13 +221,16 @@ def _summary(app: str, newest: tuple[int, Json] | None, count: int) -> AppSummar
 # the host
 
 
-def _host(api: Api, found: Snapshot, app: str) -> Host:
+def _host(api: Api, found: Snapshot, settings: Settings, app: str) -> Host:
     schedulable = [node for node in found.nodes if not (node.get("spec") or {}).get("unschedulable")]
     infos = [node["status"]["nodeInfo"] for node in schedulable or found.nodes]
     platforms = sorted((info["operatingSystem"], info["architecture"]) for info in infos)
     platform = Platform(*platforms[0]) if platforms else Platform("linux", "amd64")
     major, minor = api.version
-    return Host(platform, "kubernetes", f"{major}.{minor}", frozenset(_features(api, found, schedulable, app)))
+    features = {*_features(api, found, schedulable, app)}
+    if settings.pull_config is not None:
+        features |= _pull_secret(api, found, settings, app, facts.told(features, facts.PULLS_FROM))
+    return Host(platform, "kubernetes", f"{major}.{minor}", frozenset(features))
 
 
 def _features(api: Api, found: Snapshot, nodes: list[Json], app: str) -> Iterator[str]:
@@ -252,6 +255,20 @@ def _features(api: Api, found: Snapshot, nodes: list[Json], app: str) -> Iterato
         for key, prefix in ((names.REGISTRY, facts.PULLS_FROM), (names.PULL_SECRET, facts.PULLS_WITH)):
             if told := names.annotation(record, key):
                 yield prefix + told
+
+
+def _pull_secret(api: Api, found: Snapshot, settings: Settings, app: str, recorded: str | None) -> set[str]:
+    """Whether the app's own has what the person who deploys gives. Raises UsageError where that is of no use."""
+    registry = settings.registry or (None if settings.imports else recorded)
+    if settings.pull_config is None or registry is None:
+        raise UsageError(f"{pulling.OPTION}: there is no registry to pull from", hint="--registry HOST/PATH")
+    wanted = pulling.document(settings.pull_config, registry)
+    name = names.pull_secret(app)
+    there = api.get("Secret", name, settings.namespace or app) if found.namespace is not None else None
+    if there is None or not names.ours(there, app):
+        return set()
+    same = base64.b64decode((there.get("data") or {}).get(pulling.KEY, "")) == wanted
+    return {facts.CREDENTIALS_SAME} if same else set()
 
 
 def _classes(api: Api) -> Iterator[str]:

@@ -74,10 +74,11 @@ def plan_deploy(settings: Settings, release: Release, observed: Observed) -> Pla
     cluster = Cluster.of(release, observed, settings)
     made = objects.workloads(release, observed.host, cluster)
     claims = objects.volumes(release)
-    kept = [*claims, *(one for each in made for one in (*each.files, *each.running))]
+    pull_secret = objects.pull_secret(release, cluster)
+    kept = [*claims, *pull_secret, *(one for each in made for one in (*each.files, *each.running))]
     draft = Draft(release, observed, cluster)
     missing = _missing(settings, draft, made)
-    said = notes(release, observed, cluster, made, kept)
+    said = notes(release, observed, cluster, made, kept, given=settings.pull_config is not None)
     ready = _ready(release)
     said += tuple(_undelivered(settings, cluster, missing))
     said += tuple(_too_large(release))
@@ -87,6 +88,7 @@ def plan_deploy(settings: Settings, release: Release, observed: Observed) -> Pla
     loads = _images(draft, settings, missing)
     _volumes(draft, claims)
     _secrets(draft)
+    _pull_secret(draft, settings, pull_secret)
     for each in made:
         _files(draft, each)
     _workloads(draft, made, loads)
@@ -210,6 +212,15 @@ def _secrets(draft: Draft) -> None:
         draft.add("secrets", Action.STORE, cause, payload, after=[NAMESPACE_STEP])
 
 
+def _pull_secret(draft: Draft, settings: Settings, wanted: tuple[Object, ...]) -> None:
+    """Where nobody gives credentials, what is there stays."""
+    for one in wanted if settings.pull_config is not None else ():
+        if not draft.same(one) or facts.CREDENTIALS_SAME not in draft.cluster.features:
+            cause = "other credentials" if draft.thing(one) else "not there"
+            payload = {"do": "apply", "objects": [_json(one)]}
+            draft.add(one.resource, Action.STORE, cause, payload, after=[NAMESPACE_STEP])
+
+
 def _files(draft: Draft, made: Made) -> None:
     changed = [one for one in made.files if not draft.same(one)]
     if not changed:
@@ -266,7 +277,7 @@ def _replicas(made: Made) -> int:
 def _supplies(draft: Draft, made: Made, loads: Mapping[str, str]) -> list[str]:
     found = [loads[reference] for reference in _references(draft, made) if reference in loads]
     found += [f"{Action.CREATE} volume/{mount.name}" for mount in made.workload.volumes]
-    return [*found, f"{Action.CREATE} files/{made.workload.name}"]
+    return [*found, f"{Action.STORE} pull-secret", f"{Action.CREATE} files/{made.workload.name}"]
 
 
 def _waits(release: Release, workload: Workload) -> list[Ready]:
@@ -331,7 +342,9 @@ def packed(document: str) -> bytes:
 
 def _record(draft: Draft, settings: Settings, ready: tuple[Ready, ...]) -> None:
     release, records = draft.release, draft.observed.records
-    if release.recorded:
+    features, cluster = draft.cluster.features, draft.cluster
+    way = (facts.told(features, facts.PULLS_FROM), facts.told(features, facts.PULLS_WITH))
+    if release.recorded and way == (cluster.registry, cluster.pull_secret):
         return
     revision = records[-1].revision + 1 if records else 1
     payload = {

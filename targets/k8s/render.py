@@ -53,7 +53,7 @@ def files(release: Release, settings: Settings, blobs: BlobSource) -> Mapping[st
     cluster = Cluster.of(release, observed, settings)
     made = objects.workloads(release, observed.host, cluster)
     documents = list(_documents(release, made, cluster, blobs))
-    heading = "".join(f"# {line}\n" for line in [*HEAD.splitlines(), *_to_know(release, made)])
+    heading = "".join(f"# {line}\n" for line in [*HEAD.splitlines(), *_to_know(release, made, cluster)])
     return {f"{release.app}.yaml": heading + "".join(f"---\n{_text(document)}" for document in documents)}
 
 
@@ -125,7 +125,9 @@ def _waiting(release: Release, made: Made, cluster: Cluster) -> Json:
     return body
 
 
-def _to_know(release: Release, made: tuple[Made, ...]) -> Iterator[str]:
+def _to_know(release: Release, made: tuple[Made, ...], cluster: Cluster) -> Iterator[str]:
+    if cluster.pull_secret is not None:
+        yield f"Secret/{cluster.pull_secret}: credentials to pull from {cluster.registry} with."
     for each in made:
         for one in each.files:
             if one.kind == "Secret":

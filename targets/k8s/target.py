@@ -9,6 +9,7 @@ import base64
 import copy
 import os
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from bundler.contract import BlobSource, Target
@@ -19,20 +20,21 @@ from bundler.model.plan import Plan, Step
 from bundler.model.release import Release
 from targets import ownership, texts
 from targets.descriptors import descriptor
-from targets.k8s import delivery, files, logs, names, observe, planning, pushing, render
+from targets.k8s import delivery, files, logs, names, observe, planning, pulling, pushing, render
 from targets.k8s.api import Api, Conflict
 from targets.k8s.cluster import Settings
 from targets.k8s.helper import helper
 from targets.k8s.names import Json
 
-_OPTIONS = frozenset({"context", "namespace", "containerd", "import", "registry", "pull_secret"})
+_OPTIONS = frozenset({"context", "namespace", "containerd", "import", "registry", "pull_secret", "pull_secret_from"})
 
 Payload = Mapping[str, Any]
 Secrets = Mapping[str, StoredSecret]
 
 
 def create(options: Mapping[str, str]) -> Target:
-    """The entry point. Options: `context`, `namespace`, `containerd`, `import`, `registry`, `pull_secret`."""
+    """The entry point. Options: `context`, `namespace`, `containerd`, `import`, `registry`, `pull_secret`,
+    `pull_secret_from`."""
     return KubernetesTarget(settings_of(options, names.TARGET))
 
 
@@ -40,6 +42,8 @@ def settings_of(options: Mapping[str, str], target: str) -> Settings:
     """Raises UsageError for an option that is not known."""
     if unknown := sorted(set(options) - _OPTIONS):
         raise UsageError(f"target {target} knows no {' and no '.join(unknown)}")
+    if "pull_secret" in options and "pull_secret_from" in options:
+        raise UsageError(f"--pull-secret and {pulling.OPTION} say two things", hint="leave one of them out")
     return Settings(
         context=options.get("context"),
         namespace=options.get("namespace"),
@@ -47,7 +51,16 @@ def settings_of(options: Mapping[str, str], target: str) -> Settings:
         socket=options.get("containerd") or os.environ.get("CONTAINERD_ADDRESS") or None,
         registry=options.get("registry"),
         pull_secret=options.get("pull_secret"),
+        pull_config=_text(Path(options["pull_secret_from"])) if "pull_secret_from" in options else None,
     )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UsageError(f"{pulling.OPTION} {path}: cannot be read: {reason}") from error
 
 
 class KubernetesTarget:
@@ -190,7 +203,11 @@ class KubernetesTarget:
         """The object with its data."""
         body: Json = copy.deepcopy(wanted["object"])
         for key, content in sorted(wanted["content"].items()):
-            if "blob" in content:
+            if "registry" in content:
+                if self.settings.pull_config is None:
+                    raise TargetError(f"{body['metadata']['name']} has no content", hint=f"{pulling.OPTION} FILE")
+                data = pulling.document(self.settings.pull_config, content["registry"])
+            elif "blob" in content:
                 if blobs is None:
                     raise TargetError(f"{body['metadata']['name']} is in the bundle, and no bundle was given")
                 data = blobs.read(descriptor(content["blob"]))

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from bundler.model.observed import State
 from bundler.model.plan import Action, Ready
 from bundler.model.release import FileMount, Need, Release, ReleaseDoor, SecretPart
 from targets import tar
+from targets.k8s import names
 from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
 from targets.k8s.target import KubernetesTarget
@@ -293,8 +295,8 @@ def test_what_is_rendered_runs_once_kubectl_has_applied_it(subject: InCluster, d
     assert get(subject, "/read/etc/app/0").encode() == contents[0]
 
 
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[str]:
+@contextmanager
+def serving(place: Path, **more: object) -> Iterator[str]:
     """HOST/PATH of the real docker-registry, which the node reaches on this machine."""
     program = shutil.which("docker-registry")
     if program is None:
@@ -302,17 +304,42 @@ def registry(tmp_path: Path) -> Iterator[str]:
     port = free_port()
     config = {
         "version": "0.1",
-        "storage": {"filesystem": {"rootdirectory": str(tmp_path)}},
+        "storage": {"filesystem": {"rootdirectory": str(place / "registry")}},
         "http": {"addr": f"127.0.0.1:{port}"},
+        **more,
     }
-    (tmp_path / "config.yml").write_text(json.dumps(config))
-    with subprocess.Popen([program, "serve", tmp_path / "config.yml"], stderr=subprocess.DEVNULL) as process:
+    (place / "config.yml").write_text(json.dumps(config))
+    with subprocess.Popen([program, "serve", place / "config.yml"], stderr=subprocess.DEVNULL) as process:
         yield f"127.0.0.1:{port}/site"
         process.terminate()
 
 
 @pytest.fixture
-def by_registry(subject: InCluster, registry: str) -> Iterator[Deployment]:
+def registry(tmp_path: Path) -> Iterator[str]:
+    with serving(tmp_path) as address:
+        yield address
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[str]:
+    """A registry that lets in two users with passwords."""
+    (tmp_path / "users").write_text(
+        "pusher:$2b$04$Rs1VeNZOLZKM98B7gNAevOud4Chv2d59SxHivZuG//3yaks1eGmgW\n"
+        "puller:$2b$04$ADxs5NW0/A6G6w648j2OaOC4ItsBuzOVFJvZzys/ng5bTxFhThZMO\n"
+    )
+    with serving(tmp_path, auth={"htpasswd": {"realm": "test", "path": str(tmp_path / "users")}}) as address:
+        yield address
+
+
+def credentials(registry: str, user: str, password: str) -> str:
+    """As docker keeps them, beside those for another registry."""
+    pairs = {registry.partition("/")[0]: f"{user}:{password}", "elsewhere.example": "me:mine"}
+    auths = {host: {"auth": base64.b64encode(pair.encode()).decode()} for host, pair in pairs.items()}
+    return json.dumps({"auths": auths})
+
+
+@contextmanager
+def through(subject: InCluster, registry: str) -> Iterator[Deployment]:
     importing = subject.target
     subject.target = KubernetesTarget(Settings(registry=registry))
     deployment = Deployment(subject, subject.app)
@@ -323,6 +350,12 @@ def by_registry(subject: InCluster, registry: str) -> Iterator[Deployment]:
         subject.node.remove(*pulled)
     subject.target = importing
     assert subject.remains(subject.app) == []
+
+
+@pytest.fixture
+def by_registry(subject: InCluster, registry: str) -> Iterator[Deployment]:
+    with through(subject, registry) as deployment:
+        yield deployment
 
 
 def test_nodes_pull_from_the_registry_of_the_site(subject: InCluster, by_registry: Deployment) -> None:
@@ -341,6 +374,56 @@ def test_nodes_pull_from_the_registry_of_the_site(subject: InCluster, by_registr
     assert by_registry.plan(again).steps == ()
     without_saying = KubernetesTarget(Settings()).plan(again, by_registry.observe())
     assert (without_saying.steps, without_saying.refused) == ((), ()), "the record names the registry"
+
+
+def test_nodes_pull_with_the_credentials_that_the_site_gives(
+    subject: InCluster, guarded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text(credentials(guarded, "pusher", "push-me"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    secret = names.pull_secret(subject.app)
+    release = only(subject)
+    with through(subject, guarded) as deployment:
+        steps = deployment.plan(release).steps
+        deployment.carry_out([step for step in steps if step.resource != "record/1"])
+        assert "--pull-secret-from" in said(deployment, "authoriz"), "nothing is copied without being told"
+        assert subject.api.get("Secret", secret, subject.app) is None
+
+        given = Settings(registry=guarded, pull_config=credentials(guarded, "puller", "pull-me"))
+        subject.target = KubernetesTarget(given)
+        plan = deployment.go(settled(release, deployment.observe()))
+        assert [step.id for step in plan.steps][-3:] == ["store pull-secret", "replace service/web", "store record/1"]
+        assert "pull-me" not in repr(plan) + repr(given) + repr(deployment.observe())
+        kept = subject.api.get("Secret", secret, subject.app)
+        assert kept is not None
+        assert list(json.loads(base64.b64decode(kept["data"][".dockerconfigjson"]))["auths"]) == [guarded[:-5]]
+
+        pods = deployment.identities()
+        for settings in (given, Settings(), Settings(registry=guarded)):
+            subject.target = KubernetesTarget(settings)
+            assert deployment.plan(settled(release, deployment.observe())).steps == ()
+
+        other = credentials(guarded, "pusher", "push-me")
+        subject.target = KubernetesTarget(Settings(registry=guarded, pull_config=other))
+        plan = deployment.go(settled(release, deployment.observe()))
+        assert [(step.id, step.cause) for step in plan.steps] == [("store pull-secret", "other credentials")]
+        assert deployment.identities() == pods
+
+        subject.target = KubernetesTarget(Settings(registry=guarded, pull_secret=""))
+        steps = deployment.plan(settled(release, deployment.observe())).steps
+        deployment.carry_out([step for step in steps if step.id == "remove pull-secret"])
+        assert subject.api.get("Secret", secret, subject.app) is None
+        subject.target = KubernetesTarget(Settings())
+        (note,) = subject.target.plan(settled(release, deployment.observe()), deployment.observe()).refused
+        assert "--pull-secret-from" in note.reason
+
+
+def said(deployment: Deployment, word: str) -> str:
+    """What the only pod says of itself, once the word is in it."""
+    deadline = time.monotonic() + 60
+    while word not in (detail := deployment.observe().of("service/web")[0].detail) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return detail
 
 
 def test_a_registry_that_is_not_there_is_named(subject: InCluster, deployment: Deployment) -> None:

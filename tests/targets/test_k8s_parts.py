@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -15,17 +17,18 @@ from hypothesis import strategies as st
 from images import AMD64, model
 from test_engine_parts import Fixed, text
 
+from bundler.errors import UsageError
 from bundler.model.graph import Gpus, Healthcheck, Mount, Resources, Volume
 from bundler.model.observed import Host, Instance, Observed, State, Thing
 from bundler.model.plan import Plan
 from bundler.model.release import FileMount, Release, ReleaseDoor, SecretPart
 from targets.k8s import cluster as facts
-from targets.k8s import names, objects, planning, seeds
+from targets.k8s import names, objects, planning, pulling, seeds
 from targets.k8s.cluster import Cluster, Settings
 from targets.k8s.files import LIMIT_BYTES
 from targets.k8s.instances import instances
 from targets.k8s.objects import Made
-from targets.k8s.target import KubernetesTarget
+from targets.k8s.target import KubernetesTarget, create
 from targets.sample import job, sample, service, settled, with_service
 
 FEATURES = frozenset({facts.IMAGE_VOLUMES, facts.SLEEP, facts.STORAGE})
@@ -73,7 +76,7 @@ def container(release: Release, name: str, features: frozenset[str] = FEATURES) 
 def in_place(release: Release, settings: Settings = SETTINGS) -> Observed:
     """What a cluster shows when everything of the release is there."""
     cluster = Cluster.of(release, nothing(), settings)
-    wanted = [*objects.volumes(release)]
+    wanted = [*objects.volumes(release), *objects.pull_secret(release, cluster)]
     for each in objects.workloads(release, host(), cluster):
         wanted += each.files
         wanted += each.running if each.workload.resource.startswith("service/") else ()
@@ -150,6 +153,70 @@ def test_every_pod_pulls_with_the_sites_secret() -> None:
         body = each.main.body["spec"]
         template = (body["jobTemplate"]["spec"] if each.main.kind == "CronJob" else body)["template"]
         assert template["spec"]["imagePullSecrets"] == [{"name": "site"}]
+
+
+REGISTRY = "registry.example:5000/site"
+PAIR = base64.b64encode(b"puller:secret").decode()
+
+
+def test_credentials_are_those_of_the_registry_alone() -> None:
+    hosts = ("registry.example:5000", "https://registry.example:5000/v1/", "registry.example:5000/site")
+    for key in hosts:
+        given = json.dumps({"auths": {key: {"auth": PAIR, "email": "x"}, "registry.example": {"auth": PAIR}}})
+        assert json.loads(pulling.document(given, REGISTRY)) == {"auths": {key: {"auth": PAIR}}}
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("no json", "no docker config.json"),
+        ("[]", "no docker config.json"),
+        ("{}", "no user and password for registry.example:5000"),
+        ('{"auths": {"registry.example:5000": {}}, "credsStore": "desktop"}', "docker-credential-desktop keeps them"),
+        (json.dumps({"auths": {"registry.example:5000": {"auth": "bm9jb2xvbg=="}}}), "no user and password"),
+        (json.dumps({"auths": {"elsewhere": {"auth": PAIR}}}), "no user and password"),
+    ],
+)
+def test_credentials_that_are_of_no_use_are_refused(given: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason) as caught:
+        pulling.document(given, REGISTRY)
+    assert "docker --config ./pull login registry.example:5000" in str(caught.value.hint)
+
+
+def test_a_pull_secret_is_made_once_and_goes_when_it_is_not_wanted() -> None:
+    given = Settings(registry=REGISTRY, pull_config="{}")
+    release = replace(settled(released(), nothing()), recorded=True)
+    before = {facts.PULLS_FROM + REGISTRY, facts.PULLS_WITH + "sample-bundle-pull", facts.CREDENTIALS_SAME}
+    there = in_place(release, given)
+    there = replace(there, host=replace(there.host, features=there.host.features | before))
+    assert [step.id for step in plan(released(), settings=given).steps if "pull" in step.id] == ["store pull-secret"]
+    assert plan(release, there, given).steps == ()
+    assert plan(release, there, Settings()).steps == ()
+    for other in (Settings(registry="other.example/x"), Settings(registry=REGISTRY, pull_secret="")):
+        ids = [step.id for step in plan(release, there, other).steps]
+        assert "remove pull-secret" in ids
+        assert "store record/1" in ids, "the record says where the nodes pull from"
+    assert "remove pull-secret" in [step.id for step in plan(None, there, Settings()).steps]
+
+
+def test_a_pull_secret_that_is_not_there_is_told() -> None:
+    named = plan(released(), settings=Settings(registry=REGISTRY, pull_secret="site"))
+    (reason,) = [note.reason for note in named.notes if note.feature == "credentials"]
+    assert "Secret site is not in namespace sample" in reason
+    assert named.refused == ()
+    gone = nothing(FEATURES | {facts.PULLS_FROM + REGISTRY, facts.PULLS_WITH + "sample-bundle-pull"})
+    (note,) = plan(released(), gone, Settings()).refused
+    assert "--pull-secret-from FILE" in note.reason
+
+
+def test_one_way_of_naming_a_pull_secret_is_enough(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    options = {"pull_secret_from": str(tmp_path / "config.json")}
+    assert create(options).settings.pull_config == "{}"  # type: ignore[attr-defined]  # the adapter's own
+    with pytest.raises(UsageError, match="say two things"):
+        create({**options, "pull_secret": "site"})
+    with pytest.raises(UsageError, match="No such file"):
+        create({"pull_secret_from": str(tmp_path / "none")})
 
 
 def test_a_shared_volume_lies_where_the_site_says() -> None:
@@ -470,6 +537,17 @@ def test_a_healthy_pod_of_an_earlier_template_is_not_ready() -> None:
 
 def test_what_is_scaled_to_nothing_is_stopped() -> None:
     assert states([], owner(replicas=0)) == [State.STOPPED]
+
+
+def test_an_image_that_may_not_be_pulled_says_what_to_do() -> None:
+    message = "pull access denied, repository does not exist or may require authorization: no basic auth credentials"
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": message}}
+    for where in ("containerStatuses", "initContainerStatuses"):
+        pod = running("s2", ready=False)
+        pod["status"] = {"phase": "Pending", where: [{"name": "web", "state": waiting}]}
+        objects_there = {"Deployment": [owner()]}
+        (one,) = instances(objects_there, [pod], {}, "sample")
+        assert "--pull-secret-from" in one.detail
 
 
 def test_a_pod_that_ends_does_not_count() -> None:
