@@ -27,21 +27,23 @@ from targets.k8s.objects import Made, Object
 # What a current cluster has; nothing is looked at.
 FEATURES = frozenset({facts.IMAGE_VOLUMES, facts.SLEEP, facts.METRICS, facts.INGRESS, facts.STORAGE})
 WAIT_S = 3600
-APPLY_LIMIT_BYTES = (
-    256 << 10
-)  # kubectl's client-side apply keeps a copy of the object in an annotation, and that is its limit
+APPLY_LIMIT_BYTES = 256 << 10  # of an annotation: `kubectl apply` keeps a copy of the object in one
 
 HEAD = """\
 What `bundle deploy --target k8s` applies, for kubectl and GitOps. Images, and what is named below, are brought by
 `bundle deploy`, or by you."""
 
+_BREAKS = frozenset("\x85\u2028\u2029\ufeff")
+
 
 class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as such, where YAML can say it so."""
+    """Texts of several lines as such, where YAML can say it so. What some of its versions take for the end of a line,
+    and others do not, is escaped."""
 
 
 def _readable(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    style = '"' if _BREAKS & set(text) else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _readable)

@@ -461,6 +461,7 @@ def configured(*contents: bytes) -> tuple[str, Json]:
 @given(st.text())
 @example("\r\n \n\ttext\x00\u2028\ufeff end \n\n")
 @example(" indented\nlines\n")
+@example("\x85")
 def test_rendered_configs_hold_the_bundles_files_to_the_letter(content: str) -> None:
     assert configured(content.encode())[1]["data"] == {"0-0": content}
 
