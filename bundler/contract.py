@@ -82,3 +82,13 @@ class Dialing(Protocol):
 
     def dial(self, app: str, service: str, port: int) -> Connection:
         """A connection to a port of an instance of the service that is ready."""
+
+
+@runtime_checkable
+class Lending(Protocol):
+    """What a target has beside `Target` where secrets may lie already that a site's file refers to."""
+
+    def lent(self, app: str, places: Mapping[str, str]) -> Mapping[str, bytes]:
+        """The bytes of secrets by name; `places` says where each is: NAME/KEY, beside the app's own things.
+
+        Raises TargetError with all that are not there."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bundler import release as releasing
-from bundler.contract import BlobSource, Target
+from bundler.contract import BlobSource, Lending, Target
 from bundler.edges.clock import Clock
 from bundler.errors import TargetError, UsageError
 from bundler.model.bundle import VerifiedBundle
@@ -20,6 +20,7 @@ from bundler.model.observed import Observed, State, StoredSecret
 from bundler.model.plan import Plan, Step
 from bundler.model.release import Release, ReleaseJob
 from bundler.model.site import Site
+from bundler.release.secrets import within_limit
 from bundler.run import Reporter, Runner, is_ready
 
 DEFAULT_TIMEOUT_S = 600.0
@@ -48,13 +49,28 @@ def prepare(
     given: Mapping[str, bytes],
     app: str,
 ) -> Prepared:
-    """What a deploy would do. Nothing is changed. Raises TargetError when the target refuses a feature."""
+    """What a deploy would do. Nothing is changed. `given` are the secrets that the site has at hand; those on the
+    target are looked up there. Raises TargetError when the target refuses a feature."""
+    given = {**given, **_lent(target, app, site)}
     observed = target.observe(app)
     stored = target.secrets(app)
     released = releasing.release(releasing.Inputs(app, verified, blobs, site, observed, given, stored))
     plan = target.plan(released.release, observed)
     patience_s = default_timeout_s(released.release)
     return Prepared(target, app, released.release, plan, observed, released.secrets, blobs, patience_s)
+
+
+def _lent(target: Target, app: str, site: Site) -> Mapping[str, bytes]:
+    places = {name: source.kubernetes for name, source in site.secrets.items() if source.kubernetes is not None}
+    if not places:
+        return {}
+    if not isinstance(target, Lending):
+        told = ", ".join(places)
+        raise UsageError(
+            f"target {target.name} has no Kubernetes Secrets to take {told} from",
+            hint=f"site file: secrets: {{{min(places)}: {{file: …}}}}, or {{env: …}}",
+        )
+    return {name: within_limit(value, name) for name, value in target.lent(app, places).items()}
 
 
 def prepare_job(target: Target, app: str, job: str) -> Prepared:

@@ -297,6 +297,21 @@ def test_rendering_goes_where_the_site_says(
     assert "  namespace: here\n" in capsys.readouterr().out
 
 
+def test_rendering_reads_no_secret(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And a target without Kubernetes Secrets says so before it is looked at."""
+    write_layout(home / "graph" / "layout")
+    (home / "graph" / "bundle.yaml").write_text(GRAPH.replace("services:", "secrets: {a: {}, b: {}, c: {}}\nservices:"))
+    (home / "site.yaml").write_text("secrets: {a: {file: none}, b: {env: NONE}, c: {kubernetes: s/c}}\n")
+    file, site = str(home / "plain.tar"), str(home / "site.yaml")
+    assert run(["build", str(home / "graph"), "-o", file]) == 0
+    assert run(["render", file, "-t", "k8s", "--site", site]) == 0
+    assert run(["plan", file, "-t", "docker", "--site", site]) == 2
+    assert "secret a: " in capsys.readouterr().err
+    (home / "site.yaml").write_text("secrets: {c: {kubernetes: s/c}}\n")
+    assert run(["plan", file, "-t", "docker", "--site", site]) == 2
+    assert "target docker has no Kubernetes Secrets to take c from" in capsys.readouterr().err
+
+
 def test_a_lost_private_key_stops_the_build_before_anything_is_written(
     bundle: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,7 +20,7 @@ from bundler.cli.options import (
     target_option,
     unsigned_option,
 )
-from bundler.cli.site import read_secrets, read_site
+from bundler.cli.site import read_site
 from bundler.edges.files import failure, write_atomic
 from bundler.errors import UsageError
 from bundler.model.observed import Host, Observed
@@ -56,9 +56,8 @@ def command(
         place = open_target(target, site)
         name = app_name(app, graph.name)
         nowhere = Observed(name, Host(parsed_platform(platform), "none", ""))
-        inputs = releasing.Inputs(
-            name, checked, reader, site, nowhere, read_secrets(site), {}, revision=lambda: "0" * 16
-        )
+        unread = dict.fromkeys(site.secrets, b"")  # nothing that is shown holds a byte of them
+        inputs = releasing.Inputs(name, checked, reader, site, nowhere, unread, {}, revision=lambda: "0" * 16)
         files = place.render(releasing.release(inputs).release, reader)
     if directory is None:
         for number, (path, text) in enumerate(files.items()):

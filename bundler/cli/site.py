@@ -11,8 +11,7 @@ from bundler.cli.graph import read_text
 from bundler.errors import UsageError
 from bundler.model.graph import Graph
 from bundler.model.site import Site
-
-SECRET_LIMIT_BYTES = 512 << 10
+from bundler.release.secrets import within_limit
 
 
 def read_site(files: Sequence[Path], assignments: Sequence[str], graph: Graph) -> Site:
@@ -24,13 +23,14 @@ def read_site(files: Sequence[Path], assignments: Sequence[str], graph: Graph) -
 
 
 def read_secrets(site: Site) -> Mapping[str, bytes]:
-    """The bytes of the secrets that the site gives by file or environment variable."""
+    """The bytes of the secrets that the site gives by file or environment variable. Those that lie on the target are
+    for `deploy.prepare`."""
     given: dict[str, bytes] = {}
     for name, source in site.secrets.items():
         if source.file is not None:
             path = Path(source.file).expanduser()
             try:
-                given[name] = _within_limit(path.read_bytes(), name)
+                given[name] = within_limit(path.read_bytes(), name)
                 if given[name].find(b"\n") == len(given[name]) - 1:  # several lines, as of a key in PEM, end with one
                     output.note(
                         f"warning: secret {name} ends with a newline, which is part of it; "
@@ -41,13 +41,5 @@ def read_secrets(site: Site) -> Mapping[str, bytes]:
         elif source.env is not None:
             if source.env not in os.environ:
                 raise UsageError(f"secret {name}: the environment variable {source.env} is not set")
-            given[name] = _within_limit(os.environb[os.fsencode(source.env)], name)
+            given[name] = within_limit(os.environb[os.fsencode(source.env)], name)
     return given
-
-
-def _within_limit(value: bytes, name: str) -> bytes:
-    if not value:
-        raise UsageError(f"secret {name} is empty")
-    if len(value) > SECRET_LIMIT_BYTES:
-        raise UsageError(f"secret {name} is larger than {SECRET_LIMIT_BYTES >> 10} KiB")
-    return value

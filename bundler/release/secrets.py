@@ -11,6 +11,7 @@ from bundler.model.graph import Graph
 from bundler.model.observed import StoredSecret
 from bundler.model.release import ReleaseSecret
 
+LIMIT_BYTES = 512 << 10
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -55,6 +56,15 @@ def external_secrets(graph: Graph, *sources: Mapping[str, object]) -> set[str]:
     """The names `EXTERNAL.FIELD` of credentials among the names of `sources`."""
     externals = {external.name for external in graph.externals}
     return {name for source in sources for name in source if name.partition(".")[0] in externals}
+
+
+def within_limit(value: bytes, name: str) -> bytes:
+    """The bytes that a site gives. Raises UsageError for none, and for more than any target keeps."""
+    if not value:
+        raise UsageError(f"secret {name} is empty")
+    if len(value) > LIMIT_BYTES:
+        raise UsageError(f"secret {name} is larger than {LIMIT_BYTES >> 10} KiB")
+    return value
 
 
 def new_revision() -> str:

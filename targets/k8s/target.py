@@ -20,7 +20,7 @@ from bundler.model.plan import Plan, Step
 from bundler.model.release import Release
 from targets import ownership, texts
 from targets.descriptors import descriptor
-from targets.k8s import delivery, files, logs, names, observe, planning, pulling, pushing, render
+from targets.k8s import delivery, files, lending, logs, names, observe, planning, pulling, pushing, render
 from targets.k8s.api import Api, Conflict
 from targets.k8s.cluster import Settings
 from targets.k8s.helper import helper
@@ -94,6 +94,9 @@ class KubernetesTarget:
 
     def secrets(self, app: str) -> Secrets:
         return observe.stored_secrets(self.api, self._namespace(app), app)
+
+    def lent(self, app: str, places: Mapping[str, str]) -> Mapping[str, bytes]:
+        return lending.lent(self.api, self._namespace(app), places)
 
     def logs(
         self, app: str, service: str | None, *, follow: bool, since: str | None, tail: int | None

@@ -10,10 +10,11 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -36,16 +37,21 @@ def small(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     cannot be imported under another name."""
     if not (SMALL / "app" / "app").is_file():
         pytest.fail("the small fixture's program is not built: run scripts/small-prepare", pytrace=False)
-    return marked(bundle, tmp_path_factory.mktemp("k8s"))
+    return built(bundle, tmp_path_factory.mktemp("k8s"))
 
 
-def marked(bundle: Bundle, place: Path) -> Path:
-    """A bundle of the small graph like no other."""
+def built(bundle: Bundle, place: Path, changes: Mapping[str, str] = MappingProxyType({})) -> Path:
+    """A bundle of the small graph with these texts of it replaced."""
     shutil.copytree(SMALL, place / "small")
     mark = uuid.uuid4().hex
     with (place / "small" / "app" / "Dockerfile").open("a") as dockerfile:
         dockerfile.write(f"LABEL mark={mark}\n")
     (place / "small" / "words" / "mark").write_text(mark)
+    graph = (place / "small" / "bundle.yaml").read_text()
+    for before, after in changes.items():
+        assert graph.count(before) == 1
+        graph = graph.replace(before, after)
+    (place / "small" / "bundle.yaml").write_text(graph)
     bundle("build", place / "small", "-o", place / "small.tar")
     return place / "small.tar"
 
@@ -131,6 +137,75 @@ def _used(app: str) -> set[str]:
     return run | {one["image"]["reference"] for pod in pods for one in pod["spec"]["volumes"] if "image" in one}
 
 
+SOURCES = {
+    "  token: {generate: 24}": "  token: {generate: 24}\n  by-file: {}\n  by-env: {}\n  by-cluster: {}",
+    "    configs: [settings": "    secrets: [token, by-file, by-env, by-cluster]\n    configs: [settings",
+    "      PEER_KEY: ${back.key}": "      PEER_KEY: ${back.key}\n      ADDRESS: http://u:${secrets.by-cluster}@h",
+}
+SITE = """\
+secrets:
+  by-file: {file: ./file}
+  by-env: {env: BY_ENV}
+  by-cluster: {kubernetes: creds/access.key}
+"""
+
+
+def test_secrets_come_from_everywhere_that_a_site_names(
+    bundle: Bundle, app: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    name = app("k8-secrets", "k8s")
+    file, site = built(bundle, tmp_path, SOURCES), tmp_path / "site.yaml"
+    site.write_text(SITE)
+    (tmp_path / "file").write_bytes(b"\xc3\xbc of a file")
+    told = replace(bundle, env=bundle.env | {"BY_ENV": "of the environment"})
+    words = (file, "--site", site, "--app", name)
+    for target in ("docker", "compose"):
+        refused = told("plan", *words, "--target", target, status=2).err
+        assert f"target {target} has no Kubernetes Secrets to take by-cluster from" in refused
+
+    where = (*words, "--target", "k8s")
+    assert f"kubectl create namespace {name}, then" in told("plan", *where, status=6).err
+    kubectl("create", "namespace", name)
+    try:
+        kubectl("create", "secret", "generic", "creds", "--namespace", name, "--from-literal=other=x")
+        refused = told("deploy", *where, status=6).err
+        assert "secret by-cluster: Secret creds has no key access.key, only other" in refused
+        assert kubectl("get", "deployments", "--namespace", name, "--output", "name") == ""
+        patch_secret(name, "p@ss word")
+        plan = told("plan", *where).out
+        told("deploy", *where)
+        with opened(bundle, name) as door:
+            assert get(f"{door}/file?/run/secrets/by-file") == "\u00fc of a file"
+            assert get(f"{door}/file?/run/secrets/by-env") == "of the environment"
+            assert get(f"{door}/file?/run/secrets/by-cluster") == "p@ss word"
+            assert len(get(f"{door}/file?/run/secrets/token")) == 24
+            assert "ADDRESS=http://u:p@ss word@h\n" in get(f"{door}/env")
+        assert "p@ss" not in plan + told("render", *where).out + told("status", name, "--target", "k8s").out
+
+        before = generations(name)
+        assert told("deploy", *where).out.startswith("no changes\n")
+        assert generations(name) == before
+        patch_secret(name, "another")
+        assert replaced(told("plan", *where).out) == ["service/front"]
+        told("deploy", *where, "--yes")
+        with opened(bundle, name) as door:
+            assert get(f"{door}/file?/run/secrets/by-cluster") == "another"
+
+        told("remove", name, "--target", "k8s", "--volumes", "--yes")
+        assert kubectl("get", "secrets", "--namespace", name, "--output", "name") == "secret/creds\n"
+    finally:
+        kubectl("delete", "namespace", name)
+
+
+def replaced(plan: str) -> list[str]:
+    return [line.split()[2] for line in plan.splitlines() if line.split()[1:2] == ["replace"]]
+
+
+def patch_secret(namespace: str, value: str) -> None:
+    patch = json.dumps({"stringData": {"access.key": value}})
+    kubectl("patch", "secret", "creds", "--namespace", namespace, "--type=merge", "--patch", patch)
+
+
 def test_what_is_rendered_is_taken_by_the_server(bundle: Bundle, small: Path) -> None:
     rendered = bundle("render", small, "--target", "k8s", "--app", "default").out
     done = subprocess.run(
@@ -166,7 +241,7 @@ def test_what_k3s_imported_from_its_images_directory_is_not_sent_again(
     bundle: Bundle, app: Callable[[str, str], str], tmp_path: Path
 ) -> None:
     """The bundle's own file, copied there as it is."""
-    node, name, file = on_a_node(bundle), app("k8-dir", "k8s"), marked(bundle, tmp_path)
+    node, name, file = on_a_node(bundle), app("k8-dir", "k8s"), built(bundle, tmp_path)
     there = Path(os.environ.get("K3S_STAND_IN_ROOT", "/"), "var/lib/rancher/k3s/agent/images", f"{name}.tar")
     shutil.copy(file, there)
     try:
