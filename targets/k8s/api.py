@@ -64,6 +64,10 @@ class Forbidden(TargetError):
     """The user may not do this."""
 
 
+class Silent(TargetError):
+    """A server behind the cluster's own does not answer."""
+
+
 class Api:
     """One cluster. Safe to use from several threads; the connection is made at the first request."""
 
@@ -165,10 +169,11 @@ class Api:
         return int(found["major"]), int("".join(c for c in found["minor"] if c.isdigit()))
 
     def serves(self, group_version: str) -> bool:
-        """Whether the cluster has an API group, such as `metrics.k8s.io/v1beta1`, and it answers."""
+        """Whether the cluster has an API group, such as `metrics.k8s.io/v1beta1`. Raises Silent where it has, and
+        whoever serves it does not answer now."""
         try:
             self._call("GET", f"/apis/{group_version}", f"looking for {group_version}")
-        except TargetError:
+        except (NotThere, Forbidden):
             return False
         return True
 
@@ -396,6 +401,8 @@ def _refusal(status: int, data: bytes, doing: str) -> TargetError:
             )
         case 409:
             return Conflict(f"{doing}: {_short(message)}")
+        case 503:
+            return Silent(f"{doing}: {_short(message)}")
         case 422 if causes:
             told_causes = "; ".join(f"{one.get('field')}: {_short(one.get('message'))}" for one in causes[:5])
             return TargetError(f"{doing}: the cluster refuses {told_causes}")

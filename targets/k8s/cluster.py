@@ -18,6 +18,7 @@ IMAGE_VOLUMES = "image-volumes"  # Kubernetes 1.35: on without asking
 SLEEP = "sleep-action"  # Kubernetes 1.30: a preStop that needs no program in the image
 STRICT_GROUPS = "strict-groups"  # Kubernetes 1.33: a pod is in no groups but those that it names
 METRICS = "metrics"
+SILENT_METRICS = "metrics-silent"  # they are served, but not now
 INGRESS = "ingress"
 NVIDIA = "nvidia"
 NVIDIA_CLASS = "nvidia-runtime-class"

@@ -161,6 +161,9 @@ def _service(service: ReleaseService, cluster: Cluster) -> Iterator[Note]:
     if service.max_instances > service.min_instances and not objects.scales(service, cluster):
         lacks = "the cluster measures no load (metrics.k8s.io)" if service.scale_cpu else "nothing says when to scale"
         yield Note(resource, "scale", Verdict.ADAPTED, f"fixed at {service.min_instances}; {lacks}")
+    elif objects.scales(service, cluster) and facts.SILENT_METRICS in cluster.features:
+        silent = "does not scale until the cluster measures load again (metrics.k8s.io does not answer now)"
+        yield Note(resource, "scale", Verdict.ADAPTED, silent)
     for door in service.doors:
         feature = f"publish {door.name}"
         if door.host is None or door.scheme not in ("http", "https"):

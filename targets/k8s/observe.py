@@ -27,7 +27,7 @@ from bundler.model.oci import Digest, Platform
 from targets import ownership
 from targets.k8s import cluster as facts
 from targets.k8s import names, pulling
-from targets.k8s.api import Api, Forbidden
+from targets.k8s.api import Api, Forbidden, Silent
 from targets.k8s.cluster import Settings
 from targets.k8s.delivery import PREFIX, Brought
 from targets.k8s.instances import instances
@@ -239,8 +239,7 @@ def _features(api: Api, found: Snapshot, nodes: list[Json], app: str) -> Iterato
         yield facts.IMAGE_VOLUMES
     if api.version >= SLEEP_SINCE:
         yield facts.SLEEP
-    if api.serves("metrics.k8s.io/v1beta1"):
-        yield facts.METRICS
+    yield from _metrics(api)
     if nodes and all(
         ((node.get("status") or {}).get("features") or {}).get("supplementalGroupsPolicy") for node in nodes
     ):
@@ -269,6 +268,16 @@ def _pull_secret(api: Api, found: Snapshot, settings: Settings, app: str, record
         return set()
     same = base64.b64decode((there.get("data") or {}).get(pulling.KEY, "")) == wanted
     return {facts.CREDENTIALS_SAME} if same else set()
+
+
+def _metrics(api: Api) -> Iterator[str]:
+    """A metrics server that is down for a moment is one: else a deploy would take the number of instances from the
+    autoscaler."""
+    try:
+        if api.serves("metrics.k8s.io/v1beta1"):
+            yield facts.METRICS
+    except Silent:
+        yield from (facts.METRICS, facts.SILENT_METRICS)
 
 
 def _classes(api: Api) -> Iterator[str]:

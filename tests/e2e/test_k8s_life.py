@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -40,14 +41,17 @@ def small(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built(bundle, tmp_path_factory.mktemp("k8s"))
 
 
-def built(bundle: Bundle, place: Path, changes: Mapping[str, str] = MappingProxyType({})) -> Path:
-    """A bundle of the small graph with these texts of it replaced."""
+def built(
+    bundle: Bundle, place: Path, changes: Mapping[str, str] = MappingProxyType({}), graph: str | None = None
+) -> Path:
+    """A bundle of the small graph with these texts of it replaced, or of another one with its program."""
+    place.mkdir(exist_ok=True)
     shutil.copytree(SMALL, place / "small")
     mark = uuid.uuid4().hex
     with (place / "small" / "app" / "Dockerfile").open("a") as dockerfile:
         dockerfile.write(f"LABEL mark={mark}\n")
     (place / "small" / "words" / "mark").write_text(mark)
-    graph = (place / "small" / "bundle.yaml").read_text()
+    graph = graph or (place / "small" / "bundle.yaml").read_text()
     for before, after in changes.items():
         assert graph.count(before) == 1
         graph = graph.replace(before, after)
@@ -274,3 +278,59 @@ def test_a_node_of_k3s_takes_the_same_bundle(bundle: Bundle, small: Path, app: C
     assert node("deploy", small, "--target", "k3s", "--app", name).out.startswith("no changes\n")
     node("remove", name, "--target", "k3s", "--volumes", "--yes")
     assert name not in kubectl("get", "namespaces", "--output", "name")
+
+
+SCALED = """
+bundle: scaled
+version: 1.0.0
+values:
+  word: {default: before}
+services:
+  app:
+    build: ./app
+    user: "10001:10001"
+    command: [serve, "7000"]
+    environment: {WORD: "${values.word}"}
+    scale: {min: 1, max: 3, cpu: 30}
+    resources: {cpus: 0.2, memory: 32MiB}
+    expose: {http: 7000}
+    healthcheck: {http: /healthz}
+publish: {app: app.http}
+"""
+
+
+def test_load_scales_a_service_up_and_no_deploy_takes_that_back(
+    bundle: Bundle, app: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    file, name = built(bundle, tmp_path, graph=SCALED), app("k8-scaled", "k8s")
+    deploy = partial(bundle, "deploy", file, "--target", "k8s", "--app", name, "--yes")
+    deploy()
+    assert _replicas(name) == (1, 1)
+    with opened(bundle, name) as door:
+        assert get(f"{door}/busy?120") == "ok\n"
+        ends = time.monotonic() + 150
+        while _replicas(name) != (3, 3) and time.monotonic() < ends:
+            time.sleep(1)
+        assert _replicas(name) == (3, 3)
+    there = generations(name)
+    assert deploy().out.startswith("no changes\n")
+    assert generations(name) == there
+    assert len(bundle("status", name, "--target", "k8s", "--json").json()["instances"]) == 3
+
+    deploy("--set", "values.word=after")
+    assert _replicas(name) == (3, 3)
+    with opened(bundle, name) as door:
+        assert "WORD=after\n" in get(f"{door}/env")
+    changed = {one for one in there if generations(name).get(one) != there[one]}
+    assert changed == {"Deployment/app"}
+
+    fixed = built(bundle, tmp_path / "2", graph=SCALED.replace("    scale: {min: 1, max: 3, cpu: 30}\n", ""))
+    bundle("deploy", fixed, "--target", "k8s", "--app", name, "--yes")
+    assert _replicas(name) == (1, 1)
+    assert kubectl("get", "horizontalpodautoscalers", "--namespace", name, "--output", "name") == ""
+
+
+def _replicas(namespace: str) -> tuple[int, int]:
+    """Wanted and ready."""
+    deployment = json.loads(kubectl("get", "deployment", "app", "--namespace", namespace, "--output", "json"))
+    return deployment["spec"]["replicas"], deployment["status"].get("readyReplicas", 0)

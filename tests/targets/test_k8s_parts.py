@@ -20,7 +20,7 @@ from test_engine_parts import Fixed, text
 from bundler.errors import UsageError
 from bundler.model.graph import Gpus, Healthcheck, Mount, Resources, Volume
 from bundler.model.observed import Host, Instance, Observed, State, Thing
-from bundler.model.plan import Plan
+from bundler.model.plan import Plan, Verdict
 from bundler.model.release import FileMount, Release, ReleaseDoor, SecretPart
 from targets.k8s import cluster as facts
 from targets.k8s import names, objects, planning, pulling, seeds
@@ -350,6 +350,15 @@ def test_cpus_are_a_ceiling_and_scaling_goes_by_it() -> None:
     assert "replicas" not in scaled.main.body["spec"]
     autoscaler = next(one for one in scaled.around if one.kind == "HorizontalPodAutoscaler")
     assert autoscaler.body["spec"]["metrics"][0]["resource"]["target"]["averageValue"] == "1400m"
+
+
+def test_a_metrics_server_that_is_down_for_a_moment_takes_nothing_from_the_autoscaler() -> None:
+    resources = Resources(cpus=2, memory_bytes=1 << 20)
+    release = released(resources=resources, min_instances=1, max_instances=4, scale_cpu=70)
+    down = ALL | {facts.SILENT_METRICS}
+    assert made(release, down)["web"].main == made(release, ALL)["web"].main
+    (note,) = (one for one in plan(release, nothing(down)).notes if one.feature == "scale")
+    assert (note.verdict, "until" in note.reason) == (Verdict.ADAPTED, True)
 
 
 def test_gpus_are_asked_for_where_there_are_any() -> None:
