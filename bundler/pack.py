@@ -20,7 +20,7 @@ from bundler.collect import record as records
 from bundler.collect.output import SIGNATURES, Output, require_free
 from bundler.collect.outside import Outside
 from bundler.collect.paths import SourceTree
-from bundler.collect.record import Record
+from bundler.collect.record import Item, Record
 from bundler.errors import BundleError, GraphError, Problem, SourceError, StoppedError, TrustError, UsageError
 from bundler.model.oci import Digest, Platform
 from bundler.model.progress import Progress
@@ -197,6 +197,7 @@ class _Building:
         stack: ExitStack,
         progress: Progress,
     ) -> None:
+        from bundler.graphfile import library
         from bundler.graphfile.check import check
         from bundler.graphfile.source import parse
         from bundler.graphfile.written import written
@@ -212,7 +213,8 @@ class _Building:
             source = parse(text.decode("utf-8"), graph_name)
         except UnicodeDecodeError as error:
             raise UsageError(f"{graph_name}: not UTF-8 (byte {error.start})") from error
-        self._graph: Graph = check(source)
+        self._graph: Graph = check(source, library.Libraries(tree.root, graph_name))
+        self._libraries = sorted(set(library.folders(source.data).values())) if isinstance(source.data, dict) else []
         self._document: Mapping[str, object] = written(self._graph)
         name = f"{self._graph.name}-{self._graph.version}.bundle.tar"
         self._output = Path(os.path.abspath(request.output or name))  # noqa: PTH100 - links are kept
@@ -228,7 +230,8 @@ class _Building:
 
         graph = self._graph
         # What a source is now is noted before it is read: the next build sees what changed in between.
-        items = [changes.of_config(self._tree, config) for config in graph.configs]
+        items: list[Item | None] = [changes.of_library(self._tree, folder) for folder in self._libraries]
+        items += [changes.of_config(self._tree, config) for config in graph.configs]
         items += [changes.of_model(self._tree, model) for model in graph.models]
         packed_configs = [configs.pack(self._tree, config) for config in graph.configs]
         self._check_templates(packed_configs)

@@ -25,10 +25,11 @@ def load_graph(directory: Path) -> Graph:
     from bundler.collect import presence
     from bundler.collect.paths import SourceTree
     from bundler.graphfile import check, source
+    from bundler.graphfile.library import Libraries
 
     path = graph_file(directory)
-    text = source.parse(read_text(path), str(path))
-    graph = check.check(text)
+    written = source.parse(read_text(path), str(path))
+    graph, text = check.checked(written, Libraries(path.parent, str(path)))
     if problems := presence.problems(graph, text, SourceTree(path.parent.resolve())):
         raise GraphError(problems)
     return graph

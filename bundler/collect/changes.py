@@ -9,6 +9,7 @@ from bundler.collect.output import Output
 from bundler.collect.outside import Outside
 from bundler.collect.paths import SourceTree
 from bundler.collect.record import Item, stamp_of
+from bundler.graphfile import library
 from bundler.model.oci import Platform
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ def of_config(tree: SourceTree, config: Config) -> Item | None:
         return None
     files = listing.config_files(tree, config.name, file=config.file, directory=config.dir)
     return Item("config-dir" if config.file is None else "config-file", path, stamp_of(files))
+
+
+def of_library(tree: SourceTree, folder: str) -> Item:
+    """A folder of components: a file more may be a newer version."""
+    return Item("library", folder, _now(Item("library", folder, ""), tree))
 
 
 def of_image(tree: SourceTree, path: str) -> Item:
@@ -68,6 +74,8 @@ def _now(item: Item, tree: SourceTree, output: Output | None = None) -> str:
             return stamp_of(listing.config_files(tree, text, file=None, directory=text))
         case "file":
             return stamp_of([tree.file(tree.locate(text, text), text, text)])
+        case "library":
+            return stamp_of([tree.file(path, path.name, text) for path in library.files(tree.locate(text, text))])
         case "context":
             return dockerfile.context_stamp(tree.locate(text, text), output)
     return ""

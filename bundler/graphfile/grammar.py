@@ -164,6 +164,25 @@ DOOR = Either(
     hint=lambda found: "write service.endpoint; the port outside is the site's" if isinstance(found, int) else None,
 )
 
+VERSION = Text(
+    'a version such as "1.2.0", at most 100 characters of letters, digits, . _ and -',
+    forms.VERSION,
+    max_length=100,
+    hint=lambda found: (
+        f'quote it: "{found}"'
+        if isinstance(found, int | float)
+        else "write - instead of +"
+        if "+" in str(found)
+        else None
+    ),
+)
+LIBRARY = Text(
+    "the path of a folder with components, such as ./components",
+    forms.RELATIVE_PATH,
+    max_length=1024,
+    read=forms.relative_path,
+    hint=forms.path_hint,
+)
 GRAPH = Record(
     "a graph",
     "A whole system: what runs, what flows between, what it needs.",
@@ -171,20 +190,14 @@ GRAPH = Record(
         Key("bundle", LABEL, "The name of the system.", True),
         Key(
             "version",
-            Text(
-                'a version such as "1.2.0", at most 100 characters of letters, digits, . _ and -',
-                forms.VERSION,
-                max_length=100,
-                hint=lambda found: (
-                    f'quote it: "{found}"'
-                    if isinstance(found, int | float)
-                    else "write - instead of +"
-                    if "+" in str(found)
-                    else None
-                ),
-            ),
+            VERSION,
             'The version of the system, quoted where it is a number: "1.0".',
             True,
+        ),
+        Key(
+            "libraries",
+            MapOf("a map of folders by name", LABEL, LIBRARY),
+            "Where components come from beside the tool's own: {acme: ./components}, then use: acme/NAME@VERSION.",
         ),
         Key(
             "values",
@@ -210,8 +223,6 @@ GRAPH = Record(
     ),
     elsewhere=elsewhere.ROOT,
     later={
-        "component": "files of components are",
-        "needs": "files of components are",
         "variant": "variants are",
         "of": "variants are",
     },

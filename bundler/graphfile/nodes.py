@@ -121,6 +121,9 @@ def _taken(scope: Scope, taken: dict[str, str], target: str, what: str, path: Pa
 
 
 def _service(scope: Scope, service: Workload) -> None:
+    if "parts" in service.raw and "use" not in service.raw:
+        message = "parts changes what comes with a component, and none is used"
+        scope.report((*service.path, "parts"), message, "write use: NAME@VERSION, or leave it out", key=True)
     for key in ("healthcheck", "liveness"):
         check = as_map(service.data.get(key))
         path = (*service.path, key)

@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 from bundler.graphfile import forms, placeholders, types
 from bundler.graphfile.grammar import GRAPH
-from bundler.graphfile.shapes import Either, Flag, ListOf, MapOf, Number, Record, Scalar, Shape, Text, kinds
+from bundler.graphfile.shapes import Either, Flag, ListOf, MapOf, Number, Patch, Record, Scalar, Shape, Text, kinds
 from bundler.graphfile.site_grammar import SITE
 from bundler.model.graph import Graph
 
@@ -101,6 +101,8 @@ def _schema(shape: Shape, defined: dict[str, Any]) -> dict[str, Any]:
                 additionalProperties=_schema(shape.values, defined),
                 minProperties=shape.min_items or None,
             )
+        case Patch():
+            return {"type": "object"}
         case Record():
             if shape.title not in _NAMED:
                 return _record(shape, defined)
@@ -135,14 +137,16 @@ def _record(shape: Record, defined: dict[str, Any]) -> dict[str, Any]:
         schema = _schema(key.shape, defined)
         doc = key.doc if key.default is None else f"{key.doc} Default: {key.default}."
         properties[key.name] = {"description": doc, **schema}
-    groups = [{"required": [name]} for name in shape.one_of[0]] if shape.one_of else None
+    groups: dict[str, Any] = {"oneOf": [{"required": [name]} for name in shape.one_of[0]]} if shape.one_of else {}
+    if shape.completed_by is not None:
+        groups = {"anyOf": [{"required": [shape.completed_by]}, groups]}
     return _without_none(
         description=shape.doc,
         type="object",
         properties=properties,
         required=[key.name for key in shape.keys if key.required] or None,
-        oneOf=groups,
         additionalProperties=False,
+        **groups,
     )
 
 

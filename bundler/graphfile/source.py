@@ -155,18 +155,18 @@ def document(data: object, name: str = "graph") -> Source:
 
 def merge(first: Source, *patches: Source) -> Source:
     """JSON Merge Patch (RFC 7386), each patch over what is before it; positions come along."""
-    data, marks = first.data, first.marks or _unplaced(first.data, first.file)
+    data, marks = first.data, first.marks or unplaced(first.data, first.file)
     for patch in patches:
         if isinstance(patch.data, Mapping):
-            data, marks = _patched(data, marks, patch.data, patch.marks or _unplaced(patch.data, patch.file))
+            data, marks = patched(data, marks, patch.data, patch.marks or unplaced(patch.data, patch.file))
         elif patch.data is not None:  # an empty file says nothing
-            data, marks = patch.data, patch.marks or _unplaced(patch.data, patch.file)
+            data, marks = patch.data, patch.marks or unplaced(patch.data, patch.file)
     return Source(first.file, data, marks)
 
 
 def placed(data: object, where: str) -> Source:
     """Data that all comes from one place, such as an option of the command line."""
-    return Source(where, data, _unplaced(data, where))
+    return Source(where, data, unplaced(data, where))
 
 
 def problem_order(problem: Problem) -> tuple[str, int, int, str]:
@@ -175,7 +175,8 @@ def problem_order(problem: Problem) -> tuple[str, int, int, str]:
     return (where.file, where.line, where.column, "") if isinstance(where, Position) else ("", 0, 0, where)
 
 
-def _unplaced(data: object, where: str) -> Mark:
+def unplaced(data: object, where: str) -> Mark:
+    """Marks that all say the same place."""
     mark = Mark(where, where)
     parts: Iterator[tuple[str | int, object]]
     if isinstance(data, Mapping):
@@ -184,11 +185,12 @@ def _unplaced(data: object, where: str) -> Mark:
         parts = iter(enumerate(data))
     else:
         return mark
-    mark.parts = {key: _unplaced(part, where) for key, part in parts}
+    mark.parts = {key: unplaced(part, where) for key, part in parts}
     return mark
 
 
-def _patched(old: object, old_mark: Mark, patch: Mapping[str, object], mark: Mark) -> tuple[object, Mark]:
+def patched(old: object, old_mark: Mark, patch: Mapping[str, object], mark: Mark) -> tuple[dict[str, object], Mark]:
+    """A JSON Merge Patch (RFC 7386) over data, with their marks."""
     result = dict(old) if isinstance(old, Mapping) else {}
     known = old_mark if result else Mark(mark.value, mark.key)
     merged = Mark(known.value, known.key, parts=dict(known.parts))
@@ -198,7 +200,7 @@ def _patched(old: object, old_mark: Mark, patch: Mapping[str, object], mark: Mar
             merged.parts.pop(key, None)
         elif isinstance(value, Mapping):
             inner = merged.parts.get(key, mark.parts[key])
-            result[key], merged.parts[key] = _patched(result.get(key), inner, value, mark.parts[key])
+            result[key], merged.parts[key] = patched(result.get(key), inner, value, mark.parts[key])
         else:
             result[key], merged.parts[key] = value, mark.parts[key]
     return result, merged

@@ -23,6 +23,7 @@ from bundler.graphfile.shapes import (
     ListOf,
     MapOf,
     Number,
+    Patch,
     Record,
     Scalar,
     Shape,
@@ -135,6 +136,8 @@ class Walker:
                 return self._list(shape, value, path)
             case MapOf():
                 return self._map(shape, value, path)
+            case Patch():
+                return value
             case Record():
                 return self._record(shape, value, path)
             case Either():
@@ -233,7 +236,7 @@ class Walker:
             else:
                 hint = shape.elsewhere.get(name) or closest(name, known) or f"it has: {', '.join(sorted(known))}"
                 self.report(inner, f"{quoted(name)} is no key of {shape.title}", hint, key=True)
-        if not any(name in value for name in shape.later):
+        if shape.completed_by not in value and not any(name in value for name in shape.later):
             self._complete(shape, value, path)
         return read
 

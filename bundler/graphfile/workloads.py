@@ -21,7 +21,7 @@ from bundler.graphfile.atoms import (
     port_hint,
 )
 from bundler.graphfile.parts import CONNECTION, DEPENDS_ON, ENVIRONMENT, HEALTHCHECK, RESOURCES, SCALE, TMPFS
-from bundler.graphfile.shapes import Either, Flag, Key, ListOf, MapOf, Number, Record, Text
+from bundler.graphfile.shapes import Either, Flag, Key, ListOf, MapOf, Number, Patch, Record, Text
 
 _WORKLOAD_KEYS = (
     Key(
@@ -133,12 +133,27 @@ _WORKLOAD_KEYS = (
     ),
     Key("stop_grace_period", DURATION, "How long it may take to end before it is killed.", default="30s"),
 )
-_LATER = {"use": "components of a library are"}
-
 SERVICE = Record(
     "a service",
     "A program that keeps running.",
     (
+        Key(
+            "use",
+            Text(
+                "NAME, NAME@VERSION or LIBRARY/NAME@VERSION of a component",
+                forms.USE,
+                max_length=255,
+                read=forms.use,
+                hint=forms.use_hint,
+            ),
+            "A component, to be this service (and what comes with it); every other key overrides what it says, and "
+            "connect gives it what it needs.",
+        ),
+        Key(
+            "parts",
+            Patch("a map of changes such as {volumes: {data: {size: 20GiB}}}"),
+            "Changes to the component's other nodes, under the names that they have in it.",
+        ),
         *_WORKLOAD_KEYS,
         Key(
             "expose",
@@ -183,7 +198,7 @@ SERVICE = Record(
     ),
     one_of=(("image", "build"),),
     elsewhere=elsewhere.SERVICE,
-    later=_LATER,
+    completed_by="use",
     hint=image_alone,
 )
 JOB = Record(
@@ -260,6 +275,6 @@ JOB = Record(
     ),
     one_of=(("image", "build"),),
     elsewhere=elsewhere.JOB,
-    later={**_LATER, "elastic": "elastic trainers are"},
+    later={"elastic": "elastic trainers are"},
     hint=image_alone,
 )
