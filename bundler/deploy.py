@@ -53,11 +53,22 @@ def prepare(
     target are looked up there. Raises TargetError when the target refuses a feature."""
     given = {**given, **_lent(target, app, site)}
     observed = target.observe(app)
+    _keep_variant(observed, site, app)
     stored = target.secrets(app)
     released = releasing.release(releasing.Inputs(app, verified, blobs, site, observed, given, stored))
     plan = target.plan(released.release, observed)
     patience_s = default_timeout_s(released.release)
     return Prepared(target, app, released.release, plan, observed, released.secrets, blobs, patience_s)
+
+
+def _keep_variant(observed: Observed, site: Site, app: str) -> None:
+    """An app that was deployed as a variant does not become another system because a word was forgotten."""
+    variant = recorded_release(observed).variant if observed.record is not None else ""
+    if variant and site.variant is None:
+        raise UsageError(
+            f"{app} is the variant {variant} of its bundle here",
+            hint=f"--variant {variant} deploys that again, --variant '' the graph without a variant",
+        )
 
 
 def _lent(target: Target, app: str, site: Site) -> Mapping[str, bytes]:

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     metavar="OS/ARCH",
     help="linux/amd64, linux/arm64 …; several times for several. The engine's own unless given.",
 )
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    metavar="NAME",
+    help="Pack variants/NAME.yaml beside the graph; several times for several. What they share is stored once.",
+)
 @click.option("--key", type=click.Path(path_type=Path), metavar="FILE", help="The private key to sign with (PEM).")
 @click.option("--detached", is_flag=True, help="Write FILE.sig and FILE.sigstore.json too, for cosign and openssl.")
 @json_option
@@ -38,6 +45,7 @@ def command(
     *,
     output: Path | None,
     platforms: tuple[str, ...],
+    variants: tuple[str, ...],
     key: Path | None,
     detached: bool,
     as_json: bool,
@@ -45,7 +53,9 @@ def command(
     """Pack the graph in DIRECTORY with its images, configs and weights into one bundle, signed with a key that
     is made on the first build and kept on this machine. Where nothing changed, nothing is done again; else what did
     is told, and the rest is taken out of the bundle that is replaced."""
-    result = build(directory, to=output, platforms=platforms, key=signing_key(key), detached=detached)
+    result = build(
+        directory, to=output, platforms=platforms, key=signing_key(key), detached=detached, variants=variants
+    )
     _report(result, as_json=as_json)
     return 0
 
@@ -57,12 +67,13 @@ def build(
     platforms: tuple[str, ...],
     key: PrivateKey,
     detached: bool,
+    variants: tuple[str, ...] = (),
 ) -> BuildResult:
     """Build with progress on stderr."""
     from bundler import pack
 
     wanted = tuple(parsed_platform(text) for text in platforms)
-    request = pack.BuildRequest(graph_file(directory), to, wanted, key, detached, places.cache_dir())
+    request = pack.BuildRequest(graph_file(directory), to, wanted, key, detached, places.cache_dir(), variants)
     phases = Phases()
     try:
         result = pack.build(request, phases)

@@ -39,6 +39,7 @@ def command(
     target: str | None,
     sites: tuple[Path, ...],
     assignments: tuple[str, ...],
+    variant: str | None,
     app: str | None,
     key: Path | None,
     insecure_allow_unsigned: bool,
@@ -56,6 +57,7 @@ def command(
         target=target,
         sites=sites,
         assignments=assignments,
+        variant=variant,
         app=app,
         trusted=policy(key, allow_unsigned=insecure_allow_unsigned),
     ) as (ready, site_timeout_s):

@@ -32,6 +32,7 @@ def prepared(
     sites: Sequence[Path],
     assignments: Sequence[str],
     app: str | None,
+    variant: str | None,
     trusted: Policy,
     otherwise: str | None = None,
 ) -> Iterator[tuple[deploy.Prepared, float | None]]:
@@ -40,11 +41,11 @@ def prepared(
     with verified(file, trusted) as (checked, reader):
         if checked.unsigned_allowed:
             output.note("warning: nobody trusted signed this bundle; accepted because of --insecure-allow-unsigned")
-        graph = checked.bundle.graph
-        site = read_site(sites, assignments, graph)
+        site, chosen = read_site(sites, assignments, checked, variant)
+        graph = chosen.bundle.graph
         place = open_target(target or site.target or otherwise, site)
         yield (
-            deploy.prepare(place, checked, reader, site, read_secrets(site), app_name(app, graph.name)),
+            deploy.prepare(place, chosen, reader, site, read_secrets(site), app_name(app, graph.name)),
             site.timeout_s,
         )
 

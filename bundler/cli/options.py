@@ -99,6 +99,9 @@ def site_options(function: F) -> F:
     ):
         function = told(function)
     function = click.option(
+        "--variant", metavar="NAME", help="The variant of the bundle; '' for none, where there was one before."
+    )(function)
+    function = click.option(
         "--set",
         "assignments",
         multiple=True,

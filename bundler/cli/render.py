@@ -43,6 +43,7 @@ def command(
     target: str | None,
     sites: tuple[Path, ...],
     assignments: tuple[str, ...],
+    variant: str | None,
     app: str | None,
     key: Path | None,
     insecure_allow_unsigned: bool,
@@ -51,13 +52,13 @@ def command(
 ) -> int:
     """Print what a deploy of FILE on TARGET stands for, without looking at the target. No secret is in it."""
     with verified(file, policy(key, allow_unsigned=insecure_allow_unsigned)) as (checked, reader):
-        graph = checked.bundle.graph
-        site = read_site(sites, assignments, graph)
+        site, chosen = read_site(sites, assignments, checked, variant)
+        graph = chosen.bundle.graph
         place = open_target(target, site)
         name = app_name(app, graph.name)
         nowhere = Observed(name, Host(parsed_platform(platform), "none", ""))
         unread = dict.fromkeys(site.secrets, b"")  # nothing that is shown holds a byte of them
-        inputs = releasing.Inputs(name, checked, reader, site, nowhere, unread, {}, revision=lambda: "0" * 16)
+        inputs = releasing.Inputs(name, chosen, reader, site, nowhere, unread, {}, revision=lambda: "0" * 16)
         files = place.render(releasing.release(inputs).release, reader)
     if directory is None:
         for number, (path, text) in enumerate(files.items()):

@@ -9,17 +9,32 @@ from pathlib import Path
 from bundler.cli import output
 from bundler.cli.graph import read_text
 from bundler.errors import UsageError
-from bundler.model.graph import Graph
+from bundler.model.bundle import VerifiedBundle
 from bundler.model.site import Site
 from bundler.release.secrets import within_limit
 
 
-def read_site(files: Sequence[Path], assignments: Sequence[str], graph: Graph) -> Site:
-    """The answers of all files, merged in order, then of `--set`. Raises GraphError and UsageError."""
+def read_site(
+    files: Sequence[Path], assignments: Sequence[str], verified: VerifiedBundle, variant: str | None
+) -> tuple[Site, VerifiedBundle]:
+    """The answers of all files, merged in order, then of `--set`; and the bundle as the variant has it that
+    `--variant` asks for, or else a file. Raises GraphError and UsageError."""
     from bundler.graphfile import site
+    from bundler.graphfile.source import placed
 
-    merged = site.parse_site([site.read_site(read_text(path), str(path)) for path in files], graph)
-    return site.with_values(merged, graph, assignments)
+    sources = [site.read_site(read_text(path), str(path)) for path in files]
+    if variant is not None:
+        sources.append(placed({"variant": variant}, "--variant"))
+    asked = site.variant_of(sources) or ""
+    chosen = verified.of(asked)
+    if chosen is None:
+        known = [one.variant for one in verified.bundle.variants]
+        raise UsageError(
+            f"the bundle holds no variant {asked!r}",
+            hint=f"it holds: {', '.join(known)}" if known else f"bundle build --variant {asked} packs it",
+        )
+    graph = chosen.bundle.graph
+    return site.with_values(site.parse_site(sources, graph), graph, assignments), chosen
 
 
 def read_secrets(site: Site) -> Mapping[str, bytes]:

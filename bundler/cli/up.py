@@ -37,6 +37,7 @@ def command(
     target: str | None,
     sites: tuple[Path, ...],
     assignments: tuple[str, ...],
+    variant: str | None,
     app: str | None,
     timeout: str | None,
     yes: bool,
@@ -50,13 +51,15 @@ def command(
     place = hashlib.sha256(str(graph_file(directory).resolve()).encode()).hexdigest()[:16]
     file = places.cache_dir() / "up" / f"{place}.bundle.tar"
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    build(directory, to=file, platforms=(), key=key, detached=False)
+    variants = (variant,) if variant else ()
+    build(directory, to=file, platforms=(), key=key, detached=False, variants=variants)
     with prepared(
         file,
         target=target,
         otherwise="docker",
         sites=sites,
         assignments=assignments,
+        variant=variant,
         app=app,
         trusted=Policy((key.public,)),
     ) as (ready, site_timeout_s):

@@ -20,9 +20,8 @@ from bundler.collect.outside import Outside
 from bundler.collect.paths import SourceTree, shown
 from bundler.collect.record import BuildRecord, Item
 from bundler.collect.reference import Reference
-from bundler.collect.sources import Image, ImageSource, Opener, OwnImage, OwnPart, image_sources, upstream
+from bundler.collect.sources import Image, ImageSource, Opener, OwnImage, OwnPart, upstream
 from bundler.errors import SourceError
-from bundler.model.graph import Graph
 from bundler.model.oci import Digest, Platform
 from bundler.model.progress import Progress
 
@@ -55,7 +54,7 @@ class _Job:
 
 
 class Finder:
-    """Finds the images of one graph. `requested` platforms; none: the engine's own, where it gives an image. What
+    """Finds the images of one bundle. `requested` platforms; none: the engine's own, where it gives an image. What
     builds leave at `output` is part of no Dockerfile's context."""
 
     def __init__(
@@ -78,11 +77,11 @@ class Finder:
         self._progress = progress
         self._found = Found()
 
-    def find(self, graph: Graph) -> Found:
-        sources = image_sources(graph)
+    def find(self, name: str, sources: Sequence[ImageSource]) -> Found:
+        """`name` is the graph's."""
         local = {source.name: there for source in sources if (there := self._local(source)) is not None}
         self._found.platforms = self._platforms(sources, bool(local))
-        built = self._built(graph.name, [source for source in sources if source.build is not None])
+        built = self._built(name, [source for source in sources if source.build is not None])
         for source in sources:
             if source.build is not None:
                 image: Image = OwnImage(source, tuple(built[source.name]))
@@ -248,7 +247,7 @@ class Finder:
         try:
             found = repository.find()
         except SourceError as error:  # it says the image; the graph's reader wants the node
-            raise SourceError(f"{source.workloads[0]}: {error.what}", hint=error.hint) from error
+            raise SourceError(f"{source.first}: {error.what}", hint=error.hint) from error
         image = upstream(source, found.descriptor, found.data, repository, self._found.platforms)
         if reference.digest is None:
             self._found.items.append(Item("registry", str(reference), found.descriptor.digest.text))

@@ -20,16 +20,23 @@ Opener = Callable[[], Iterator[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    """Exactly one of `image` and `build`, as the graph says it. `name` is that of the first workload that runs it."""
+    """Exactly one of `image` and `build`, as the graph says it. `name` is that of the first workload that runs it;
+    `workloads` are the graph's own, `varied` those of its variants, as (variant, workload)."""
 
     name: str
     workloads: tuple[str, ...]
     image: str | None
     build: str | None
+    varied: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def first(self) -> str:
+        """The workload that messages name."""
+        return self.workloads[0] if self.workloads else f"{self.varied[0][1]} (in the variant {self.varied[0][0]})"
 
     @property
     def what(self) -> str:
-        return f"{self.workloads[0]}: {self.text}"
+        return f"{self.first}: {self.text}"
 
     @property
     def text(self) -> str:

@@ -110,7 +110,7 @@ class _Expansion:
         except BundleError as error:
             self._report(path, error.what, error.hint)
             return None
-        if "parts" in own:
+        if own.get("parts") is not None:
             component = merge(component, Source(self._written.file, own["parts"], mark.parts["parts"]))
         problems = _mistakes(component, entry)
         self.problems += problems

@@ -24,7 +24,7 @@ from bundler.model.graph import Graph
 from bundler.model.site import SecretSource, Site, SiteDoor
 
 _NAMED = ("values", "publish", "externals", "storage")  # sections keyed by one word
-_WORDS = ("site", "target", "namespace", "context", "timeout")
+_WORDS = ("site", "target", "variant", "namespace", "context", "timeout")
 
 
 class SiteError(UsageError):
@@ -63,6 +63,13 @@ def parse_site(sources: Sequence[Source], graph: Graph) -> Site:
     return _build(data, merged)
 
 
+def variant_of(sources: Sequence[Source]) -> str | None:
+    """The variant that the sources, merged in order, ask for; None where they say nothing, or nothing sensible."""
+    merged = merge(*sources).data if sources else None
+    found = merged.get("variant") if isinstance(merged, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
 def with_values(site: Site, graph: Graph, assignments: Sequence[str]) -> Site:
     """The site with `--set PATH=TEXT` on top: `values.language=de`, `publish.ui.port=9000`, any path of a site file.
     A text stands for a number or true or false where the graph or the site file wants one; null removes."""
@@ -90,6 +97,7 @@ def site_document(site: Site) -> dict[str, Any]:
     sections: dict[str, Any] = {
         "site": site.name,
         "target": site.target,
+        "variant": site.variant,
         "namespace": site.namespace,
         "context": site.context,
         "values": dict(site.values),
@@ -247,6 +255,7 @@ def _build(data: Mapping[str, Any], source: Source) -> Site:
     return Site(
         name=data.get("site"),
         target=data.get("target"),
+        variant=data.get("variant"),
         namespace=data.get("namespace"),
         context=data.get("context"),
         values=_frozen(data.get("values", {})),

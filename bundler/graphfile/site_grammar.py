@@ -73,6 +73,12 @@ SITE = Record(
     (
         Key("site", LABEL, "The name of the site."),
         Key("target", LABEL, "What to deploy to, such as docker, compose, kubernetes or k3s."),
+        Key(
+            "variant",
+            Text('the name of a variant, or "" for none', rf"(?:{forms.LABEL})?", min_length=0, max_length=63),
+            "The variant of the bundle to deploy.",
+            default="the graph itself",
+        ),
         Key("namespace", LABEL, "The Kubernetes namespace.", default="the app's name"),
         Key("context", Text("the name of a context", max_length=253), "The Docker or kubectl context."),
         Key(

@@ -189,18 +189,22 @@ def unplaced(data: object, where: str) -> Mark:
     return mark
 
 
-def patched(old: object, old_mark: Mark, patch: Mapping[str, object], mark: Mark) -> tuple[dict[str, object], Mark]:
-    """A JSON Merge Patch (RFC 7386) over data, with their marks."""
+def patched(
+    old: object, old_mark: Mark, patch: Mapping[str, object], mark: Mark, *, keep_null: bool = False
+) -> tuple[dict[str, object], Mark]:
+    """A JSON Merge Patch (RFC 7386) over data, with their marks. `keep_null`: null stays, to be laid over something
+    else in its turn."""
     result = dict(old) if isinstance(old, Mapping) else {}
     known = old_mark if result else Mark(mark.value, mark.key)
     merged = Mark(known.value, known.key, parts=dict(known.parts))
     for key, value in patch.items():
-        if value is None:
+        if value is None and not keep_null:
             result.pop(key, None)
             merged.parts.pop(key, None)
         elif isinstance(value, Mapping):
             inner = merged.parts.get(key, mark.parts[key])
-            result[key], merged.parts[key] = patched(result.get(key), inner, value, mark.parts[key])
+            part = patched(result.get(key), inner, value, mark.parts[key], keep_null=keep_null)
+            result[key], merged.parts[key] = part
         else:
             result[key], merged.parts[key] = value, mark.parts[key]
     return result, merged

@@ -77,7 +77,8 @@ class BundleConfig:
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A closed bundle: every digest it names is in it. `images_of` maps a workload to its image's name,
-    `users` to the numeric "uid:gid" that it runs as."""
+    `users` to the numeric "uid:gid" that it runs as. `variants` are the same bundle as each variant has it: another
+    graph, and of the images and models those that it uses."""
 
     root: Descriptor
     graph: Graph
@@ -87,6 +88,8 @@ class Bundle:
     users: tuple[tuple[str, str], ...]
     models: tuple[BundleModel, ...]
     configs: tuple[BundleConfig, ...]
+    variant: str = ""  # of a bundle as one customer gets it
+    variants: tuple[Bundle, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +108,8 @@ class VerifiedBundle:
     bundle: Bundle
     signers: tuple[Signer, ...]
     unsigned_allowed: bool
+
+    def of(self, variant: str) -> VerifiedBundle | None:
+        """As one variant has it, "" for the graph itself; None where the bundle holds none of that name."""
+        found = (one for one in (self.bundle, *self.bundle.variants) if one.variant == variant)
+        return next((VerifiedBundle(one, self.signers, self.unsigned_allowed) for one in found), None)

@@ -171,6 +171,7 @@ class Release:
     recorded: bool
     storage: tuple[tuple[str, str], ...] = ()
     placement: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    variant: str = ""  # of the bundle; "" for its graph itself
 
     def image(self, name: str) -> BundleImage:
         return next(image for image in self.images if image.name == name)

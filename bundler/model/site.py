@@ -33,7 +33,8 @@ class SiteDoor:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A checked site file. Only what the site gives: defaults of values stay in the graph.
+    """A checked site file. Only what the site gives: defaults of values stay in the graph. `variant` "" is the graph
+    itself, None is left open.
 
     `secrets` is keyed by a secret's name or by `EXTERNAL.FIELD`; `doors` by the doors the site mentions (this is
     what opens an optional one); `placement` by "services.NAME" or "jobs.NAME".
@@ -41,6 +42,7 @@ class Site:
 
     name: str | None = None
     target: str | None = None
+    variant: str | None = None
     namespace: str | None = None
     context: str | None = None
     values: Mapping[str, str | int | float | bool] = field(default_factory=lambda: MappingProxyType({}))

@@ -108,6 +108,7 @@ def release(inputs: Inputs) -> Released:
             sorted((name, words["class"]) for name, words in inputs.site.storage.items() if "class" in words)
         ),
         placement=tuple(sorted((name, tuple(sorted(words.items()))) for name, words in inputs.site.placement.items())),
+        variant=bundle.variant,
     )
     record = write_record(result, ledger)
     recorded = inputs.observed.record is not None and inputs.observed.record.document == record
