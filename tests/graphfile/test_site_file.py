@@ -239,7 +239,7 @@ def test_assignments_go_on_top_of_the_site() -> None:
         ("publish.ui.port=http", '--set publish.ui.port=http: ui.port is "http", expected a port number from 1 to '
                                  "65535"),
         ("nothing.at=1", '--set nothing.at=1: "nothing" is no key of a site file\n    it has: context, externals, '
-                         "namespace, placement, publish, secrets, site, storage, target, timeout, values"),
+                         "namespace, placement, publish, secrets, site, storage, target, timeout, values, variant"),
     ],
 )  # fmt: skip
 def test_a_wrong_assignment_is_shown_as_it_was_given(assignment: str, problem: str) -> None:
