@@ -315,7 +315,7 @@ class _Expansion:
         exposed = self._endpoints.get(node, {})
         if endpoint in exposed:
             found = type_of(endpoint, exposed[endpoint])
-        return found if found in TYPES else None
+        return found if isinstance(found, str) and found in TYPES else None
 
     def _leave_out(self) -> None:
         """What a component brought to be mounted and nothing mounts, once everyone's keys are laid over it."""
@@ -324,7 +324,8 @@ class _Expansion:
             for workload in as_map(self._data.get(section)).values():
                 for kind in MOUNTS:
                     mounts = as_map(workload).get(kind)
-                    mounted |= {str(text).partition(":")[0] for text in mounts or () if isinstance(mounts, list)}
+                    if isinstance(mounts, list):
+                        mounted |= {str(text).partition(":")[0] for text in mounts}
         for section, name in self._brought:
             if section in ("volumes", "configs", "models") and name not in mounted:
                 del self._data[section][name]
