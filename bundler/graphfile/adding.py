@@ -6,11 +6,12 @@ Writes: `Adding`, and from it the new text, checked as a whole.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bundler.errors import GraphError, UsageError
+from bundler.errors import BundleError, GraphError, UsageError
 from bundler.graphfile import component_rules, components, editing, forms, library
 from bundler.graphfile.check import check
 from bundler.graphfile.component_grammar import VOLUME_NEED
@@ -25,7 +26,8 @@ from bundler.graphfile.walk import closest, suggestion
 
 @dataclass(frozen=True, slots=True)
 class Adding:
-    """`use` is what is written; `names` are the graph's nodes with their kinds, those of components too."""
+    """`use` is what is written; `names` are the graph's nodes with their kinds, those of components too; `fitting`:
+    what the graph has for each slot that the component needs."""
 
     text: str
     file: str
@@ -33,7 +35,8 @@ class Adding:
     node: str
     component: Described
     names: Mapping[str, str]
-    fitting: Mapping[str, tuple[str, ...]]  # of each slot that it needs: what the graph has for it
+    doors: frozenset[str]
+    fitting: Mapping[str, tuple[str, ...]]
 
     def additions(self, connect: Mapping[str, str], *, publish: bool) -> list[Addition]:
         """The node, the volumes that it needs and that are not there, and its front door."""
@@ -49,6 +52,9 @@ class Adding:
             front = self.component.front
             if front is None:
                 raise UsageError(f"{self.component.name} has no endpoint that speaks http, so no front door")
+            if self.node in self.doors:
+                hint = "leave --publish out, and give it a door of another name in the file"
+                raise UsageError(f"{self.file} has a front door {self.node} already", hint=hint)
             added.append(Addition("publish", self.node, f"{self.node}.{front.name}"))
         return added
 
@@ -80,7 +86,20 @@ def adding(text: str, file: str, libraries: Libraries, component: str, node: str
             f"the name {node} is taken by {SINGULAR[names[node]]} of {file}", hint=f"give another one: --as {free}"
         )
     fitting = {slot: _fitting(graph, type) for slot, type in what.needs.items()}
-    return Adding(text, file, use, node, what, names, fitting)
+    doors = frozenset(as_map(as_map(source.data).get("publish")))
+    return Adding(text, file, use, node, what, names, doors, fitting)
+
+
+def offering(place: Library, type: str) -> list[str]:
+    """The components of a library that have an endpoint of a type themselves."""
+    names = []
+    for name in place.names:
+        entry = place.find(name, None)
+        with contextlib.suppress(BundleError):
+            what = described(entry.read()) if entry is not None else None
+            if what is not None and any(each.type == type and each.service == name for each in what.endpoints):
+                names.append(name)
+    return names
 
 
 def connections(component: Described, given: Mapping[str, str]) -> dict[str, str]:
@@ -103,15 +122,12 @@ def found(source: Source, libraries: Libraries, component: str) -> tuple[Entry, 
     place = named(source, libraries, asked.library)
     entry = place.find(asked.name, asked.version)
     which = "the library" if asked.library is None else f"the library {asked.library}"
-    if entry is None and asked.name in place.names:
-        hint = f"it has: {', '.join(place.versions(asked.name))}"
-        raise UsageError(f"{which} has no {asked.name} {asked.version}", hint=hint)
     if entry is None:
-        known = suggestion(asked.name, place.names, "component")
+        message, known = place.lacks(which, asked)
         for name in library.folders(as_map(source.data)) if asked.library is None else ():
-            if asked.name in named(source, libraries, name).names:
+            if asked.name not in place.names and asked.name in named(source, libraries, name).names:
                 known = f"write {name}/{asked.name}"
-        raise UsageError(f"{which} has no component {quoted(asked.name)}", hint=known)
+        raise UsageError(message, hint=known)
     head = f"{asked.library}/" if asked.library else ""
     return entry, f"{head}{entry.name}@{written_version(asked, place, entry)}"
 

@@ -28,7 +28,7 @@ from bundler.graphfile.overriding import changed, overridden
 from bundler.graphfile.scope import NODE_KINDS, SINGULAR, as_map, type_of
 from bundler.graphfile.source import Mark, Path, Source, quoted, unplaced
 from bundler.graphfile.types import TYPES
-from bundler.graphfile.walk import closest, suggestion
+from bundler.graphfile.walk import closest
 
 Node = tuple[str, str, Data, Mark]  # section, name, data, mark
 
@@ -152,15 +152,12 @@ class _Expansion:
         if found is None:
             return None
         entry = found.find(use.name, use.version)
-        if entry is None and use.name in found.names:
-            has = ", ".join(found.versions(use.name))
-            self._report(path, f"{which} has no {use.name} {use.version}", f"it has: {has}")
-        elif entry is None:
-            known = suggestion(use.name, found.names, "component")
+        if entry is None:
+            message, known = found.lacks(which, use)
             elsewhere = [name for name, other in self._libraries.items() if other and use.name in other.names]
-            if use.library is None and elsewhere:
+            if use.library is None and use.name not in found.names and elsewhere:
                 known = f"write {elsewhere[0]}/{use.name}"
-            self._report(path, f"{which} has no component {quoted(use.name)}", known)
+            self._report(path, message, known)
         return entry
 
     def _file(self, entry: Entry, path: Path) -> Source | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bundler.graphfile.component_grammar import VOLUME_NEED
+from bundler.graphfile.component_names import declared
 from bundler.graphfile.scope import as_map, type_of
 from bundler.graphfile.source import Source
 from bundler.graphfile.types import made_fields
@@ -29,8 +30,9 @@ class EndpointOf:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """`needs`, `volumes` and `secrets` by name, with the type, the size and the number of characters that are made;
-    `images` and `resources` by workload. A component's names, not those in a graph."""
+    """`needs`, `volumes`, `secrets`, `models` and `jobs` by name, with the type, the size, the number of characters that
+    are made, the source and when it runs; `images` and `resources` by workload; `along` are the names of all nodes but
+    the one that becomes the user's. A component's names, not those in a graph."""
 
     name: str
     version: str
@@ -40,9 +42,11 @@ class Described:
     endpoints: tuple[EndpointOf, ...]
     volumes: Mapping[str, str | None]
     secrets: Mapping[str, int | None]
+    models: Mapping[str, str]
     images: Mapping[str, str]
     resources: Mapping[str, Mapping[str, object]]
     jobs: Mapping[str, str]
+    along: tuple[str, ...]
 
     @property
     def front(self) -> EndpointOf | None:
@@ -63,9 +67,11 @@ def described(component: Source) -> Described:
         endpoints=tuple(_endpoints(data)),
         volumes={name: as_map(part).get("size") for name, part in as_map(data.get("volumes")).items()},
         secrets={name: as_map(part).get("generate") for name, part in as_map(data.get("secrets")).items()},
+        models={name: str(as_map(part).get("from", "")) for name, part in as_map(data.get("models")).items()},
         images={name: str(part["image"]) for name, part in workloads.items() if "image" in part},
         resources={name: as_map(part["resources"]) for name, part in workloads.items() if "resources" in part},
         jobs={name: str(as_map(part).get("run", "manual")) for name, part in as_map(data.get("jobs")).items()},
+        along=tuple(name for name in declared(component) if name != data.get("component")),
     )
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from bundler.errors import UsageError
 from bundler.graphfile import forms
 from bundler.graphfile.forms import UseText
-from bundler.graphfile.source import Source, parse
+from bundler.graphfile.source import Source, parse, quoted
+from bundler.graphfile.walk import suggestion
 
 OWN = Path(__file__).parents[1] / "library"
 _FILE = re.compile(rf"{forms.LABEL}@{forms.VERSION}\.yaml")
@@ -70,6 +71,13 @@ class Library:
             if entry.name == name and (version is None or f"{entry.version}.".startswith(f"{version}.")):
                 return entry
         return None
+
+    def lacks(self, which: str, asked: UseText) -> tuple[str, str | None]:
+        """A message and a hint on a component that is not there."""
+        if asked.name in self.names:
+            has = ", ".join(self.versions(asked.name))
+            return f"{which} has no {asked.name} {asked.version}", f"it has: {has}"
+        return f"{which} has no component {quoted(asked.name)}", suggestion(asked.name, self.names, "component")
 
 
 class Libraries:
