@@ -129,7 +129,7 @@ class _Expansion:
             self._read[entry] = self._file(entry, (*path, "use"))
         component = self._read[entry]
         own, mark = self._node(node)
-        parts = own.get("parts", {})
+        parts = {} if own.get("parts") is None else own["parts"]
         if component is None or not isinstance(parts, Mapping):
             return None
         made, problems = component, component_rules.wrong_parts(component, parts, self._written, (*path, "parts"))
@@ -211,14 +211,14 @@ class _Expansion:
     def _given(self, use: _Use) -> dict[str, Given] | None:
         """By slot; None where one is not connected, or not to what it takes."""
         own, mark = self._node(use.node)
-        connect = own.get("connect", {})
+        connect = {} if own.get("connect") is None else own["connect"]
         if not isinstance(connect, Mapping):
             return None  # the walker tells
         given: dict[str, Given] = {}
         for slot, type in use.needs.items():
-            if slot not in connect:
+            if _target(connect.get(slot)) is None:
                 self._missing(use, slot, type, connect)
-            elif _well_formed(connect[slot]):  # else the walker tells
+            elif re.fullmatch(forms.TARGET, str(_target(connect[slot]))):  # else the walker tells
                 path: Path = ("services", use.node, "connect", slot)
                 one = Given(connect[slot], mark.parts["connect"].parts[slot], path)
                 if self._takes(use, slot, type, one):
@@ -228,7 +228,7 @@ class _Expansion:
     def _missing(self, use: _Use, slot: str, type: str, connect: Mapping[str, Any]) -> None:
         what = "a volume" if type == VOLUME_NEED else f"an endpoint or external of type {type}"
         example = "VOLUME" if type == VOLUME_NEED else "NODE.ENDPOINT"
-        others = (other for other in connect if other not in use.needs)
+        others = (other for other, target in connect.items() if other not in use.needs and target is not None)
         near = next((other for other in others if closest(slot, (other,))), None)
         hint = f"write {slot} instead of {near}" if near else f"write connect: {{{slot}: {example}}}"
         path: Path = ("services", use.node, "connect" if connect else "use")
@@ -329,7 +329,6 @@ class _Expansion:
                 self._marks.parts[section].parts.pop(name)
 
 
-def _well_formed(value: Any) -> bool:
-    """Whether an entry of `connect` can be read; the walker tells where it cannot."""
-    target = value.get("to") if isinstance(value, Mapping) else value
-    return isinstance(target, str) and re.fullmatch(forms.TARGET, target) is not None
+def _target(value: Any) -> object:
+    """Where an entry of `connect` leads, as written."""
+    return value.get("to") if isinstance(value, Mapping) else value

@@ -30,9 +30,9 @@ class EndpointOf:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """`needs`, `volumes`, `secrets`, `models` and `jobs` by name, with the type, the size, the number of characters that
-    are made, the source and when it runs; `images` and `resources` by workload; `along` are the names of all nodes but
-    the one that becomes the user's. A component's names, not those in a graph."""
+    """`needs`, `volumes`, `secrets`, `models` and `jobs` by name, with the type, the size, the number of characters
+    that are made, the source and when it runs; `images` and `resources` by workload; `along` are the names of all
+    nodes but the one that becomes the user's. A component's names, not those in a graph."""
 
     name: str
     version: str

@@ -407,7 +407,9 @@ _ANY = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=2)
         | st.dictionaries(
-            st.sampled_from(["a", "data", "worker", "token", "http", "to", "condition", "use"]), inner, max_size=3
+            st.sampled_from(["a", "data", "worker", "token", "http", "to", "condition", "use", "store", "logs"]),
+            inner,
+            max_size=3,
         )
     ),
     max_leaves=8,
