@@ -36,9 +36,14 @@ def load_graph(directory: Path) -> Graph:
 
 
 def read_text(path: Path) -> str:
-    """A text file of the user's. Raises UsageError where it cannot be read as UTF-8."""
+    """A text file of the user's, each line with the same end. Raises UsageError where it cannot be read as UTF-8."""
+    return read_exactly(path).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_exactly(path: Path) -> str:
+    """A text file of the user's with its own ends of lines. Raises UsageError where it cannot be read as UTF-8."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start})") from error
     except OSError as error:

@@ -18,7 +18,9 @@ from bundler.errors import BundleError, DeclinedError, UsageError
 
 # verb -> (module, group of the help page); a verb's module is imported only when it is used
 VERBS: dict[str, tuple[str, str]] = {
-    "check": ("check", "Build"),
+    "add": ("add", "Write"),
+    "components": ("components", "Write"),
+    "check": ("check", "Write"),
     "build": ("build", "Build"),
     "up": ("up", "Build"),
     "verify": ("verify", "Bundles"),

@@ -99,6 +99,11 @@ def silence(stream: IO[str]) -> None:
         os.close(nowhere)
 
 
+def in_colour() -> bool:
+    """Whether the answer is read at a terminal that shows colours."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
 def _colour() -> bool:
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
 

@@ -59,7 +59,7 @@ def checked(source: Source, libraries: Libraries | None) -> tuple[Graph, Source]
         if not walker.problems:
             return build(scope), expanded.source
         problems = walker.problems
-    raise GraphError(sorted(problems, key=problem_order))
+    raise GraphError(sorted(dict.fromkeys(problems), key=problem_order))
 
 
 def check_document(data: Mapping[str, object]) -> Graph:

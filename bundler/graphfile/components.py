@@ -5,30 +5,46 @@ Writes: `Expanded`: a `Source` without `use`, whose every part knows the file it
 Next: `check`.
 
 The service that bears the component's name becomes the node that uses it; what else comes along is called NODE-NAME,
-so that one component can be used several times. The node's own keys are laid over the component's (RFC 7386), but
-for mounts and dependencies, which are added. A component knows nothing of the graph but what is connected to the slots
-that it `needs`.
+so that one component can be used several times (`component_names`). The node's own keys are laid over the component's
+(`overriding`), its `parts` over the component's other nodes. A component knows nothing of the graph but what is
+connected to the slots that it `needs` (`component_rules`). A volume, config or model of the component that nothing
+mounts any more does not come along.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bundler.errors import BundleError, GraphError, Problem
-from bundler.graphfile import library, placeholders
-from bundler.graphfile.component_grammar import COMPONENT, SECTIONS, VOLUME_NEED
+from bundler.graphfile import component_rules, forms, library
+from bundler.graphfile.component_grammar import VOLUME_NEED
+from bundler.graphfile.component_names import MOUNTS, Data, Given, Names, renamed
 from bundler.graphfile.forms import UseText
-from bundler.graphfile.library import Entry, Libraries
+from bundler.graphfile.library import Entry, Libraries, Library
+from bundler.graphfile.overriding import changed, overridden
 from bundler.graphfile.scope import NODE_KINDS, SINGULAR, as_map, type_of
-from bundler.graphfile.source import Mark, Path, Source, merge, patched, quoted, unplaced
-from bundler.graphfile.walk import Walker, closest, suggestion
+from bundler.graphfile.source import Mark, Path, Source, quoted, unplaced
+from bundler.graphfile.types import TYPES
+from bundler.graphfile.walk import closest
 
-Data = dict[str, Any]
-MOUNTS = ("volumes", "configs", "secrets", "models")
-_ON_DISK = re.compile(r"(?:oci|oci-archive|docker-archive):")
+Node = tuple[str, str, Data, Mark]  # section, name, data, mark
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """A service that uses a component: `component` with the changes to its parts, `names` as its file has them."""
+
+    node: str
+    name: str
+    component: Source
+    names: Names
+
+    @property
+    def needs(self) -> Mapping[str, str]:
+        return as_map(as_map(self.component.data).get("needs"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,54 +55,56 @@ class Expanded:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What a graph connects to a slot that a component needs: `value` as written, at `path` of the graph."""
-
-    value: Any
-    mark: Mark
-    path: Path
-
-    @property
-    def target(self) -> str:
-        return str(self.value.get("to", "")) if isinstance(self.value, Mapping) else str(self.value)
-
-
 def expanded(source: Source, libraries: Libraries | None) -> Expanded:
     """`libraries` None: of a graph that is read back from a bundle, which uses none."""
     data = as_map(source.data)
-    services = as_map(data.get("services"))
-    if not any("use" in as_map(service) for service in services.values()):
-        return Expanded(source)
+    using = [name for name, service in as_map(data.get("services")).items() if "use" in as_map(service)]
     if libraries is None:
-        where = [("services", name, "use") for name, service in services.items() if "use" in as_map(service)]
         told = "a packed graph holds its components' nodes, and uses none"
-        return Expanded(source, tuple(Problem(source.at(path), told) for path in where))
+        return Expanded(source, tuple(Problem(source.at(("services", name, "use")), told) for name in using))
+    if not using and "libraries" not in data:
+        return Expanded(source)
     expansion = _Expansion(source, libraries)
     expansion.run()
-    return Expanded(expansion.source, tuple(expansion.problems))
+    return Expanded(expansion.source, tuple(dict.fromkeys(expansion.problems)))
 
 
 class _Expansion:
     def __init__(self, source: Source, libraries: Libraries) -> None:
         self._written = source
-        self._libraries = libraries
+        self._own = libraries.own
         self._folders = library.folders(as_map(source.data))
+        self._libraries = {name: libraries.named(folder) for name, folder in self._folders.items()}
+        self._read: dict[Entry, Source | None] = {}
         self._data: Data = dict(as_map(source.data))
         marks = source.marks or unplaced(source.data, source.file)
         self._marks = Mark(marks.value, marks.key, parts=dict(marks.parts))
-        self._needs: list[tuple[str, str, str, Given]] = []
+        self._taken: dict[str, str] = {}
+        for kind in NODE_KINDS:
+            if isinstance(self._data.get(kind), Mapping):
+                self._data[kind] = dict(self._data[kind])
+                old = self._marks.parts[kind]
+                self._marks.parts[kind] = Mark(old.value, old.key, parts=dict(old.parts))
+            for name in as_map(self._data.get(kind)):
+                self._taken.setdefault(name, kind)
+        self._volumes: set[str] = set()
+        self._endpoints: dict[str, Mapping[str, Any]] = {}
+        self._unread: tuple[str, ...] = ()
+        self._brought: list[tuple[str, str]] = []
         self.problems: list[Problem] = []
 
     def run(self) -> None:
-        found = {node: (use, self._component(node, use)) for node, use in library.used(self._data)}
-        volumes = set(as_map(self._data.get("volumes")))
-        for node, (_, component) in found.items():
-            volumes |= {f"{node}-{name}" for name in as_map(as_map(component and component.data).get("volumes"))}
-        for node, (use, component) in found.items():
-            if component is not None:
-                self._put_in(node, use, component, volumes)
-        self._check_types()
+        for name, folder in self._libraries.items():
+            if folder is None:
+                hint = "a library is a folder of NAME@VERSION.yaml beside or below the graph"
+                self._report(("libraries", name), f"{quoted(self._folders[name])} is no folder", hint)
+        found = {node: self._used(node, use) for node, use in library.used(self._data)}
+        uses = [use for use in found.values() if use is not None]
+        self._unread = tuple(f"{node}-" for node, use in found.items() if use is None)
+        self._note_targets(uses)
+        for use in uses:
+            self._put_in(use)
+        self._leave_out()
 
     @property
     def source(self) -> Source:
@@ -95,13 +113,54 @@ class _Expansion:
     def _report(self, path: Path, message: str, hint: str | None = None, *, key: bool = False) -> None:
         self.problems.append(Problem(self._written.at(path, key=key), message, hint))
 
-    def _component(self, node: str, use: UseText) -> Source | None:
-        """The component that a service uses, with the changes to its parts; None where there is a mistake in it."""
-        path: Path = ("services", node, "use")
-        entry = self._find(use, path)
-        if entry is None:
+    def _node(self, node: str) -> tuple[Mapping[str, Any], Mark]:
+        """The service as the graph has it."""
+        return self._data["services"][node], self._marks.parts["services"].parts[node]
+
+    # which component
+
+    def _used(self, node: str, use: UseText) -> _Use | None:
+        """What a service uses; None where there is a mistake in it, or in the changes to its parts."""
+        path: Path = ("services", node)
+        entry = self._find(use, (*path, "use"))
+        if entry is None or not re.fullmatch(forms.LABEL, node):
             return None
-        own, mark = self._written_service(node)
+        if entry not in self._read:
+            self._read[entry] = self._file(entry, (*path, "use"))
+        component = self._read[entry]
+        own, mark = self._node(node)
+        parts = {} if own.get("parts") is None else own["parts"]
+        if component is None or not isinstance(parts, Mapping):
+            return None
+        made, problems = component, component_rules.wrong_parts(component, parts, self._written, (*path, "parts"))
+        if parts and not problems:
+            made = changed(component, parts, mark.parts["parts"])
+            problems = component_rules.ill_shaped(made)
+        self.problems += problems
+        return None if problems else _Use(node, use.name, made, Names(node, component))
+
+    def _find(self, use: UseText, path: Path) -> Entry | None:
+        found: Library | None = self._own
+        which = "the library"
+        if use.library is not None:
+            if use.library not in self._folders:
+                if use.library not in as_map(self._data.get("libraries")):
+                    hint = closest(use.library, self._folders) or f"name its folder: libraries: {{{use.library}: ./…}}"
+                    self._report(path, f"there is no library {quoted(use.library)}", hint)
+                return None
+            found, which = self._libraries[use.library], f"the library {use.library}"
+        if found is None:
+            return None
+        entry = found.find(use.name, use.version)
+        if entry is None:
+            message, known = found.lacks(which, use)
+            elsewhere = [name for name, other in self._libraries.items() if other and use.name in other.names]
+            if use.library is None and use.name not in found.names and elsewhere:
+                known = f"write {elsewhere[0]}/{use.name}"
+            self._report(path, message, known)
+        return entry
+
+    def _file(self, entry: Entry, path: Path) -> Source | None:
         try:
             component = entry.read()
         except GraphError as error:
@@ -110,322 +169,166 @@ class _Expansion:
         except BundleError as error:
             self._report(path, error.what, error.hint)
             return None
-        if own.get("parts") is not None:
-            component = merge(component, Source(self._written.file, own["parts"], mark.parts["parts"]))
-        problems = _mistakes(component, entry)
+        problems = component_rules.mistakes(component, entry)
         self.problems += problems
         return None if problems else component
 
-    def _put_in(self, node: str, use: UseText, component: Source, volumes: Set[str]) -> None:
+    # into the graph
+
+    def _note_targets(self, uses: Iterable[_Use]) -> None:
+        """What there is to connect to once every component is in: volumes, and the endpoints of services."""
+        self._volumes = set(as_map(self._data.get("volumes")))
+        services = as_map(self._data.get("services"))
+        self._endpoints = {name: as_map(as_map(service).get("expose")) for name, service in services.items()}
+        for use in uses:
+            data = as_map(use.component.data)
+            self._volumes |= {use.names.of(name) for name in as_map(data.get("volumes"))}
+            for inner, service in data["services"].items():
+                name = use.names.of(inner)
+                own = self._endpoints.get(name, {}) if name == use.node else {}
+                self._endpoints[name] = {**as_map(service.get("expose")), **own}
+
+    def _put_in(self, use: _Use) -> None:
         """In the place of the service that uses it; nothing where that has a mistake."""
-        path: Path = ("services", node)
-        needs: Mapping[str, str] = as_map(component.data).get("needs", {})
-        given = self._given(node, use, needs, volumes)
+        given = self._given(use)
         if given is None:
             return
-        own, own_mark = self._written_service(node)
-        added = _Renamed(_Names(node, use.name, given), component)
-        if not self._is_free(node, added, (*path, "use")):
+        added = list(renamed(use.component, use.names.with_slots(given)))
+        if not self._fit(added, use.node):
             return
-        for section, name, data, mark in added.nodes():
-            if (section, name) == ("services", node):
-                data, mark = self._overridden(data, mark, own, own_mark, frozenset(needs))
-            self._put(section, name, data, mark)
+        own, own_mark = self._node(use.node)
+        for section, name, data, mark in added:
+            if (section, name) != ("services", use.node):
+                self._put(section, name, data, mark)
+                self._brought.append((section, name))
+                continue
+            over = {key: part for key, part in own.items() if key not in ("use", "parts")}
+            if isinstance(over.get("connect"), Mapping):
+                over["connect"] = {slot: target for slot, target in over["connect"].items() if slot not in use.needs}
+            self._one_form(use.node, data, over)
+            self._put(section, name, *overridden(data, mark, over, own_mark))
 
-    def _find(self, use: UseText, path: Path) -> Entry | None:
-        found = self._libraries.own
-        which = "the library"
-        if use.library is not None:
-            if use.library not in self._folders:
-                hint = closest(use.library, self._folders) or f"name its folder: libraries: {{{use.library}: ./…}}"
-                self._report(path, f"there is no library {quoted(use.library)}", hint)
-                return None
-            folder = self._folders[use.library]
-            named = self._libraries.named(folder)
-            if named is None:
-                self._report(
-                    ("libraries", use.library),
-                    f"{quoted(folder)} is no folder",
-                    "a library is a folder of NAME@VERSION.yaml beside or below the graph",
-                )
-                return None
-            found, which = named, f"the library {use.library}"
-        entry = found.find(use.name, use.version)
-        if entry is None and use.name in found.names:
-            has = ", ".join(found.versions(use.name))
-            self._report(path, f"{which} has no {use.name} {use.version}", f"it has: {has}")
-        elif entry is None:
-            known = suggestion(use.name, found.names, "component")
-            self._report(path, f"{which} has no component {quoted(use.name)}", known)
-        return entry
-
-    def _written_service(self, node: str) -> tuple[Mapping[str, Any], Mark]:
-        return self._data["services"][node], self._marks.parts["services"].parts[node]
-
-    def _given(self, node: str, use: UseText, needs: Mapping[str, str], volumes: Set[str]) -> dict[str, Given] | None:
-        """By slot; None where one is not connected, or to no volume where it takes one."""
-        own, mark = self._written_service(node)
-        connect = as_map(own.get("connect"))
+    def _given(self, use: _Use) -> dict[str, Given] | None:
+        """By slot; None where one is not connected, or not to what it takes."""
+        own, mark = self._node(use.node)
+        connect = {} if own.get("connect") is None else own["connect"]
+        if not isinstance(connect, Mapping):
+            return None  # the walker tells
         given: dict[str, Given] = {}
-        for slot, type in needs.items():
-            if connect.get(slot) is None:
-                what = "a volume" if type == VOLUME_NEED else f"an endpoint or external of type {type}"
-                example = "VOLUME" if type == VOLUME_NEED else "NODE.ENDPOINT"
-                self._report(
-                    ("services", node, "connect" if connect else "use"),
-                    f"{use.name} needs {slot}, {what}",
-                    f"write connect: {{{slot}: {example}}}",
-                )
-                continue
-            one = Given(connect[slot], mark.parts["connect"].parts[slot], ("services", node, "connect", slot))
-            if type != VOLUME_NEED:
-                self._needs.append((use.name, slot, type, one))
-            elif one.target not in volumes:
-                near = closest(one.target, volumes)
-                near = near or (f"declare it: volumes: {{{one.target}: {{}}}}" if "." not in one.target else None)
-                message = f"{use.name} needs a volume as {slot}, and there is no volume {quoted(one.target)}"
-                self._report(one.path, message, near)
-                continue
-            given[slot] = one
-        return given if len(given) == len(needs) else None
+        for slot, type in use.needs.items():
+            if _target(connect.get(slot)) is None:
+                self._missing(use, slot, type, connect)
+            elif re.fullmatch(forms.TARGET, str(_target(connect[slot]))):  # else the walker tells
+                path: Path = ("services", use.node, "connect", slot)
+                one = Given(connect[slot], mark.parts["connect"].parts[slot], path)
+                if self._takes(use, slot, type, one):
+                    given[slot] = one
+        return given if len(given) == len(use.needs) else None
 
-    def _is_free(self, node: str, added: _Renamed, path: Path) -> bool:
-        """Whether nothing in the graph has the names of what comes along."""
-        taken = {name: kind for kind in NODE_KINDS for name in as_map(self._data.get(kind)) if name != node}
-        clashes = [(kind, name) for kind, name, _, _ in added.nodes() if name in taken]
-        for kind, name in clashes:
-            inner = name.removeprefix(f"{node}-")
-            self._report(
-                path,
-                f"the component brings {SINGULAR[kind]} {quoted(name)}, and the graph has {SINGULAR[taken[name]]} "
-                "of that name",
-                f"rename the graph's; to change the component's write parts: {{{kind}: {{{inner}: …}}}}",
-            )
-        return not clashes
+    def _missing(self, use: _Use, slot: str, type: str, connect: Mapping[str, Any]) -> None:
+        what = "a volume" if type == VOLUME_NEED else f"an endpoint or external of type {type}"
+        example = "VOLUME" if type == VOLUME_NEED else "NODE.ENDPOINT"
+        others = (other for other, target in connect.items() if other not in use.needs and target is not None)
+        near = next((other for other in others if closest(slot, (other,))), None)
+        hint = f"write {slot} instead of {near}" if near else f"write connect: {{{slot}: {example}}}"
+        path: Path = ("services", use.node, "connect" if connect else "use")
+        self._report(path, f"{use.name} needs {slot}, {what}", hint)
+
+    def _takes(self, use: _Use, slot: str, type: str, given: Given) -> bool:
+        """Whether what is connected is what the slot takes; an endpoint that is not there is for others to say."""
+        target = given.target
+        if type == VOLUME_NEED:
+            if target in self._volumes or target.startswith(self._unread):
+                return True
+            self._no_volume(use, slot, given)
+            return False
+        found = self._type(target)
+        if found in (None, type) or type == "tcp":
+            return True
+        message = f"{use.name} needs {type} as {slot}, and {target} speaks {found}"
+        self._report(given.path, message, f"connect an endpoint with as: {type}")
+        return False
+
+    def _no_volume(self, use: _Use, slot: str, given: Given) -> None:
+        target = given.target
+        kind = self._taken.get(target.partition(".")[0])
+        if kind is not None and kind != "volumes":
+            what = "an endpoint" if "." in target else SINGULAR[kind]
+            message = f"{use.name} needs a volume as {slot}, and {quoted(target)} is {what}"
+            hint = "write the name of a volume"
+        else:
+            message = f"{use.name} needs a volume as {slot}, and there is no volume {quoted(target)}"
+            hint = closest(target, self._volumes) or f"declare it: volumes: {{{target.partition('.')[0]}: {{}}}}"
+        self._report(given.path, message, hint)
+
+    def _fit(self, added: Iterable[Node], node: str) -> bool:
+        """Whether what comes along finds its place: sections that are maps, names that are free and short enough."""
+        path: Path = ("services", node, "use")
+        fits = True
+        for section, name, _, _ in added:
+            if not isinstance(self._data.get(section, {}), Mapping):
+                return False  # the walker tells
+            if name == node:
+                continue
+            own_name = name.removeprefix(f"{node}-")
+            if name in self._taken:
+                message = f"the component brings {SINGULAR[section]} {quoted(name)}, and the graph has "
+                hint = f"rename the graph's; to change the component's write parts: {{{section}: {{{own_name}: …}}}}"
+                self._report(path, f"{message}{SINGULAR[self._taken[name]]} of that name", hint)
+                fits = False
+            elif len(name) > 63:
+                message = (
+                    f"the component brings {SINGULAR[section]} {quoted(name)}, and a name has at most 63 characters"
+                )
+                self._report(path, message, f"give {node} a shorter name, by {len(name) - 63} characters")
+                fits = False
+        return fits
+
+    def _one_form(self, node: str, data: Data, over: Data) -> None:
+        """Dependencies are added where both say them in the same form."""
+        had, more = data.get("depends_on"), over.get("depends_on")
+        if isinstance(had, list) and isinstance(more, Mapping):
+            message = "depends_on is a map of conditions, and that of the component is a list"
+            hint = "write a list: depends_on: [NODE]"
+        elif isinstance(had, Mapping) and isinstance(more, list):
+            message = "depends_on is a list, and that of the component is a map of conditions"
+            hint = "write a map: depends_on: {NODE: {condition: service_healthy}}"
+        else:
+            return
+        self._report(("services", node, "depends_on"), message, hint)
 
     def _put(self, section: str, name: str, data: Any, mark: Mark) -> None:
-        self._data[section] = {**as_map(self._data.get(section)), name: data}
-        old = self._marks.parts.get(section) or Mark(mark.value, mark.key)
-        self._marks.parts[section] = Mark(old.value, old.key, parts={**old.parts, name: mark})
-
-    @staticmethod
-    def _overridden(
-        data: Data, mark: Mark, own: Mapping[str, Any], own_mark: Mark, needs: frozenset[str]
-    ) -> tuple[Any, Mark]:
-        """The component's service under the node's own keys."""
-        over = {key: part for key, part in own.items() if key not in ("use", "parts")}
-        marks = Mark(own_mark.value, own_mark.key, parts=dict(own_mark.parts))
-        if isinstance(over.get("connect"), Mapping):
-            over["connect"] = {slot: target for slot, target in over["connect"].items() if slot not in needs}
-        base = dict(data)
-        if over.get("build") is not None and "image" not in over:
-            base.pop("image", None)
-        for key in (*MOUNTS, "depends_on"):
-            _add(key, base, mark, over, marks)
-        return patched(base, Mark(own_mark.value, own_mark.key, parts=mark.parts), over, marks)
-
-    def _check_types(self) -> None:
-        """Whether what is connected speaks what the component takes; a target that is not there is for others to
-        say."""
-        for component, slot, type, given in self._needs:
-            found = self._type(given.target)
-            if found is not None and found != type and type != "tcp":
-                message = f"{component} needs {type} as {slot}, and {given.target} speaks {found}"
-                self._report(given.path, message, f"connect an endpoint with as: {type}")
+        if section not in self._data:
+            self._data[section] = {}
+            self._marks.parts[section] = Mark(mark.value, mark.key)
+        self._data[section][name] = data
+        self._marks.parts[section].parts[name] = mark
+        self._taken.setdefault(name, section)
 
     def _type(self, target: str) -> str | None:
         node, _, endpoint = target.partition(".")
         external = as_map(as_map(self._data.get("externals")).get(node))
-        if external and not endpoint:
-            return str(external.get("as"))
-        exposed = as_map(as_map(as_map(self._data.get("services")).get(node)).get("expose"))
-        return type_of(endpoint, exposed[endpoint]) if endpoint in exposed else None
+        found = external.get("as") if not endpoint else None
+        exposed = self._endpoints.get(node, {})
+        if endpoint in exposed:
+            found = type_of(endpoint, exposed[endpoint])
+        return found if isinstance(found, str) and found in TYPES else None
+
+    def _leave_out(self) -> None:
+        """What a component brought to be mounted and nothing mounts, once everyone's keys are laid over it."""
+        mounted = set()
+        for section in ("services", "jobs"):
+            for workload in as_map(self._data.get(section)).values():
+                for kind in MOUNTS:
+                    mounts = as_map(workload).get(kind)
+                    if isinstance(mounts, list):
+                        mounted |= {str(text).partition(":")[0] for text in mounts}
+        for section, name in self._brought:
+            if section in ("volumes", "configs", "models") and name not in mounted:
+                del self._data[section][name]
+                self._marks.parts[section].parts.pop(name)
 
 
-def _add(key: str, base: Data, mark: Mark, over: Data, over_mark: Mark) -> None:
-    """Lays the node's list `key` beside the component's: a mount at the same path takes its place."""
-    had, more = base.get(key), over.get(key)
-    if not isinstance(had, list) or not isinstance(more, list):
-        return
-    paths = {_place(key, item) for item in more}
-    kept = [index for index, item in enumerate(had) if _place(key, item) not in paths]
-    over[key] = [*(had[index] for index in kept), *more]
-    here, there = mark.parts[key], over_mark.parts[key]
-    marks = [*(here.parts[index] for index in kept), *(there.parts[index] for index in range(len(more)))]
-    over_mark.parts[key] = Mark(there.value, there.key, parts=dict(enumerate(marks)))
-
-
-def _place(key: str, item: object) -> object:
-    """What two entries of a list cannot both have."""
-    if key == "depends_on" or not isinstance(item, str):
-        return item
-    name, _, path = item.partition(":")
-    return path.removesuffix(":ro") or f"/run/secrets/{name}"
-
-
-# a component's file
-
-
-def _mistakes(component: Source, entry: Entry) -> list[Problem]:
-    """What keeps a component from being used."""
-    walker = Walker(component)
-    if not isinstance(component.data, Mapping):
-        walker.report((), "the file is no component", "it begins with component: NAME and version: VERSION")
-        return walker.problems
-    walker.walk(COMPONENT, component.data)
-    if walker.problems:
-        return walker.problems
-    data = component.data
-    if (data["component"], data["version"]) != (entry.name, entry.version):
-        called = f"{data['component']}@{data['version']}.yaml"
-        walker.report(("component",), f"the file is called {entry.path.name}", f"call it {called}")
-    if entry.name not in data["services"]:
-        hint = "the service of the component's name becomes the node that uses it"
-        walker.report(("services",), f"there is no service {quoted(entry.name)}", hint, key=True)
-    for section in ("services", "jobs"):
-        for name, workload in as_map(data.get(section)).items():
-            for key in ("use", "parts", "build"):
-                if key in workload:
-                    hint = "a component names images of a registry"
-                    walker.report((section, name, key), f"{key} has no place in a component", hint, key=True)
-            if _ON_DISK.match(str(workload.get("image", ""))):
-                walker.report((section, name, "image"), "a component's image is one of a registry")
-            for path, text in _texts(workload):
-                _foreign(walker, (section, name, *path), text)
-    for name, config in as_map(data.get("configs")).items():
-        if "content" not in config:
-            walker.report(("configs", name), "a component's config stands in its file", "write content: |")
-        _foreign(walker, ("configs", name, "content"), config.get("content", ""))
-    for name, model in as_map(data.get("models")).items():
-        if str(model.get("from", "")).startswith("."):
-            walker.report(("models", name, "from"), "a component's model is one of a registry")
-    for slot in data.get("needs", {}):
-        for section in SECTIONS:
-            if slot in as_map(data.get(section)):
-                walker.report((section, slot), f"{quoted(slot)} is a slot under needs", "rename one of them", key=True)
-    return walker.problems
-
-
-def _foreign(walker: Walker, path: Path, text: str) -> None:
-    for ref in placeholders.refs(text):
-        if ref.scope in ("values", "publish"):
-            walker.report(path, f"{ref}: a component knows nothing of the graph's {ref.scope}")
-
-
-def _texts(workload: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    """The texts of a workload that placeholders are read in."""
-    for name, text in as_map(workload.get("environment")).items():
-        yield ("environment", name), str(text)
-    for key in ("entrypoint", "command"):
-        for index, text in enumerate(workload.get(key) or ()):
-            yield (key, index), str(text)
-    for key in ("healthcheck", "liveness"):
-        for index, text in enumerate(as_map(workload.get(key)).get("test") or ()):
-            yield (key, "test", index), str(text)
-    for endpoint, fields in as_map(workload.get("outputs")).items():
-        for field, text in fields.items():
-            yield ("outputs", endpoint, field), str(text)
-
-
-@dataclass(frozen=True, slots=True)
-class _Names:
-    """How a component's own names read in the graph."""
-
-    node: str
-    component: str
-    given: Mapping[str, Given]
-
-    def of(self, name: str) -> str:
-        return self.node if name == self.component else f"{self.node}-{name}"
-
-    def mount(self, kind: str, text: str) -> str:
-        name, colon, path = text.partition(":")
-        if kind == "volumes" and name in self.given:
-            return f"{self.given[name].target}{colon}{path}"
-        if kind == "secrets" and not colon:
-            return f"{self.of(name)}:/run/secrets/{name}"
-        return f"{self.of(name)}{colon}{path}"
-
-    def text(self, text: Any) -> Any:
-        """`${secrets.x}` by its new name; all else as it stands."""
-        if not isinstance(text, str):
-            return text
-        made = ""
-        done = 0
-        for index, ref in placeholders.offsets(text):
-            if ref.scope == "secrets":
-                end = index + len(str(ref))
-                made += f"{text[done:index]}${{secrets.{self.of(ref.field)}}}"
-                done = end
-        return made + text[done:]
-
-
-class _Renamed:
-    """A component's nodes under the names that they have in the graph."""
-
-    def __init__(self, names: _Names, component: Source) -> None:
-        self._names = names
-        self._data = as_map(component.data)
-        self._marks = component.marks or unplaced(component.data, component.file)
-
-    def nodes(self) -> Iterator[tuple[str, str, Data, Mark]]:
-        """(section, name, data, mark) of each."""
-        for section in SECTIONS:
-            for name, data in as_map(self._data.get(section)).items():
-                mark = self._marks.parts[section].parts[name]
-                if section in ("services", "jobs"):
-                    yield section, self._names.of(name), *self._workload(data, mark)
-                elif section == "configs":
-                    yield section, self._names.of(name), {**data, "content": self._names.text(data["content"])}, mark
-                else:
-                    yield section, self._names.of(name), dict(data), mark
-
-    def _workload(self, data: Mapping[str, Any], mark: Mark) -> tuple[Data, Mark]:
-        names = self._names
-        made: Data = dict(data)
-        marks = Mark(mark.value, mark.key, parts=dict(mark.parts))
-        if "connect" in made:
-            made["connect"], marks.parts["connect"] = self._connect(made["connect"], mark.parts["connect"])
-        match made.get("depends_on"):
-            case list(nodes):
-                made["depends_on"] = [names.of(node) for node in nodes]
-            case dict(nodes):
-                made["depends_on"] = {names.of(node): part for node, part in nodes.items()}
-                old = mark.parts["depends_on"]
-                parts: dict[str | int, Mark] = {names.of(str(node)): part for node, part in old.parts.items()}
-                marks.parts["depends_on"] = Mark(old.value, old.key, parts=parts)
-        for kind in MOUNTS:
-            if kind in made:
-                made[kind] = [names.mount(kind, text) for text in made[kind]]
-        if "environment" in made:
-            made["environment"] = {key: names.text(text) for key, text in made["environment"].items()}
-        for key in ("entrypoint", "command"):
-            if key in made:
-                made[key] = [names.text(text) for text in made[key]]
-        for key in ("healthcheck", "liveness"):
-            if "test" in as_map(made.get(key)):
-                made[key] = {**made[key], "test": [names.text(text) for text in made[key]["test"]]}
-        if "outputs" in made:
-            made["outputs"] = {
-                endpoint: {field: names.text(text) for field, text in fields.items()}
-                for endpoint, fields in made["outputs"].items()
-            }
-        return made, marks
-
-    def _connect(self, connect: Mapping[str, Any], mark: Mark) -> tuple[Data, Mark]:
-        made: Data = {}
-        marks = Mark(mark.value, mark.key, parts=dict(mark.parts))
-        for slot, value in connect.items():
-            target = value["to"] if isinstance(value, Mapping) else value
-            node, dot, endpoint = target.partition(".")
-            given = None if dot else self._names.given.get(node)
-            if given is None:
-                renamed: Any = f"{self._names.of(node)}{dot}{endpoint}"
-                made[slot] = {**value, "to": renamed} if isinstance(value, Mapping) else renamed
-            elif isinstance(value, Mapping) and not isinstance(given.value, Mapping):
-                made[slot] = {**value, "to": given.value}
-                marks.parts[slot] = Mark(given.mark.value, given.mark.key)
-            else:
-                made[slot] = given.value
-                marks.parts[slot] = given.mark
-        return made, marks
+def _target(value: Any) -> object:
+    """Where an entry of `connect` leads, as written."""
+    return value.get("to") if isinstance(value, Mapping) else value

@@ -100,6 +100,8 @@ SERVICE: Mapping[str, str] = {
 
 JOB: Mapping[str, str] = {
     **WORKLOAD,
+    "use": "a component is used by a service",
+    "parts": "a component is used by a service",
     "expose": "a job listens on no port; what others connect to is a service",
     "scale": "a job has workers: N",
     "healthcheck": "a job is well when it ends with status 0",

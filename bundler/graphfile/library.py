@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from bundler.errors import UsageError
 from bundler.graphfile import forms
 from bundler.graphfile.forms import UseText
-from bundler.graphfile.source import Source, parse
+from bundler.graphfile.source import Source, parse, quoted
+from bundler.graphfile.walk import suggestion
 
 OWN = Path(__file__).parents[1] / "library"
 _FILE = re.compile(rf"{forms.LABEL}@{forms.VERSION}\.yaml")
@@ -72,13 +72,21 @@ class Library:
                 return entry
         return None
 
+    def lacks(self, which: str, asked: UseText) -> tuple[str, str | None]:
+        """A message and a hint on a component that is not there."""
+        if asked.name in self.names:
+            has = ", ".join(self.versions(asked.name))
+            return f"{which} has no {asked.name} {asked.version}", f"it has: {has}"
+        return f"{which} has no component {quoted(asked.name)}", suggestion(asked.name, self.names, "component")
+
 
 class Libraries:
     """The libraries that a graph in `folder` names, and the tool's own."""
 
-    def __init__(self, folder: Path, graph_file: str = "") -> None:
+    def __init__(self, folder: Path, graph_file: str = "", own: Library | None = None) -> None:
         self._folder = folder
         self._beside = graph_file.rpartition("/")[0]
+        self._own = own
 
     def named(self, path: str) -> Library | None:
         """The library in a folder beside the graph; None where it is not there, or leads out of the graph's folder."""
@@ -88,14 +96,18 @@ class Libraries:
             return None
         return Library.of(real, f"{self._beside}/{path}" if self._beside else path)
 
-    @cached_property
+    @property
     def own(self) -> Library:
-        return Library.own()
+        if self._own is None:
+            self._own = Library.own()
+        return self._own
 
 
 def files(folder: Path) -> list[Path]:
     """The components' files in a folder, by name."""
-    return sorted(path for path in folder.iterdir() if _FILE.fullmatch(path.name)) if folder.is_dir() else []
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _FILE.fullmatch(path.name) and path.is_file())
 
 
 def folders(data: Mapping[str, object]) -> Mapping[str, str]:

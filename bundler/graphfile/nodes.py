@@ -92,7 +92,7 @@ def _mounted_name(scope: Scope, workload: Workload, kind: str, name: str, path: 
     elif other is not None:
         message = f"{quoted(name)} is {SINGULAR[other]}, not {SINGULAR[kind]}"
         scope.report(path, message, f"{SINGULAR[other]} is connected to, not mounted")
-    else:
+    elif scope.unknown(name):
         what = SINGULAR[kind].removeprefix("a ").removeprefix("an ")
         hint = closest(name, scope.declared(kind)) or f"declare it: {kind}: {{{name}: {_EXAMPLES[kind]}}}"
         scope.report(path, f"there is no {what} {quoted(name)}", hint)
@@ -124,6 +124,8 @@ def _service(scope: Scope, service: Workload) -> None:
     if "parts" in service.raw and "use" not in service.raw:
         message = "parts changes what comes with a component, and none is used"
         scope.report((*service.path, "parts"), message, "write use: NAME@VERSION, or leave it out", key=True)
+    if "use" in service.raw:
+        return  # its keys are some of a component's, which has a mistake in it
     for key in ("healthcheck", "liveness"):
         check = as_map(service.data.get(key))
         path = (*service.path, key)

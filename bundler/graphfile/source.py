@@ -38,12 +38,14 @@ _CONSTANTS: Mapping[str, bool | None] = {"true": True, "false": False, "null": N
 
 @dataclass(slots=True)
 class Mark:
-    """Where one value and its key are; `parts` are the marks of what is in it, by key or index."""
+    """Where one value and its key are; `parts` are the marks of what is in it, by key or index. `end`: the line and
+    column behind its last character, 0 where that was not written by hand."""
 
     value: Where
     key: Where
     written: str | None = None
     parts: dict[str | int, Mark] = field(default_factory=dict)
+    end: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +252,7 @@ class _Builder:
         self._stack: list[_Open] = []
         self._documents = 0
         self._keys = 0
+        self._end = (1, 1)
 
     def take(self, event: yaml.Event) -> None:
         match event:
@@ -263,12 +266,19 @@ class _Builder:
                 self._value(None, Mark(self._at(event), self._at(event)))
             case yaml.ScalarEvent():
                 self._refuse_extras(event)
+                self._ended(event)
                 self._scalar(event)
             case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
                 self._refuse_extras(event)
                 self._open({} if isinstance(event, yaml.MappingStartEvent) else [], self._at(event))
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                self._stack.pop()
+                self._ended(event)
+                self._stack.pop().mark.end = self._end
+
+    def _ended(self, event: yaml.Event) -> None:
+        """What has no characters of its own, such as the end of a map without braces, ends where the last thing did."""
+        if event.end_mark and event.start_mark and event.end_mark.index > event.start_mark.index:
+            self._end = (event.end_mark.line + 1, event.end_mark.column + 1)
 
     def _at(self, event: yaml.Event) -> Position:
         mark = event.start_mark
@@ -313,7 +323,7 @@ class _Builder:
         if parent is not None and isinstance(parent.data, dict) and parent.key is None:
             parent.key, parent.key_at = self._key(parent, value, text, at), at
         else:
-            self._value(value, Mark(at, at, None if isinstance(value, str) else text))
+            self._value(value, Mark(at, at, None if isinstance(value, str) else text, end=self._end))
 
     def _key(self, parent: _Open, value: object, text: str, at: Position) -> str:
         if not isinstance(value, str):
