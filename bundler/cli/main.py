@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "add": ("add", "Write"),
     "components": ("components", "Write"),
     "check": ("check", "Write"),
+    "diff": ("diff", "Write"),
     "build": ("build", "Build"),
     "up": ("up", "Build"),
     "verify": ("verify", "Bundles"),
