@@ -72,7 +72,7 @@ def command(context: click.Context, *, search: str | None, directory: Path, as_j
     return 0
 
 
-@command.command("show")
+@command.command("show", short_help="Show what a component is, needs, offers and brings along.")
 @click.argument("component")
 @graph_option
 @json_option

@@ -72,6 +72,8 @@ class Adding:
 def adding(text: str, file: str, libraries: Libraries, component: str, node: str | None) -> Adding:
     """UsageError where there is no such component or the name cannot be taken, GraphError where a file is no YAML."""
     source = parse(text, file)
+    if not isinstance(source.data, Mapping):
+        check(source)  # says what it is instead
     entry, use = found(source, libraries, component)
     what = read(entry)
     graph = components.expanded(source, libraries).source

@@ -169,6 +169,12 @@ def test_a_graph_with_a_mistake_in_it_is_left_alone(graph: Path, capsys: pytest.
     assert graph.read_text() == broken
 
 
+def test_an_empty_file_is_told_how_a_graph_begins(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph.write_text("# to come\n")
+    assert run(["add", "postgres"]) == 3
+    assert "the file is empty\n    a graph begins with bundle: NAME" in capsys.readouterr().err
+
+
 def test_a_file_of_windows_stays_one_and_keeps_its_mode(graph: Path) -> None:
     graph.write_bytes(b"\xef\xbb\xbf" + GRAPH.replace("\n", "\r\n").encode())
     graph.chmod(0o600)
