@@ -40,11 +40,9 @@ def command(before: Path, after: Path | None, *, variants: tuple[str, ...], as_j
         raise UsageError("two graphs are compared", hint="name at most two variants, or one with two places")
     if after is None and not variants:
         raise UsageError("there is one graph only", hint="bundle diff BEFORE AFTER, or --variant NAME")
-    if after is not None:
-        sides = [(before, *variants), (after, *variants)]
-    else:
-        sides = [(before, *variants[:-1]), (before, variants[-1])]
-    (old_title, old), (new_title, new) = [_graph(Path(side[0]), str(side[1]) if side[1:] else "") for side in sides]
+    names = variants if len(variants) == 2 else (variants * 2 if after is not None else ("", *variants))
+    old_title, old = _graph(before, names[0] if names else "")
+    new_title, new = _graph(after or before, names[-1] if names else "")
     from bundler.graphfile.differences import differences
 
     found = differences(old, new)
@@ -54,10 +52,11 @@ def command(before: Path, after: Path | None, *, variants: tuple[str, ...], as_j
     output.answer(f"{old_title} → {new_title}" + ("" if found else ": no difference"))
     for one in found:
         output.answer(f"{one.sign} {one.kind} {one.name}")
-        rows = [(field.path, _cell(field.before), "→", _cell(field.after)) for field in one.fields]
         if one.added or one.gone:
-            rows = [(field.path, _cell(field.after if one.added else field.before)) for field in one.fields]
-        for line in output.table(rows):
+            lines = output.table([(field.path, _cell(field.after or field.before)) for field in one.fields])
+        else:
+            lines = output.table([(f.path, _cell(f.before), "→", _cell(f.after)) for f in one.fields])
+        for line in lines:
             output.answer(f"  {line}")
     return 0
 
@@ -97,7 +96,7 @@ def _packed(file: Path, variant: str) -> tuple[str, Mapping[str, Any]]:
         images = {image.name: image.descriptor.digest.short for image in bundle.images}
         for workload, image in bundle.images_of:
             kind = "services" if workload in data.get("services", {}) else "jobs"
-            data[kind][workload]["image digest"] = images[image]
+            data[kind][workload]["digest"] = images[image]
         return f"{bundle.graph.name} {bundle.graph.version}{variant and f' {variant}'}", data
 
 

@@ -18,7 +18,7 @@ from bundler.graphfile.source import dotted
 _KINDS = {
     **{section: name.partition(" ")[2] for section, name in SINGULAR.items()},
     "values": "value",
-    "publish": "door",
+    "publish": "front door",
 }
 
 
