@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.collect import record as records
+from bundler.collect.mirrors import Mirror, Mirrors
 from bundler.collect.output import SIGNATURES, Output, require_free
 from bundler.collect.outside import Outside
 from bundler.collect.paths import SourceTree
@@ -41,7 +42,8 @@ MAX_GRAPH_BYTES = 4 << 20
 class BuildRequest:
     """`source` is a directory with a bundle.yaml, or such a file. Without `output`: NAME-VERSION.bundle.tar in the
     current directory. No platforms: the engine's own where it gives an image, else linux/amd64. Without a key
-    the bundle is not signed. `cache` is where records of builds are kept; None: nowhere."""
+    the bundle is not signed. `cache` is where records of builds are kept; None: nowhere. `mirrors`, one for a
+    registry at most, are where its images come from; the bundle says nothing of them."""
 
     source: Path
     output: Path | None = None
@@ -49,6 +51,7 @@ class BuildRequest:
     key: PrivateKey | None = None
     detached: bool = False
     cache: Path | None = None
+    mirrors: tuple[Mirror, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ def build(request: BuildRequest, progress: Progress) -> BuildResult:
         place = records.place(request.cache, str(graph_file), output)
     record = records.load(place) if place is not None else Record()
     with ExitStack() as stack:
-        outside = Outside(stack)
+        outside = Outside(stack, Mirrors(request.mirrors))
         if record.asked == asked and _unchanged(record, tree, outside):
             return _result(record, unchanged=True)
         building = _Building(request, _as_named(request.source), text, tree, outside, record, stack, progress)
@@ -104,7 +107,13 @@ def build(request: BuildRequest, progress: Progress) -> BuildResult:
 def _changed(old: Record, new: Record) -> tuple[str, ...]:
     if not old.asked:
         return ()
-    words = {"graph": "the graph", "graph_digest": "the graph", "platforms": "the platforms", "key": "the key"}
+    words = {
+        "graph": "the graph",
+        "graph_digest": "the graph",
+        "platforms": "the platforms",
+        "mirrors": "the mirrors",
+        "key": "the key",
+    }
     asked = [word for key, word in words.items() if old.asked.get(key) != new.asked.get(key)]
     known = {(item.kind, item.text): item.stamp for item in old.items}
     stamps = {(item.kind, item.text): item.stamp for item in new.items if item.text}
@@ -140,6 +149,7 @@ def _asked(request: BuildRequest, graph_file: Path, text: bytes) -> dict[str, An
         "graph": str(graph_file),
         "graph_digest": Digest.of(text).text,
         "platforms": [str(platform) for platform in request.platforms],
+        "mirrors": sorted(str(mirror) for mirror in request.mirrors),
         "key": request.key.public.fingerprint if request.key is not None else "",
         "detached": request.detached,
     }

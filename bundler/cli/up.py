@@ -16,6 +16,7 @@ from bundler.cli.options import (
     app_option,
     duration_s,
     json_option,
+    mirror_option,
     site_options,
     target_option,
     timeout_option,
@@ -29,6 +30,7 @@ from bundler.cli.options import (
 @site_options
 @app_option
 @timeout_option
+@mirror_option
 @yes_option
 @json_option
 def command(
@@ -39,6 +41,7 @@ def command(
     assignments: tuple[str, ...],
     app: str | None,
     timeout: str | None,
+    mirrors: tuple[str, ...],
     yes: bool,
     as_json: bool,
 ) -> int:
@@ -50,7 +53,7 @@ def command(
     place = hashlib.sha256(str(graph_file(directory).resolve()).encode()).hexdigest()[:16]
     file = places.cache_dir() / "up" / f"{place}.bundle.tar"
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    build(directory, to=file, platforms=(), key=key, detached=False)
+    build(directory, to=file, platforms=(), mirrors=mirrors, key=key, detached=False)
     with prepared(
         file,
         target=target,
