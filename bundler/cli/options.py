@@ -12,6 +12,7 @@ from bundler.cli import output, places
 from bundler.errors import UsageError
 
 if TYPE_CHECKING:
+    from bundler.collect.mirrors import Mirror
     from bundler.contract import Target
     from bundler.model.oci import Platform
     from bundler.model.site import Site
@@ -40,6 +41,14 @@ key_option = click.option(
     type=click.Path(path_type=Path),
     metavar="PUB",
     help="A public key (PEM) to trust for this run, and no other.",
+)
+mirror_option = click.option(
+    "--mirror",
+    "mirrors",
+    multiple=True,
+    metavar="REGISTRY=HOST/PATH",
+    help="Take the images of a registry from elsewhere, also those that the local engine has: docker.io=HOST/PATH has "
+    "docker.io/library/nginx:1 as HOST/PATH/library/nginx:1. Several times for several. The bundle is the same.",
 )
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
@@ -196,6 +205,23 @@ def parsed_platform(text: str) -> Platform:
         return Platform.parse(text)
     except ValueError as error:
         raise UsageError(str(error), hint="platforms are written os/architecture: --platform linux/arm64") from error
+
+
+def parsed_mirrors(texts: tuple[str, ...]) -> tuple[Mirror, ...]:
+    """Raises UsageError for what is no mirror, and for two of one registry."""
+    from bundler.collect.mirrors import Mirror
+
+    mirrors: dict[str, Mirror] = {}
+    for text in texts:
+        try:
+            mirror = Mirror.parse(text)
+        except ValueError as error:
+            raise UsageError(f"--mirror {text}: {error}", hint="--mirror docker.io=registry.example/hub") from error
+        if mirrors.setdefault(mirror.registry, mirror) != mirror:
+            raise UsageError(
+                f"--mirror: {mirror.registry} has two, {mirrors[mirror.registry].place} and {mirror.place}"
+            )
+    return tuple(mirrors.values())
 
 
 def app_name(given: str | None, default: str) -> str:
