@@ -94,7 +94,7 @@ class Cluster:
             features=host.features,
             registry=registry,
             pull_secret=_pull_secret(release.app, host.features, settings, registry),
-            sockets=_sockets(settings, host.features),
+            sockets=reached(settings, host.features),
             images={image.tagged: image for image in _images(release, observed, registry)},
             helper=helper(host.platform.architecture, registry),
         )
@@ -116,8 +116,8 @@ class Cluster:
         return "IfNotPresent" if self.registry else "Never"
 
 
-def _sockets(settings: Settings, features: frozenset[str]) -> tuple[str, ...]:
-    """Those that lead to another containerd than the ones before, as it was found."""
+def reached(settings: Settings, features: frozenset[str]) -> tuple[str, ...]:
+    """The sockets that lead to another containerd than those before, as it was found."""
     found = tuple(socket for socket in settings.sockets if CONTAINERD + socket in features)
     return found or settings.sockets
 

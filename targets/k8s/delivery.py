@@ -86,7 +86,8 @@ class Node:
 
     def _checked(self, done: process.Finished, words: tuple[str, ...]) -> str:
         if done.returncode:
-            said = " ".join(done.stderr.decode(errors="replace").split())[-400:]
+            told = done.stderr or done.stdout  # where `docker exec` finds no such program, it says so there
+            said = " ".join(told.decode(errors="replace").split())[-400:]
             raise TargetError(f"containerd at {self.socket}: {' '.join(words)}: {said}", hint=self._hint(said))
         return done.stdout.decode()
 

@@ -74,10 +74,23 @@ def undelivered(settings: Settings, cluster: Cluster, lacking: list[Missing]) ->
     other = facts.told(cluster.features, facts.RUNTIME)
     if lacking and other is not None:
         return [notes.not_containerd(other)]
-    nodes = int(facts.told(cluster.features, facts.NODES) or 1)
+    nodes = _nodes(cluster.features)
     if nodes > len(cluster.sockets):
         return [notes.not_every_node(nodes, settings.sockets, cluster.sockets, lacks=bool(lacking))]
     return []
+
+
+def left(settings: Settings, observed: Observed) -> list[Note]:
+    """What a removal does not get at."""
+    features = observed.host.features
+    reached, nodes = len(facts.reached(settings, features)), _nodes(features)
+    by_registry = settings.registry or facts.told(features, facts.PULLS_FROM)
+    return [notes.left_on_nodes(nodes, reached)] if observed.records and not by_registry and reached < nodes else []
+
+
+def _nodes(features: Iterable[str]) -> int:
+    """To which pods come; one where nobody may look."""
+    return int(facts.told(features, facts.NODES) or 1)
 
 
 def loads(draft: Draft, lacking: Iterable[Missing]) -> dict[str, list[str]]:

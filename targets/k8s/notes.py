@@ -206,6 +206,11 @@ def not_every_node(nodes: int, given: tuple[str, ...], reached: tuple[str, ...],
     return Note("images", "delivery", Verdict.REFUSED if lacks else Verdict.ADAPTED, reason)
 
 
+def left_on_nodes(nodes: int, reached: int) -> Note:
+    reason = f"imported ones stay on nodes that --containerd SOCKET does not name; it names {reached} of {nodes}"
+    return Note("images", "removal", Verdict.ADAPTED, reason)
+
+
 def not_containerd(runtime: str) -> Note:
     reason = (
         f"a node runs its containers with {runtime}, and an import goes into containerd; use --registry HOST/PATH "

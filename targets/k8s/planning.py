@@ -317,7 +317,8 @@ def plan_removal(settings: Settings, observed: Observed) -> Plan:
         if runs:
             gone.append(step.id)
     steps += images.removal(observed, told, tuple(gone))
-    return Plan((*steps, *_namespace_removal(told, features, steps)), tuple(_left(told["namespace"], features)))
+    said = (*images.left(settings, observed), *_left(told["namespace"], features))
+    return Plan((*steps, *_namespace_removal(told, features, steps)), said)
 
 
 def _namespace_removal(told: Mapping[str, object], features: frozenset[str], steps: list[Step]) -> Iterable[Step]:

@@ -12,7 +12,7 @@ import pytest
 from test_k8s_parts import FEATURES, SETTINGS, SOCKET, Json, container, in_place, nothing, plan, pod, released
 
 from bundler.errors import TargetError
-from bundler.model.observed import Observed, Thing
+from bundler.model.observed import Observed, Record, Thing
 from bundler.model.oci import Platform
 from bundler.model.plan import Plan, Verdict
 from targets.k8s import cluster as facts
@@ -81,6 +81,17 @@ def test_a_removal_unloads_from_each_node() -> None:
     unloads = [step for step in plan(None, in_both(in_place(released())), BOTH).steps if "unload" in str(step.payload)]
     assert [step.payload["socket"] for step in unloads] == [SOCKET, SECOND] * 2
     assert len({step.id for step in unloads}) == 4
+
+
+def test_a_removal_says_that_images_stay_on_nodes_it_is_not_told_of() -> None:
+    there = replace(in_place(released()), records=(Record(1, ""),))
+    assert plan(None, there).notes == ()
+    for named, settings in ((0, Settings()), (1, SETTINGS)):
+        two = replace(there, host=replace(there.host, features=there.host.features | {facts.NODES + "2"}))
+        (note,) = plan(None, two, settings).notes
+        assert f"it names {named} of 2" in note.reason
+    pulled = replace(there.host, features=there.host.features | {facts.PULLS_FROM + "registry.example/site"})
+    assert plan(None, replace(there, host=pulled), Settings()).notes == ()
 
 
 def test_a_node_that_no_import_reaches_is_refused_with_how_to_name_it() -> None:
