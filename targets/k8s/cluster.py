@@ -27,7 +27,10 @@ NAMESPACE = "namespace"
 OWN_NAMESPACE = "own-namespace"
 ENDING = "namespace-ending"
 FOREIGN = "foreign-in-namespace"
-SEVERAL_NODES = "several-nodes"
+NODES = "nodes-"  # and how many take pods
+ALSO = "also-"  # and the platform of nodes that take pods and are of another than the host's
+RUNTIME = "runtime-"  # and what runs a node's containers, where that is not containerd
+CONTAINERD = "containerd-"  # and where one is that images go into
 ENFORCES = "enforces-"  # and a level of Pod Security
 PULLS_FROM = "pulls-from-"  # and the registry that the newest record names
 PULLS_WITH = "pulls-with-"  # and the Secret with the credentials for it
@@ -48,15 +51,15 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`namespace` None: the app's name. `imports` with the address of a node's containerd in `socket`; `registry` is
-    HOST/PATH, `pull_secret` the name of a Secret in the namespace with the nodes' credentials for it ("": none), or
+    """`namespace` None: the app's name. `imports` with the addresses of the nodes' containerds in `sockets`; `registry`
+    is HOST/PATH, `pull_secret` the name of a Secret in the namespace with the nodes' credentials for it ("": none), or
     `pull_config` the text of a docker config.json to make one of. Neither way: images are there already, or the plan
     refuses."""
 
     context: str | None = None
     namespace: str | None = None
     imports: bool = False
-    socket: str | None = None
+    sockets: tuple[str, ...] = ()
     registry: str | None = None
     pull_secret: str | None = None
     pull_config: str | None = field(default=None, repr=False)
@@ -78,6 +81,7 @@ class Cluster:
     features: frozenset[str]
     registry: str | None
     pull_secret: str | None
+    sockets: tuple[str, ...]  # of the containerds that images go into, each once
     images: Mapping[str, Image]  # by the bundle's reference
     helper: Helper
 
@@ -90,6 +94,7 @@ class Cluster:
             features=host.features,
             registry=registry,
             pull_secret=_pull_secret(release.app, host.features, settings, registry),
+            sockets=reached(settings, host.features),
             images={image.tagged: image for image in _images(release, observed, registry)},
             helper=helper(host.platform.architecture, registry),
         )
@@ -111,6 +116,12 @@ class Cluster:
         return "IfNotPresent" if self.registry else "Never"
 
 
+def reached(settings: Settings, features: frozenset[str]) -> tuple[str, ...]:
+    """The sockets that lead to another containerd than those before, as it was found."""
+    found = tuple(socket for socket in settings.sockets if CONTAINERD + socket in features)
+    return found or settings.sockets
+
+
 def _pull_secret(app: str, features: frozenset[str], settings: Settings, registry: str | None) -> str | None:
     """What the record says holds as long as the registry is the same."""
     if registry is None:
@@ -123,7 +134,11 @@ def _pull_secret(app: str, features: frozenset[str], settings: Settings, registr
 
 
 def told(features: Iterable[str], prefix: str) -> str | None:
-    return next((one.removeprefix(prefix) for one in sorted(features) if one.startswith(prefix)), None)
+    return next(iter(all_told(features, prefix)), None)
+
+
+def all_told(features: Iterable[str], prefix: str) -> list[str]:
+    return [one.removeprefix(prefix) for one in sorted(features) if one.startswith(prefix)]
 
 
 def _images(release: Release, observed: Observed, registry: str | None) -> Iterable[Image]:

@@ -76,3 +76,8 @@ def together(volume: str) -> str:
     """The label of pods that must run on one node, because they mount one volume."""
     key = VOLUME + volume
     return key if len(key) <= LABEL_LIMIT else VOLUME + ownership.digest(volume, 16)
+
+
+def in_node(resource: str, socket: str | None, nodes: int) -> str:
+    """An image of one node's among several, as a plan names it."""
+    return resource if socket is None or nodes < 2 else f"{resource} in {socket}"

@@ -30,6 +30,7 @@ def notes(
     found = [
         *_namespace(cluster, made),
         *_images(release, observed, cluster),
+        *_platforms(observed),
         *_pull_secret(release, observed, cluster, given=given),
         *_volumes(release, observed, cluster),
         *_foreign(observed, {one.id for one in wanted}),
@@ -90,6 +91,13 @@ def _images(release: Release, observed: Observed, cluster: Cluster) -> Iterator[
             has = ", ".join(str(one.platform) for one in thing.platforms)
             reason = f"no {observed.host.platform} in it, only {has}"
             yield Note(f"image/{thing.name}", "platform", Verdict.REFUSED, reason)
+
+
+def _platforms(observed: Observed) -> Iterator[Note]:
+    others = facts.all_told(observed.host.features, facts.ALSO)
+    if others:
+        reason = f"everything runs on those of {observed.host.platform}; there are some of {', '.join(others)} too"
+        yield Note("nodes", "platform", Verdict.ADAPTED, reason)
 
 
 def _pull_secret(release: Release, observed: Observed, cluster: Cluster, *, given: bool) -> Iterator[Note]:
@@ -181,11 +189,31 @@ def unreached(reference: str) -> Note:
     """An image that no node has and nobody was told how to bring."""
     reason = (
         f"no node is known to have {reference.rpartition('@')[0]}; on the node, --containerd SOCKET (or "
-        "CONTAINERD_ADDRESS) imports it; from anywhere, --registry HOST/PATH pushes it to where the nodes pull from"
+        "CONTAINERD_ADDRESS) imports it, --containerd docker://CONTAINER into a node that is a container; from "
+        "anywhere, --registry HOST/PATH pushes it to where the nodes pull from"
     )
     return Note("images", "delivery", Verdict.REFUSED, reason)
 
 
-def one_node_only() -> Note:
-    reason = "the cluster has several nodes, and an import reaches one; use --registry HOST/PATH"
+def not_every_node(nodes: int, given: tuple[str, ...], reached: tuple[str, ...], *, lacks: bool) -> Note:
+    """Fewer containerds are `reached` than there are nodes; `lacks`: and there is something to bring."""
+    again = [socket for socket in given if socket not in reached]
+    twice = f" ({', '.join(again)} leads to one of these)" if again else ""
+    reason = (
+        f"pods come to {nodes} nodes, and an import reaches {len(reached)}: {', '.join(reached)}{twice}; give "
+        "--containerd SOCKET once for each node (or CONTAINERD_ADDRESS=SOCKET,SOCKET), or --registry HOST/PATH"
+    )
+    return Note("images", "delivery", Verdict.REFUSED if lacks else Verdict.ADAPTED, reason)
+
+
+def left_on_nodes(nodes: int, reached: int) -> Note:
+    reason = f"imported ones stay on nodes that --containerd SOCKET does not name; it names {reached} of {nodes}"
+    return Note("images", "removal", Verdict.ADAPTED, reason)
+
+
+def not_containerd(runtime: str) -> Note:
+    reason = (
+        f"a node runs its containers with {runtime}, and an import goes into containerd; use --registry HOST/PATH "
+        "(minikube: minikube start --container-runtime=containerd)"
+    )
     return Note("images", "delivery", Verdict.REFUSED, reason)

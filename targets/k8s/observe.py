@@ -23,10 +23,10 @@ from bundler.model.observed import (
     StoredSecret,
     Thing,
 )
-from bundler.model.oci import Digest, Platform
+from bundler.model.oci import Digest
 from targets import ownership
 from targets.k8s import cluster as facts
-from targets.k8s import names, pulling
+from targets.k8s import names, nodes, pulling
 from targets.k8s.api import Api, Forbidden, Silent
 from targets.k8s.cluster import Settings
 from targets.k8s.delivery import PREFIX, Brought
@@ -48,10 +48,14 @@ class Snapshot:
     pods: list[Json]
     nodes: list[Json]
     records: list[Json]
+    sockets: tuple[str, ...]
     brought: tuple[Brought, ...]
 
 
-def observe(api: Api, settings: Settings, app: str, brought: tuple[Brought, ...]) -> Observed:
+def observe(
+    api: Api, settings: Settings, app: str, sockets: tuple[str, ...] = (), brought: tuple[Brought, ...] = ()
+) -> Observed:
+    """`brought` is what the containerds at `sockets` have, each of which is another one."""
     name = settings.namespace or app
     there = api.get("Namespace", name)
     found = Snapshot(
@@ -60,6 +64,7 @@ def observe(api: Api, settings: Settings, app: str, brought: tuple[Brought, ...]
         pods=api.list("Pod", name) if there is not None else [],
         nodes=_nodes(api),
         records=_records(api, name, app) if there is not None else [],
+        sockets=sockets,
         brought=brought,
     )
     events = _events(api, name, found, app)
@@ -130,8 +135,8 @@ def _things(found: Snapshot, app: str) -> Iterator[Thing]:
     for image in found.brought:
         mine, shared = app in image.apps, bool(image.apps - {app})
         repository, _, digest = image.reference.removeprefix(PREFIX).partition("@")
-        resource = f"image/{repository}@{Digest(digest).short}"
-        yield Thing(resource, image.reference, digest, foreign=not mine, shared=shared)
+        resource = names.in_node(f"image/{repository}@{Digest(digest).short}", image.socket, len(found.sockets))
+        yield Thing(resource, image.reference, image.socket, foreign=not mine, shared=shared)
 
 
 def _of_the_cluster(kind: str, found: Json) -> bool:
@@ -222,32 +227,24 @@ def _summary(app: str, newest: tuple[int, Json] | None, count: int) -> AppSummar
 
 
 def _host(api: Api, found: Snapshot, settings: Settings, app: str) -> Host:
-    schedulable = [node for node in found.nodes if not (node.get("spec") or {}).get("unschedulable")]
-    infos = [node["status"]["nodeInfo"] for node in schedulable or found.nodes]
-    platforms = sorted((info["operatingSystem"], info["architecture"]) for info in infos)
-    platform = Platform(*platforms[0]) if platforms else Platform("linux", "amd64")
+    open_nodes = nodes.taking_pods(found.nodes)
+    running = {str((pod.get("spec") or {}).get("nodeName")) for pod in found.pods if names.ours(pod, app)}
+    platform = nodes.platform(open_nodes or found.nodes, running)
     major, minor = api.version
-    features = {*_features(api, found, schedulable, app)}
+    features = {*_features(api, found, app), *nodes.features(open_nodes, platform)}
+    features |= {facts.CONTAINERD + socket for socket in found.sockets}
     if settings.pull_config is not None:
         features |= _pull_secret(api, found, settings, app, facts.told(features, facts.PULLS_FROM))
     return Host(platform, "kubernetes", f"{major}.{minor}", frozenset(features))
 
 
-def _features(api: Api, found: Snapshot, nodes: list[Json], app: str) -> Iterator[str]:
+def _features(api: Api, found: Snapshot, app: str) -> Iterator[str]:
     yield FORWARDED_DOORS
     if api.version >= IMAGE_VOLUMES_SINCE:
         yield facts.IMAGE_VOLUMES
     if api.version >= SLEEP_SINCE:
         yield facts.SLEEP
     yield from _metrics(api)
-    if nodes and all(
-        ((node.get("status") or {}).get("features") or {}).get("supplementalGroupsPolicy") for node in nodes
-    ):
-        yield facts.STRICT_GROUPS
-    if len(nodes) > 1:
-        yield facts.SEVERAL_NODES
-    if any("nvidia.com/gpu" in ((node.get("status") or {}).get("allocatable") or {}) for node in nodes):
-        yield facts.NVIDIA
     yield from _classes(api)
     yield from _of_namespace(found, app)
     for record in sorted(found.records, key=lambda one: _record(one).revision)[-1:]:

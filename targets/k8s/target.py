@@ -48,11 +48,16 @@ def settings_of(options: Mapping[str, str], target: str) -> Settings:
         context=options.get("context"),
         namespace=options.get("namespace"),
         imports=bool(options.get("import")),
-        socket=options.get("containerd") or os.environ.get("CONTAINERD_ADDRESS") or None,
+        sockets=_sockets(options.get("containerd") or os.environ.get("CONTAINERD_ADDRESS") or ""),
         registry=options.get("registry"),
         pull_secret=options.get("pull_secret"),
         pull_config=_text(Path(options["pull_secret_from"])) if "pull_secret_from" in options else None,
     )
+
+
+def _sockets(text: str) -> tuple[str, ...]:
+    """Of one or more, with commas between them."""
+    return tuple(dict.fromkeys(one.strip() for one in text.split(",") if one.strip()))
 
 
 def _text(path: Path) -> str:
@@ -69,13 +74,18 @@ class KubernetesTarget:
     def __init__(self, settings: Settings, api: Api | None = None) -> None:
         self.settings = settings
         self.api = api if api is not None else Api(settings.context)
+        self._distinct: tuple[delivery.Node, ...] | None = None
 
     def _namespace(self, app: str) -> str:
         return self.settings.namespace or app
 
     @property
-    def _node(self) -> delivery.Node | None:
-        return delivery.Node(self.settings.socket) if self.settings.socket and not self.settings.registry else None
+    def _nodes(self) -> tuple[delivery.Node, ...]:
+        """Those whose containerd is reached, each once."""
+        if self._distinct is None:
+            sockets = () if self.settings.registry else self.settings.sockets
+            self._distinct = delivery.distinct([delivery.Node(socket) for socket in sockets])
+        return self._distinct
 
     # reading
 
@@ -88,9 +98,9 @@ class KubernetesTarget:
         return planning.plan_deploy(self.settings, release, observed)
 
     def observe(self, app: str) -> Observed:
-        node = self._node
-        brought = delivery.brought(node, self._namespace(app)) if node is not None else ()
-        return observe.observe(self.api, self.settings, app, brought)
+        brought = delivery.brought(self._nodes, self._namespace(app))
+        sockets = tuple(node.socket for node in self._nodes)
+        return observe.observe(self.api, self.settings, app, sockets, brought)
 
     def secrets(self, app: str) -> Secrets:
         return observe.stored_secrets(self.api, self._namespace(app), app)
@@ -146,9 +156,7 @@ class KubernetesTarget:
             case "import" | "push":
                 self._load(step, blobs, progress)
             case "unload":
-                node = self._node
-                if node is not None:
-                    delivery.unload(node, payload)
+                delivery.unload(delivery.Node(payload["socket"]), payload)
             case "apply":
                 for one in payload["objects"]:
                     self._put(one, namespace, payload["app"], blobs, secrets)
@@ -188,10 +196,7 @@ class KubernetesTarget:
         if payload["do"] == "push":
             pushing.push(payload, source, progress)
             return
-        node = self._node
-        if node is None:
-            raise TargetError(f"{step.resource} has no way to the nodes", hint="--containerd SOCKET")
-        delivery.load(node, payload, source, progress)
+        delivery.load(delivery.Node(payload["socket"]), payload, source, progress)
 
     # objects
 
