@@ -75,6 +75,8 @@ class KubernetesTarget:
         self.settings = settings
         self.api = api if api is not None else Api(settings.context)
         self._distinct: tuple[delivery.Node, ...] | None = None
+        self._brought: dict[str, tuple[delivery.Brought, ...]] = {}  # by app, until it is changed here
+        self._changes = 0
 
     def _namespace(self, app: str) -> str:
         return self.settings.namespace or app
@@ -98,7 +100,13 @@ class KubernetesTarget:
         return planning.plan_deploy(self.settings, release, observed)
 
     def observe(self, app: str) -> Observed:
-        brought = delivery.brought(self._nodes, self._namespace(app))
+        """What the nodes' containerds have is asked once, and again when that was changed here: a deploy looks at its
+        app several times a second while it waits."""
+        changes, brought = self._changes, self._brought.get(app)
+        if brought is None:
+            brought = delivery.brought(self._nodes, self._namespace(app))
+            if changes == self._changes:
+                self._brought[app] = brought
         sockets = tuple(node.socket for node in self._nodes)
         return observe.observe(self.api, self.settings, app, sockets, brought)
 
@@ -150,6 +158,22 @@ class KubernetesTarget:
     def apply(self, step: Step, blobs: BlobSource | None, secrets: Secrets, progress: Callable[[int], None]) -> None:
         payload: Payload = step.payload
         namespace = payload["namespace"]
+        try:
+            self._do(step, namespace, blobs, secrets, progress)
+        finally:
+            if payload["do"] in ("import", "unload"):
+                self._changes += 1
+                self._brought.clear()
+
+    def _do(
+        self,
+        step: Step,
+        namespace: str,
+        blobs: BlobSource | None,
+        secrets: Secrets,
+        progress: Callable[[int], None],
+    ) -> None:
+        payload: Payload = step.payload
         match payload["do"]:
             case "namespace":
                 self._make_namespace(payload)

@@ -178,6 +178,7 @@ ls "$CLUSTER/volumes" > "$WORK/volumes"
 SPREAD = {"  front:\n    build: ./app\n": "  front:\n    build: ./app\n    scale: {min: 2, max: 2}\n"}
 
 
+@pytest.mark.netns
 def test_two_nodes_are_supplied_alike_and_left_alike(
     elsewhere: Bundle, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
