@@ -17,7 +17,7 @@ from bundler.model.release import Release, ReleaseJob, ReleaseService, Workload
 from targets import ownership
 from targets.descriptors import descriptor_json
 from targets.k8s import cluster as facts
-from targets.k8s import names, objects
+from targets.k8s import init_containers, names, objects
 from targets.k8s.cluster import Cluster, Image, Settings
 from targets.k8s.files import LIMIT_BYTES
 from targets.k8s.notes import notes, one_node_only, unreached, weakest
@@ -126,7 +126,7 @@ def _missing(settings: Settings, draft: Draft, made: tuple[Made, ...]) -> list[I
     all of them once the release is recorded."""
     release, cluster = draft.release, draft.cluster
     wanted = [cluster.images[thing.reference] for thing in facts.needed(release) if thing.reference in cluster.images]
-    if any(workload.volumes for workload in release.workloads):
+    if any(init_containers.needed(workload, cluster) for workload in release.workloads):
         helper = cluster.helper
         wanted.append(Image("helper", helper.tagged, helper.reference, helper.part))
     if cluster.registry is None and settings.socket is not None:
@@ -146,7 +146,7 @@ def _references(draft: Draft, made: Made) -> list[str]:
     workload, release = made.workload, draft.release
     tagged = [release.image(workload.image).reference, *(release.model(m.name).reference for m in workload.models)]
     needed = [image.reference for one in tagged if (image := draft.cluster.images.get(one)) is not None]
-    return [*needed, draft.cluster.helper.reference] if workload.volumes else needed
+    return [*needed, draft.cluster.helper.reference] if init_containers.needed(workload, draft.cluster) else needed
 
 
 def _undelivered(settings: Settings, cluster: Cluster, missing: list[Image]) -> list[Note]:
