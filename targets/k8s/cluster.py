@@ -14,7 +14,7 @@ from targets.k8s import names
 from targets.k8s.helper import Helper, helper
 
 # Features of the host: facts about the cluster and the app's namespace.
-IMAGE_VOLUMES = "image-volumes"  # Kubernetes 1.35: on without asking
+IMAGE_VOLUMES = "image-volumes"  # Kubernetes 1.35: on without asking; of all nodes
 SLEEP = "sleep-action"  # Kubernetes 1.30: a preStop that needs no program in the image
 STRICT_GROUPS = "strict-groups"  # Kubernetes 1.33: a pod is in no groups but those that it names
 METRICS = "metrics"

@@ -14,7 +14,7 @@ from bundler.model.plan import Action, Note, Step
 from bundler.model.release import ReleaseService
 from targets.descriptors import descriptor_json
 from targets.k8s import cluster as facts
-from targets.k8s import names, notes
+from targets.k8s import init_containers, names, notes
 from targets.k8s.cluster import Cluster, Image, Settings
 from targets.k8s.draft import Draft
 from targets.k8s.objects import Made
@@ -34,7 +34,7 @@ def missing(draft: Draft, made: tuple[Made, ...]) -> list[Missing]:
     recorded."""
     release, cluster = draft.release, draft.cluster
     wanted = [cluster.images[thing.reference] for thing in facts.needed(release) if thing.reference in cluster.images]
-    if any(workload.volumes for workload in release.workloads):
+    if any(init_containers.needed(workload, cluster) for workload in release.workloads):
         helper = cluster.helper
         wanted.append(Image("helper", helper.tagged, helper.reference, helper.part))
     if cluster.registry is None and cluster.sockets:
@@ -63,7 +63,7 @@ def references(draft: Draft, made: Made) -> list[str]:
     workload, release = made.workload, draft.release
     tagged = [release.image(workload.image).reference, *(release.model(m.name).reference for m in workload.models)]
     needed = [image.reference for one in tagged if (image := draft.cluster.images.get(one)) is not None]
-    return [*needed, draft.cluster.helper.reference] if workload.volumes else needed
+    return [*needed, draft.cluster.helper.reference] if init_containers.needed(workload, draft.cluster) else needed
 
 
 def undelivered(settings: Settings, cluster: Cluster, lacking: list[Missing]) -> list[Note]:

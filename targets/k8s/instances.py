@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from bundler.model.observed import Instance, State
 from targets import ownership
-from targets.k8s import names
+from targets.k8s import names, weights
 from targets.k8s.names import Json
 
 Events = Mapping[str, str]  # pod uid -> the last warning about it
@@ -137,7 +137,7 @@ def _state(pod: Json, events: Events) -> tuple[State, str]:
     if last:
         return State.RESTARTING, _ending(last)
     waiting = _waiting(pod)
-    return State.CREATED, _with_hint(*waiting) if waiting else _unscheduled(pod) or warning
+    return State.CREATED, _with_hint(*waiting) if waiting else _unscheduled(pod) or _copying(pod) or warning
 
 
 def _waiting(pod: Json) -> tuple[str, str] | None:
@@ -148,6 +148,13 @@ def _waiting(pod: Json) -> tuple[str, str] | None:
         if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
             return waiting["reason"], " ".join(str(waiting.get("message", "")).split())
     return None
+
+
+def _copying(pod: Json) -> str:
+    for status in (pod.get("status") or {}).get("initContainerStatuses") or ():
+        if status["name"].startswith(weights.CONTAINER) and "running" in (status.get("state") or {}):
+            return "its weights are being copied"
+    return ""
 
 
 def _with_hint(reason: str, message: str) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from bundler.model.observed import Observed
 from bundler.model.plan import Note, Verdict
 from bundler.model.release import Release, ReleaseJob, ReleaseService, Workload
 from targets.k8s import cluster as facts
-from targets.k8s import files, names, objects, pods, pulling
+from targets.k8s import files, names, objects, pods, pulling, weights
 from targets.k8s.cluster import Cluster, Level
 from targets.k8s.objects import Made, Object
 from targets.k8s.security import is_root
 from targets.k8s.seeds import seeds
 
 CRON_NAME_LIMIT = 52  # the controller adds a time to it
+IMAGE_VOLUMES = "image volumes come with Kubernetes 1.35 and containerd 2.1"
 
 
 def notes(
@@ -36,7 +38,7 @@ def notes(
         *_foreign(observed, {one.id for one in wanted}),
     ]
     for workload in release.workloads:
-        found += _workload(workload, cluster)
+        found += _workload(release, workload, cluster)
         known = {pods.GPU_CLASS, pods.PRIORITY}
         unknown = sorted(pods.placement(release, workload).keys() - known)
         found += [
@@ -139,15 +141,14 @@ def _foreign(observed: Observed, wanted: set[str]) -> Iterator[Note]:
             yield Note(thing.resource, "name", Verdict.REFUSED, reason)
 
 
-def _workload(workload: Workload, cluster: Cluster) -> Iterator[Note]:
+def _workload(release: Release, workload: Workload, cluster: Cluster) -> Iterator[Note]:
     resource = workload.resource
     for file in workload.files:
         if files.size_bytes(file) > files.LIMIT_BYTES:
             limit = f"{files.size_bytes(file):,} bytes; a ConfigMap or Secret holds {files.LIMIT_BYTES:,} at most"
             yield Note(resource, f"file {file.path}", Verdict.REFUSED, limit)
-    if workload.models and facts.IMAGE_VOLUMES not in cluster.features:
-        reason = "image volumes come with Kubernetes 1.35, and this cluster is older"
-        yield Note(resource, "models", Verdict.REFUSED, reason)
+    if weights.copied(workload, cluster):
+        yield from _models(release, workload)
     if workload.entrypoint is None and workload.command == ():
         reason = "the image's own arguments cannot be left out; give an entrypoint"
         yield Note(resource, "command", Verdict.REFUSED, reason)
@@ -162,6 +163,17 @@ def _workload(workload: Workload, cluster: Cluster) -> Iterator[Note]:
             yield Note(resource, "gpus", Verdict.REFUSED, reason)
         else:
             yield Note(resource, "gpus", Verdict.ADAPTED, "runs without; no node offers nvidia.com/gpu")
+
+
+def _models(release: Release, workload: Workload) -> Iterator[Note]:
+    reasons = [weights.uncopyable(release.model(name)) for name in weights.models(workload)]
+    for reason in reasons:
+        if reason is not None:
+            yield Note(workload.resource, "models", Verdict.REFUSED, f"{reason}; {IMAGE_VOLUMES}")
+    if not any(reasons):
+        mib = math.ceil(weights.size_bytes(release, workload) / (1 << 20))
+        reason = f"copied into each pod at its start ({mib:,} MiB); {IMAGE_VOLUMES}"
+        yield Note(workload.resource, "models", Verdict.ADAPTED, reason)
 
 
 def _service(service: ReleaseService, cluster: Cluster) -> Iterator[Note]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -35,7 +36,8 @@ from targets.k8s.names import Json
 
 WHOLE = ("Deployment", "StatefulSet", "Job", "CronJob", "Service")
 NAMED = ("ConfigMap", "Secret", "PersistentVolumeClaim", "HorizontalPodAutoscaler", "Ingress")  # metadata is enough
-IMAGE_VOLUMES_SINCE = (1, 35)
+IMAGE_VOLUMES_SINCE = (1, 35)  # without a feature gate
+CONTAINERD_SINCE = (2, 1)  # mounts images
 SLEEP_SINCE = (1, 30)
 
 
@@ -240,7 +242,7 @@ def _host(api: Api, found: Snapshot, settings: Settings, app: str) -> Host:
 
 def _features(api: Api, found: Snapshot, app: str) -> Iterator[str]:
     yield FORWARDED_DOORS
-    if api.version >= IMAGE_VOLUMES_SINCE:
+    if image_volumes(api.version, found.nodes):
         yield facts.IMAGE_VOLUMES
     if api.version >= SLEEP_SINCE:
         yield facts.SLEEP
@@ -251,6 +253,24 @@ def _features(api: Api, found: Snapshot, app: str) -> Iterator[str]:
         for key, prefix in ((names.REGISTRY, facts.PULLS_FROM), (names.PULL_SECRET, facts.PULLS_WITH)):
             if told := names.annotation(record, key):
                 yield prefix + told
+
+
+def image_volumes(version: tuple[int, int], nodes: Iterable[Json]) -> bool:
+    """Whether every pod can have them: a kubelet may be older than the API server, and a containerd older than both.
+    Other runtimes had them before Kubernetes did."""
+    for node in nodes:
+        info = node["status"]["nodeInfo"]
+        runtime, _, runs = info.get("containerRuntimeVersion", "").partition("://")
+        if _release(info.get("kubeletVersion", ""), IMAGE_VOLUMES_SINCE) < IMAGE_VOLUMES_SINCE:
+            return False
+        if runtime == "containerd" and _release(runs, CONTAINERD_SINCE) < CONTAINERD_SINCE:
+            return False
+    return version >= IMAGE_VOLUMES_SINCE
+
+
+def _release(text: str, unknown: tuple[int, int]) -> tuple[int, int]:
+    found = re.match(r"v?(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else unknown
 
 
 def _pull_secret(api: Api, found: Snapshot, settings: Settings, app: str, recorded: str | None) -> set[str]:

@@ -36,10 +36,10 @@ def template(
         spec["nodeSelector"] = {"kubernetes.io/arch": platform.architecture, "kubernetes.io/os": platform.os}
     if cluster.pull_secret is not None:
         spec["imagePullSecrets"] = [{"name": cluster.pull_secret}]
-    before = init_containers.seeding(release, workload, mounted, cluster)
+    before = init_containers.filling(release, workload, mounted, cluster)
     if before:
         spec["initContainers"] = before
-    there = volumes.volumes(release, workload, files, cluster, seeding=bool(before))
+    there = volumes.volumes(release, workload, files, cluster, helped=bool(before))
     if there:
         spec["volumes"] = there
     if labels:
