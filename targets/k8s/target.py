@@ -16,15 +16,29 @@ from bundler.contract import BlobSource, Target
 from bundler.edges.forward import Connection
 from bundler.errors import TargetError, UsageError
 from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
-from bundler.model.plan import Plan, Step
+from bundler.model.plan import Note, Plan, Step
 from bundler.model.release import Release
 from targets import ownership, texts
 from targets.descriptors import descriptor
-from targets.k8s import delivery, files, lending, logs, names, observe, planning, pulling, pushing, render
-from targets.k8s.api import Api, Conflict
+from targets.k8s import (
+    access,
+    checking,
+    delivery,
+    files,
+    lending,
+    logs,
+    names,
+    observe,
+    planning,
+    pulling,
+    pushing,
+    render,
+)
+from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
 from targets.k8s.helper import helper
 from targets.k8s.names import Json
+from targets.k8s.refusals import Conflict, Forbidden
 
 _OPTIONS = frozenset({"context", "namespace", "containerd", "import", "registry", "pull_secret", "pull_secret_from"})
 
@@ -90,10 +104,21 @@ class KubernetesTarget:
     def observe(self, app: str) -> Observed:
         node = self._node
         brought = delivery.brought(node, self._namespace(app)) if node is not None else ()
-        return observe.observe(self.api, self.settings, app, brought)
+        try:
+            return observe.observe(self.api, self.settings, app, brought)
+        except Forbidden as error:
+            hint = access.grant((), access.user(self.api), self._namespace(app))
+            raise Forbidden(error.what, hint=hint) from error
+
+    def check(self, plan: Plan) -> tuple[Note, ...]:
+        return checking.check(self.api, plan.steps)
 
     def secrets(self, app: str) -> Secrets:
-        return observe.stored_secrets(self.api, self._namespace(app), app)
+        """None where the user may not read them, which `check` refuses."""
+        try:
+            return observe.stored_secrets(self.api, self._namespace(app), app)
+        except Forbidden:
+            return {}
 
     def lent(self, app: str, places: Mapping[str, str]) -> Mapping[str, bytes]:
         return lending.lent(self.api, self._namespace(app), places)
