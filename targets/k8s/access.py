@@ -58,11 +58,11 @@ def refused(missing: frozenset[Right], who: str, namespace: str) -> Note:
     return Note(f"namespace/{namespace}", "permission", Verdict.REFUSED, reason)
 
 
-def grant(missing: Iterable[Right], who: str, namespace: str) -> str:
-    """Commands for somebody who may; with nothing missing, those that make a user one who may deploy there."""
+def grant(missing: frozenset[Right], who: str, namespace: str) -> str:
+    """Commands for somebody who may; with nothing missing, what makes a user one who may deploy there."""
     left = {right for right in missing if right.resource == "namespaces"}
-    within = not left or left != set(missing)
-    told: list[str] = []
+    within = not left or left != missing
+    told = [] if missing else [f"kubectl create namespace {namespace} (where there is none)"]
     if verbs := sorted({right.verb for right in left} & {"create"}):
         told.append(f"kubectl create namespace {namespace}")
     elif verbs := sorted(right.verb for right in left):

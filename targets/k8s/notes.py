@@ -182,6 +182,9 @@ def _service(service: ReleaseService, cluster: Cluster) -> Iterator[Note]:
             yield Note(resource, feature, Verdict.ADAPTED, "`bundle open` forwards it; no host name is given")
         elif not cluster.features & {facts.INGRESS, facts.HIDDEN_INGRESS}:
             yield from _unserved(resource, feature, door, cluster)
+        if door.tls is not None and door.host is not None and not names.is_name(door.tls):
+            reason = f"{door.tls!r} cannot name a Secret; site file: publish: {{{door.name}: {{tls: NAME}}}}"
+            yield Note(resource, f"{feature} tls", Verdict.REFUSED, reason)
 
 
 def _unserved(resource: str, feature: str, door: ReleaseDoor, cluster: Cluster) -> Iterator[Note]:

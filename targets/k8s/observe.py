@@ -222,6 +222,8 @@ def apps(api: Api, namespace: str | None) -> tuple[AppSummary, ...]:
         try:
             records = _records(api, namespace, None)
         except Forbidden:
+            if not pods:
+                raise
             records = []
     running: dict[str, int] = {}
     for pod in pods:

@@ -14,6 +14,7 @@ _CERTIFICATE = (
     "the kubeconfig may be of an earlier cluster at this address, or name the wrong certificate-authority: "
     "kubectl config view --minify"
 )
+_RIGHT = "ask an administrator for the right to do this, or choose another --namespace or --context"
 _LOGIN = "they may have expired: log in again; kubectl config view --minify shows which are used"
 
 
@@ -44,7 +45,7 @@ def refusal(status: int, data: bytes, doing: str) -> TargetError:
         case 401:
             return TargetError(f"{doing}: the cluster does not accept these credentials", hint=_LOGIN)
         case 403 if told.get("reason") == "Forbidden" and "exceeded quota" not in message:
-            return Forbidden(f"{doing}: {message}", hint="ask for the right to do this, or use another --context")
+            return Forbidden(f"{doing}: {message}", hint=_RIGHT)
         case 409 if any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
             fields = "; ".join(f"{cause.get('field')}: {cause.get('message')}" for cause in causes)
             return TargetError(

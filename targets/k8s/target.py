@@ -58,6 +58,9 @@ def settings_of(options: Mapping[str, str], target: str) -> Settings:
         raise UsageError(f"target {target} knows no {' and no '.join(unknown)}")
     if "pull_secret" in options and "pull_secret_from" in options:
         raise UsageError(f"--pull-secret and {pulling.OPTION} say two things", hint="leave one of them out")
+    if "import" in options and "registry" in options:
+        raise UsageError("--import and --registry say two things", hint="leave one of them out")
+    _check_names(options)
     return Settings(
         context=options.get("context"),
         namespace=options.get("namespace"),
@@ -67,6 +70,19 @@ def settings_of(options: Mapping[str, str], target: str) -> Settings:
         pull_secret=options.get("pull_secret"),
         pull_config=_text(Path(options["pull_secret_from"])) if "pull_secret_from" in options else None,
     )
+
+
+def _check_names(options: Mapping[str, str]) -> None:
+    """What could only fail half-way."""
+    namespace, secret, registry = (options.get(key) for key in ("namespace", "pull_secret", "registry"))
+    if namespace is not None and not names.is_label(namespace):
+        expected = "lower-case letters, digits and '-' inside, at most 63 characters"
+        raise UsageError(f"--namespace {namespace!r} cannot name a namespace", hint=expected)
+    if secret and not names.is_name(secret):
+        raise UsageError(f"--pull-secret {secret!r} cannot name a Secret", hint="kubectl get secrets lists those there")
+    if registry is not None and not names.is_registry(registry):
+        hint = "HOST[:PORT]/PATH without a scheme, such as registry.example/site"
+        raise UsageError(f"--registry {registry!r} names no place in a registry", hint=hint)
 
 
 def _text(path: Path) -> str:
@@ -107,7 +123,7 @@ class KubernetesTarget:
         try:
             return observe.observe(self.api, self.settings, app, brought)
         except Forbidden as error:
-            hint = access.grant((), access.user(self.api), self._namespace(app))
+            hint = access.grant(frozenset(), access.user(self.api), self._namespace(app))
             raise Forbidden(error.what, hint=hint) from error
 
     def check(self, plan: Plan) -> tuple[Note, ...]:
