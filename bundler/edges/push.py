@@ -104,7 +104,7 @@ class Registry:
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
     ) -> httpx.Response:
-        with self._errors(f"talking to registry {self._host}"):
+        with self._errors(f"asking for {repository}"):
             for attempt in (1, 2):
                 sent = {**(headers or {}), **self._authorization}
                 answer = self._client.request(method, self._base + path, headers=sent, content=content)
@@ -138,9 +138,10 @@ class Registry:
         if answer.status_code in good:
             return
         if answer.status_code in (401, 403):
-            who = f"user {pair[0]!r}" if (pair := credentials(self._host)) else "nobody without a login"
+            pair = credentials(self._host)
+            no = f"does not let user {pair[0]!r} do this" if pair else "lets nobody do this without a login"
             hint = f"docker login {self._host} as somebody who may, then again"
-            raise TargetError(f"{doing}: registry {self._host} does not let {who} do this", hint=hint)
+            raise TargetError(f"{doing}: registry {self._host} {no}", hint=hint)
         said = " ".join(answer.text.split())[:300] if answer.request.method != "HEAD" else ""
         raise TargetError(f"{doing}: registry {self._host} answers {answer.status_code} {said}".rstrip())
 
@@ -152,7 +153,7 @@ class Registry:
             yield
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TargetError(
-                f"{doing}: {self._host} cannot be reached: {failure(error)[1]}",
+                f"{doing}: registry {self._host} cannot be reached: {failure(error)[1]}",
                 hint="is it up, and reached from here? --registry HOST/PATH names it",
             ) from error
 

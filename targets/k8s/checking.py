@@ -47,12 +47,7 @@ def _room(api: Api, app: str, steps: Sequence[Step]) -> list[Note]:
             Note(one.resource, one.feature, Verdict.ADAPTED, f"{one.reason}; it waits for the cluster to add a node")
             for one in found
         ]
-    return [Note(one.resource, one.feature, Verdict.REFUSED, f"{one.reason}; {_mended(one)}") for one in found]
-
-
-def _mended(lack: room.Lack) -> str:
-    less = "let the graph ask for less (`resources`)"
-    return f"make room there, add a node, or {less}" if lack.now else f"add a larger node, or {less}"
+    return [Note(one.resource, one.feature, Verdict.REFUSED, f"{one.reason}; {one.mend}") for one in found]
 
 
 def _grows(api: Api) -> bool:

@@ -19,6 +19,10 @@ from targets.k8s.names import Json
 Amounts = Mapping[str, int]
 
 PODS = "pods"  # how many a node takes
+LESS = "let the graph ask for less (`resources`)"
+LARGER = f"add a larger node, or {LESS}"
+MORE = f"make room there, add a node, or {LESS}"
+AWAY = f"{MORE}; `bundle remove` takes the old one away first, and its data stays"
 CLOSING = ("NoSchedule", "NoExecute")
 _UNITS = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
@@ -26,12 +30,12 @@ _BINARY = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """Why pods of a resource would wait. `now`: and would not, were the nodes less full."""
+    """Why pods of a resource would wait, and what to do about it."""
 
     resource: str
     feature: str
     reason: str
-    now: bool
+    mend: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ def _takes(node: Node, wanted: Wanted) -> bool:
 
 def _closed(wanted: Wanted, nodes: Sequence[Node]) -> Lack:
     why = ", ".join(f"{node.name} ({node.closed})" for node in nodes[:3])
-    return Lack(wanted.resource, "room", f"no node takes pods: {why}", now=True)
+    return Lack(wanted.resource, "room", f"no node takes pods: {why}", MORE)
 
 
 def _too_large(wanted: Wanted, nodes: Sequence[Node]) -> Lack | None:
@@ -92,8 +96,8 @@ def _too_large(wanted: Wanted, nodes: Sequence[Node]) -> Lack | None:
         largest = max(nodes, key=lambda node: node.whole.get(kind, 0))
         has = largest.whole.get(kind, 0)
         if amount > has:
-            reason = f"a pod asks for {said(kind, amount)}; the largest node, {largest.name}, has {said(kind, has)}"
-            return Lack(wanted.resource, kind, reason, now=False)
+            reason = f"{_asks(kind, amount)}; the largest node, {largest.name}, has {said(kind, has)}"
+            return Lack(wanted.resource, kind, reason, LARGER)
     return None
 
 
@@ -132,13 +136,13 @@ def _squeezed(wanted: Wanted, free: Mapping[str, Amounts], own: Mapping[str, Amo
     short = [kind for kind, asked in wanted.each.items() if all(one[kind] < asked for one in left.values())]
     kind = min(short or wanted.each)
     most = max(sorted(left), key=lambda node: left[node][kind])
-    asks = f"a pod asks for {said(kind, wanted.each[kind])}" + (" beside the one that it replaces" if own else "")
+    asks = _asks(kind, wanted.each[kind]) + (" beside the one that it replaces" if own else "")
     reason = f"{asks}; the node with most left, {most}, has {said(kind, max(0, left[most][kind]))}"
     if kind == PODS:
         reason = "no node takes one pod more" + (" beside the one that is replaced" if own else "")
     if not short:
         reason = f"{asks}; the nodes that have that left have too little of something else"
-    return Lack(wanted.resource, kind, reason, now=True)
+    return Lack(wanted.resource, kind, reason, AWAY if own else MORE)
 
 
 def _together(wanted: Sequence[Wanted], free: Sequence[Amounts]) -> list[Lack]:
@@ -149,7 +153,7 @@ def _together(wanted: Sequence[Wanted], free: Sequence[Amounts]) -> list[Lack]:
             reason = f"together they ask for {said(kind, asked)}; the nodes have {said(kind, left)} left"
             if kind == PODS:
                 reason = f"together they are {asked // 1000} pods; the nodes take {left // 1000} more"
-            return [Lack("services", kind, reason, now=True)]
+            return [Lack("services", kind, reason, MORE)]
     return []
 
 
@@ -196,6 +200,11 @@ def _asked(container: Mapping[str, Any]) -> dict[str, int]:
 def _add(to: dict[str, int], more: Amounts) -> None:
     for kind, amount in more.items():
         to[kind] = to.get(kind, 0) + amount
+
+
+def _asks(kind: str, amount: int) -> str:
+    share = " (a tenth of its `cpus`)" if kind == "cpu" else ""
+    return f"a pod asks for {said(kind, amount)}{share}"
 
 
 def said(kind: str, amount: int) -> str:
