@@ -19,10 +19,13 @@ SLEEP = "sleep-action"  # Kubernetes 1.30: a preStop that needs no program in th
 STRICT_GROUPS = "strict-groups"  # Kubernetes 1.33: a pod is in no groups but those that it names
 METRICS = "metrics"
 SILENT_METRICS = "metrics-silent"  # they are served, but not now
-INGRESS = "ingress"
+INGRESS = "ingress"  # whatever serves one without a class
+SERVES = "ingress-class-"  # and the name of an IngressClass
+HIDDEN_INGRESS = "ingress-hidden"  # the user may not see whether there are any
 NVIDIA = "nvidia"
 NVIDIA_CLASS = "nvidia-runtime-class"
 STORAGE = "default-storage"
+STORES = "storage-class-"  # and the name of a StorageClass
 NAMESPACE = "namespace"
 OWN_NAMESPACE = "own-namespace"
 ENDING = "namespace-ending"
@@ -111,6 +114,12 @@ class Cluster:
         return found.reference if found is not None else tagged
 
     @property
+    def ingress_class(self) -> str | None:
+        """The only class, where none is the default."""
+        classes = all_told(self.features, SERVES)
+        return classes[0] if INGRESS not in self.features and len(classes) == 1 else None
+
+    @property
     def pull_policy(self) -> str:
         """What was imported cannot be pulled: bundle.local is no registry."""
         return "IfNotPresent" if self.registry else "Never"
@@ -133,12 +142,12 @@ def _pull_secret(app: str, features: frozenset[str], settings: Settings, registr
     return told(features, PULLS_WITH) if registry == told(features, PULLS_FROM) else None
 
 
-def told(features: Iterable[str], prefix: str) -> str | None:
-    return next(iter(all_told(features, prefix)), None)
-
-
 def all_told(features: Iterable[str], prefix: str) -> list[str]:
     return [one.removeprefix(prefix) for one in sorted(features) if one.startswith(prefix)]
+
+
+def told(features: Iterable[str], prefix: str) -> str | None:
+    return next(iter(all_told(features, prefix)), None)
 
 
 def _images(release: Release, observed: Observed, registry: str | None) -> Iterable[Image]:

@@ -24,6 +24,7 @@ _CREDENTIALS = (
     "the nodes need credentials for the registry: --pull-secret-from FILE gives them, or --pull-secret NAME where they "
     "are there"
 )
+_FULL = "make room there, add a node, or let the graph ask for less (`resources`)"
 RANK = "batch.kubernetes.io/job-completion-index"
 
 
@@ -167,9 +168,12 @@ def _with_hint(reason: str, message: str) -> str:
 
 
 def _unscheduled(pod: Json) -> str:
+    """Why no node takes it, without what the scheduler thought of besides."""
     for condition in (pod.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return " ".join(str(condition.get("message", "")).split())
+            told = " ".join(str(condition.get("message", "")).split())
+            told = told.partition(" preemption:")[0].partition(" no new claims")[0].rstrip(" .,")
+            return told + (f"; {_FULL}" if "Insufficient" in told or "Too many pods" in told else "")
     return ""
 
 

@@ -5,6 +5,7 @@ A label's value may hold no "/" and 63 characters at most, so the resource and t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ PULL_SECRET = ownership.PREFIX + "pull-secret"  # annotation of a record: the Se
 REGISTRY = ownership.PREFIX + "registry"  # annotation of a record: where the nodes pull from, if they do
 VOLUME = ownership.PREFIX + "volume."
 LABEL_LIMIT = 63
+NAME_LIMIT = 253
 
 RECORD_TYPE = "bundle.release/v1"
 SECRETS_TYPE = "bundle.secrets/v1"
@@ -70,6 +72,24 @@ def record(app: str, revision: int) -> str:
 def hashed(node: str, kind: str, content: str) -> str:
     """A name that changes with the content."""
     return f"{node}-{kind}-{content[:DIGITS]}"
+
+
+def is_label(text: str) -> bool:
+    return re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", text) is not None
+
+
+def is_name(text: str) -> bool:
+    """Whether a Secret or a class may have it for a name."""
+    return len(text) <= NAME_LIMIT and all(is_label(part) for part in text.split("."))
+
+
+def is_registry(text: str) -> bool:
+    """HOST[:PORT]/PATH. A host without a dot, a port or `localhost` is none to a container runtime, but a path of
+    docker.io."""
+    found = re.fullmatch(
+        r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?((?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)", text
+    )
+    return found is not None and (bool(found[2]) or "." in found[1] or found[1] == "localhost" or found[1][0] == "[")
 
 
 def together(volume: str) -> str:

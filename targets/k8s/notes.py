@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from bundler.model.observed import Observed
 from bundler.model.plan import Note, Verdict
-from bundler.model.release import Release, ReleaseJob, ReleaseService, Workload
+from bundler.model.release import Release, ReleaseDoor, ReleaseJob, ReleaseService, Workload
 from targets.k8s import cluster as facts
 from targets.k8s import files, names, objects, pods, pulling, weights
 from targets.k8s.cluster import Cluster, Level
@@ -121,15 +121,27 @@ def _volumes(release: Release, observed: Observed, cluster: Cluster) -> Iterator
     for volume in release.volumes:
         resource = f"volume/{volume.name}"
         there = observed.thing(resource)
-        given = volume.name in dict(release.storage)
-        if facts.STORAGE not in cluster.features and not given and (there is None or there.foreign):
-            reason = f"the cluster has no default StorageClass; site file: storage: {{{volume.name}: {{class: …}}}}"
-            yield Note(resource, "storage", Verdict.REFUSED, reason)
+        if there is None or there.foreign:
+            yield from _storage(volume.name, dict(release.storage).get(volume.name), cluster)
         if volume.size_bytes is None:
             yield Note(resource, "size", Verdict.ADAPTED, "1 GiB, because the graph gives none")
         if volume.name in seeded and seeded[volume.name].shared and not seeded[volume.name].anywhere:
             reason = "what mounts it runs on one node, because it is ReadWriteOnce"
             yield Note(resource, "sharing", Verdict.ADAPTED, reason)
+
+
+def _storage(volume: str, given: str | None, cluster: Cluster) -> Iterator[Note]:
+    """A class that the cluster has, or its default; who may not list them is believed."""
+    classes = facts.all_told(cluster.features, facts.STORES)
+    known = bool(classes) or facts.STORAGE not in cluster.features
+    there = f"it has {', '.join(classes)}" if classes else "it has none at all"
+    choice = f"site file: storage: {{{volume}: {{class: {classes[0] if classes else '…'}}}}}"
+    if given is None and facts.STORAGE not in cluster.features:
+        reason = f"the cluster has no default StorageClass, {there}; {choice}"
+        yield Note(f"volume/{volume}", "storage", Verdict.REFUSED, reason)
+    elif given is not None and known and given not in classes:
+        reason = f"the cluster has no StorageClass {given!r}, {there}; {choice}"
+        yield Note(f"volume/{volume}", "storage", Verdict.REFUSED, reason)
 
 
 def _foreign(observed: Observed, wanted: set[str]) -> Iterator[Note]:
@@ -188,8 +200,24 @@ def _service(service: ReleaseService, cluster: Cluster) -> Iterator[Note]:
         feature = f"publish {door.name}"
         if door.host is None or door.scheme not in ("http", "https"):
             yield Note(resource, feature, Verdict.ADAPTED, "`bundle open` forwards it; no host name is given")
-        elif facts.INGRESS not in cluster.features:
-            yield Note(resource, feature, Verdict.ADAPTED, "the cluster has no IngressClass to serve its Ingress")
+        elif not cluster.features & {facts.INGRESS, facts.HIDDEN_INGRESS}:
+            yield from _unserved(resource, feature, door, cluster)
+        if door.tls is not None and door.host is not None and not names.is_name(door.tls):
+            reason = f"{door.tls!r} cannot name a Secret; site file: publish: {{{door.name}: {{tls: NAME}}}}"
+            yield Note(resource, f"{feature} tls", Verdict.REFUSED, reason)
+
+
+def _unserved(resource: str, feature: str, door: ReleaseDoor, cluster: Cluster) -> Iterator[Note]:
+    """An Ingress that names no class is nobody's where none is the default. The field is not ours: it stays."""
+    classes = facts.all_told(cluster.features, facts.SERVES)
+    if not classes:
+        yield Note(resource, feature, Verdict.ADAPTED, "the cluster has no IngressClass to serve its Ingress")
+    elif cluster.ingress_class is None:
+        patch = (
+            f"""kubectl patch ingress {door.name} -n {cluster.namespace} -p '{{"spec":{{"ingressClassName":"…"}}}}'"""
+        )
+        reason = f"of the IngressClasses {', '.join(classes)} none is the default; once it is there, choose: {patch}"
+        yield Note(resource, feature, Verdict.ADAPTED, reason)
 
 
 def _job(job: ReleaseJob) -> Iterator[Note]:

@@ -28,11 +28,12 @@ from bundler.model.oci import Digest
 from targets import ownership
 from targets.k8s import cluster as facts
 from targets.k8s import names, nodes, pulling
-from targets.k8s.api import Api, Forbidden, Silent
+from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
 from targets.k8s.delivery import PREFIX, Brought
 from targets.k8s.instances import instances
 from targets.k8s.names import Json
+from targets.k8s.refusals import Forbidden, Silent
 
 WHOLE = ("Deployment", "StatefulSet", "Job", "CronJob", "Service")
 NAMED = ("ConfigMap", "Secret", "PersistentVolumeClaim", "HorizontalPodAutoscaler", "Ingress")  # metadata is enough
@@ -52,6 +53,7 @@ class Snapshot:
     records: list[Json]
     sockets: tuple[str, ...]
     brought: tuple[Brought, ...]
+    hidden: str
 
 
 def observe(
@@ -59,15 +61,18 @@ def observe(
 ) -> Observed:
     """`brought` is what the containerds at `sockets` have, each of which is another one."""
     name = settings.namespace or app
-    there = api.get("Namespace", name)
+    api.version  # noqa: B018 - the first request tells whether there is a cluster
+    there = _namespace(api, name)
+    objects, hidden = _objects(api, name) if there is not None else ({}, "")
     found = Snapshot(
         namespace=there,
-        objects=_objects(api, name) if there is not None else {},
+        objects=objects,
         pods=api.list("Pod", name) if there is not None else [],
         nodes=_nodes(api),
-        records=_records(api, name, app) if there is not None else [],
+        records=_records(api, name, app) if there is not None and not hidden else [],
         sockets=sockets,
         brought=brought,
+        hidden=hidden,
     )
     events = _events(api, name, found, app)
     return Observed(
@@ -77,12 +82,30 @@ def observe(
         things=tuple(sorted(_things(found, app), key=lambda thing: (thing.resource, thing.name))),
         doors=tuple(sorted(_doors(found, app), key=lambda door: door.name)),
         records=tuple(sorted((_record(one) for one in found.records), key=lambda record: record.revision)),
+        hidden=found.hidden,
     )
 
 
-def _objects(api: Api, namespace: str) -> dict[str, list[Json]]:
+def _namespace(api: Api, name: str) -> Json | None:
+    """Who may not look at it may still work within it; it is not ours then."""
+    try:
+        return api.get("Namespace", name)
+    except Forbidden:
+        return {"metadata": {"name": name}}
+
+
+def _objects(api: Api, namespace: str) -> tuple[dict[str, list[Json]], str]:
+    """By kind, and why there are no Secrets among them where the user may not list those."""
     found = {kind: api.list(kind, namespace) for kind in WHOLE}
-    return found | {kind: api.list(kind, namespace, metadata_only=True) for kind in NAMED}
+    hidden = ""
+    for kind in NAMED:
+        try:
+            found[kind] = api.list(kind, namespace, metadata_only=True)
+        except Forbidden as error:
+            if kind != "Secret":
+                raise
+            hidden = error.what
+    return found, hidden
 
 
 def _nodes(api: Api) -> list[Json]:
@@ -99,7 +122,11 @@ def _events(api: Api, namespace: str, found: Snapshot, app: str) -> Mapping[str,
     if not unwell:
         return {}
     warnings: dict[str, tuple[str, str]] = {}
-    for event in api.list("Event", namespace):
+    try:
+        events = api.list("Event", namespace)
+    except Forbidden:
+        return {}
+    for event in events:
         about = event.get("involvedObject") or {}
         if event.get("type") == "Warning":
             when = str(event.get("lastTimestamp") or event.get("eventTime") or "")
@@ -190,14 +217,21 @@ def stored_secrets(api: Api, namespace: str, app: str) -> dict[str, StoredSecret
 
 
 def apps(api: Api, namespace: str | None) -> tuple[AppSummary, ...]:
-    """Every app that has a pod or a record, in all namespaces, or in one where the user may not look further."""
+    """Every app that has a pod or a record, in all namespaces, or in one where the user may not look further; of those
+    whose records nobody shows, the pods."""
     labels = {ownership.TARGET: names.TARGET}
     try:
         records, pods = _records(api, None, None), api.list("Pod", labels=labels)
-    except Forbidden:
+    except Forbidden as error:
         if namespace is None:
-            raise
-        records, pods = _records(api, namespace, None), api.list("Pod", namespace, labels=labels)
+            raise Forbidden(error.what, hint="--namespace NAME looks into one where you may") from error
+        pods = api.list("Pod", namespace, labels=labels)
+        try:
+            records = _records(api, namespace, None)
+        except Forbidden:
+            if not pods:
+                raise
+            records = []
     running: dict[str, int] = {}
     for pod in pods:
         app = pod["metadata"]["labels"][ownership.APP]
@@ -299,15 +333,23 @@ def _metrics(api: Api) -> Iterator[str]:
 
 def _classes(api: Api) -> Iterator[str]:
     """Kinds without a namespace, which not every user may see."""
-    default = "storageclass.kubernetes.io/is-default-class"
     try:
-        if any(names.annotation(one, default) == "true" for one in api.list("StorageClass")):
-            yield facts.STORAGE
+        storage = api.list("StorageClass")
     except Forbidden:
         yield facts.STORAGE
+    else:
+        yield from (facts.STORES + one["metadata"]["name"] for one in storage)
+        if any(names.annotation(one, "storageclass.kubernetes.io/is-default-class") == "true" for one in storage):
+            yield facts.STORAGE
     try:
-        if api.list("IngressClass"):
+        ingress = api.list("IngressClass")
+    except Forbidden:
+        yield facts.HIDDEN_INGRESS
+    else:
+        yield from (facts.SERVES + one["metadata"]["name"] for one in ingress)
+        if any(names.annotation(one, "ingressclass.kubernetes.io/is-default-class") == "true" for one in ingress):
             yield facts.INGRESS
+    try:
         if any(one["metadata"]["name"] == "nvidia" for one in api.list("RuntimeClass")):
             yield facts.NVIDIA_CLASS
     except Forbidden:

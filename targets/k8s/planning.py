@@ -81,7 +81,7 @@ def _namespace(draft: Draft, made: tuple[Made, ...]) -> None:
         return
     body = objects.namespace(draft.release.app, cluster.namespace, level)
     cause = f"pod security {level}" if there else "not there"
-    draft.add("namespace", Action.CREATE, cause, {"do": "namespace", "object": body})
+    draft.add("namespace", Action.CREATE, cause, {"do": "namespace", "object": body, "there": there})
 
 
 def _too_large(release: Release) -> list[Note]:

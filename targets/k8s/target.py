@@ -16,15 +16,29 @@ from bundler.contract import BlobSource, Target
 from bundler.edges.forward import Connection
 from bundler.errors import TargetError, UsageError
 from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
-from bundler.model.plan import Plan, Step
+from bundler.model.plan import Note, Plan, Step
 from bundler.model.release import Release
 from targets import ownership, texts
 from targets.descriptors import descriptor
-from targets.k8s import delivery, files, lending, logs, names, observe, planning, pulling, pushing, render
-from targets.k8s.api import Api, Conflict
+from targets.k8s import (
+    access,
+    checking,
+    delivery,
+    files,
+    lending,
+    logs,
+    names,
+    observe,
+    planning,
+    pulling,
+    pushing,
+    render,
+)
+from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
 from targets.k8s.helper import helper
 from targets.k8s.names import Json
+from targets.k8s.refusals import Conflict, Forbidden
 
 _OPTIONS = frozenset({"context", "namespace", "containerd", "import", "registry", "pull_secret", "pull_secret_from"})
 
@@ -44,6 +58,9 @@ def settings_of(options: Mapping[str, str], target: str) -> Settings:
         raise UsageError(f"target {target} knows no {' and no '.join(unknown)}")
     if "pull_secret" in options and "pull_secret_from" in options:
         raise UsageError(f"--pull-secret and {pulling.OPTION} say two things", hint="leave one of them out")
+    if "import" in options and "registry" in options:
+        raise UsageError("--import and --registry say two things", hint="leave one of them out")
+    _check_names(options)
     return Settings(
         context=options.get("context"),
         namespace=options.get("namespace"),
@@ -58,6 +75,19 @@ def settings_of(options: Mapping[str, str], target: str) -> Settings:
 def _sockets(text: str) -> tuple[str, ...]:
     """Of one or more, with commas between them."""
     return tuple(dict.fromkeys(one.strip() for one in text.split(",") if one.strip()))
+
+
+def _check_names(options: Mapping[str, str]) -> None:
+    """What could only fail half-way."""
+    namespace, secret, registry = (options.get(key) for key in ("namespace", "pull_secret", "registry"))
+    if namespace is not None and not names.is_label(namespace):
+        expected = "lower-case letters, digits and '-' inside, at most 63 characters"
+        raise UsageError(f"--namespace {namespace!r} cannot name a namespace", hint=expected)
+    if secret and not names.is_name(secret):
+        raise UsageError(f"--pull-secret {secret!r} cannot name a Secret", hint="kubectl get secrets lists those there")
+    if registry is not None and not names.is_registry(registry):
+        hint = "HOST[:PORT]/PATH without a scheme, such as registry.example/site"
+        raise UsageError(f"--registry {registry!r} names no place in a registry", hint=hint)
 
 
 def _text(path: Path) -> str:
@@ -108,10 +138,21 @@ class KubernetesTarget:
             if changes == self._changes:
                 self._brought[app] = brought
         sockets = tuple(node.socket for node in self._nodes)
-        return observe.observe(self.api, self.settings, app, sockets, brought)
+        try:
+            return observe.observe(self.api, self.settings, app, sockets, brought)
+        except Forbidden as error:
+            hint = access.grant(frozenset(), access.user(self.api), self._namespace(app))
+            raise Forbidden(error.what, hint=hint) from error
+
+    def check(self, plan: Plan) -> tuple[Note, ...]:
+        return checking.check(self.api, plan.steps)
 
     def secrets(self, app: str) -> Secrets:
-        return observe.stored_secrets(self.api, self._namespace(app), app)
+        """None where the user may not read them, which `check` refuses."""
+        try:
+            return observe.stored_secrets(self.api, self._namespace(app), app)
+        except Forbidden:
+            return {}
 
     def lent(self, app: str, places: Mapping[str, str]) -> Mapping[str, bytes]:
         return lending.lent(self.api, self._namespace(app), places)

@@ -76,9 +76,9 @@ def generations(app: str) -> dict[str, object]:
 
 
 @contextmanager
-def opened(bundle: Bundle, app: str) -> Iterator[str]:
+def opened(bundle: Bundle, app: str, *where: str) -> Iterator[str]:
     """The front door's address, for as long as `bundle open` holds it open."""
-    argv = [str(Path(sys.executable).parent / "bundle"), "open", app, "--target", "k8s", "--print"]
+    argv = [str(Path(sys.executable).parent / "bundle"), "open", app, "--target", "k8s", *where, "--print"]
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True, env=bundle.env) as child:
         assert child.stdout is not None
