@@ -221,6 +221,7 @@ def test_what_the_nodes_cannot_hold_is_not_begun(
     assert "Insufficient memory; make room" in one("status", "b-second", *other[:4], status=8).out
     bundle("remove", name, "--target", "k8s", "--volumes", "--yes")
     assert one("deploy", second, *other, "--yes").out.startswith("b-second on k8s: room 1.0.0")
+    one("remove", "b-second", *other[:4], "--volumes", "--yes")
 
 
 # classes
