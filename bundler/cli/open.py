@@ -36,6 +36,8 @@ def command(app: str, door: str | None, *, target: str | None, only_print: bool)
             f"nothing of {app!r} runs on {place.name}", hint=f"bundle list --target {place.name}{same_place()}"
         )
     there = {one.name: one for one in doors(observed)}
+    if observed.hidden:
+        raise TargetError(f"the front doors of {app} are recorded, which may not be read", hint=observed.hidden)
     if not there:
         raise UsageError(f"{app} has no front door", hint="a graph opens one with publish: {NAME: service.endpoint}")
     if door is not None and door not in there:

@@ -58,9 +58,11 @@ _TOLD = "bundler.cli.options.told"  # the same, and what the site file says
 
 
 def _told(option: str, **attributes: Any) -> Callable[[F], F]:
-    """An option that goes to the target as it is, under its own name."""
+    """An option that goes to the target as it is, under its own name; one that may be given several times with commas
+    between what was given."""
 
-    def remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    def remember(context: click.Context, parameter: click.Parameter, given: str | tuple[str, ...] | None) -> None:
+        value = (",".join(given) or None) if isinstance(given, tuple) else given
         if value is not None and parameter.name is not None:
             context.meta.setdefault(_CHOSEN, {})[parameter.name] = value
 
@@ -73,8 +75,9 @@ def target_option(function: F) -> F:
         _told(
             "--containerd",
             metavar="SOCKET",
-            help="Kubernetes: the socket of the node's containerd (CONTAINERD_ADDRESS unless given), or "
-            "docker://CONTAINER where the node is one.",
+            multiple=True,
+            help="Kubernetes: the socket of a node's containerd, or docker://CONTAINER where the node is one (kind, "
+            "k3d, minikube); once for each node. CONTAINERD_ADDRESS unless given, with commas between several.",
         ),
         _told("--namespace", metavar="NAME", help="Kubernetes: the app's name unless given."),
         _told("--context", metavar="NAME", help="Of docker, or of the kubeconfig (KUBECONFIG, ~/.kube/config)."),
@@ -93,7 +96,7 @@ def site_options(function: F) -> F:
             flag_value="yes",
             is_flag=True,
             default=None,
-            help="Kubernetes: import images into the node's containerd, even where a registry was used before.",
+            help="Kubernetes: import images into the nodes' containerds, even where a registry was used before.",
         ),
         _told(
             "--pull-secret-from",

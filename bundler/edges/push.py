@@ -10,13 +10,14 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 from bundler.edges import process
 from bundler.edges.engine import docker_config
 from bundler.edges.http import is_loopback, require_allowed
+from bundler.edges.network import failure
 from bundler.errors import TargetError
 from bundler.model.oci import Descriptor
 
@@ -24,20 +25,22 @@ if TYPE_CHECKING:
     import httpx
 
 IDLE_S = 60.0
+CONNECT_S = 10.0
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 
 
 class Registry:
     """A registry by its HOST[:PORT]."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, *, idle_s: float = IDLE_S) -> None:
         import httpx
 
         self._host = host
         scheme = "http" if is_loopback(urlsplit(f"//{host}").hostname or "") else "https"
         self._base = f"{scheme}://{host}/v2/"
         self._authorization: dict[str, str] = {}
-        self._client = httpx.Client(follow_redirects=False, timeout=IDLE_S, headers={"User-Agent": "graphbundle"})
+        timeout = httpx.Timeout(idle_s, connect=CONNECT_S)
+        self._client = httpx.Client(follow_redirects=False, timeout=timeout, headers={"User-Agent": "graphbundle"})
 
     def has(self, repository: str, blob: Descriptor, *, manifest: bool = False) -> bool:
         path = f"{repository}/{'manifests' if manifest else 'blobs'}/{blob.digest}"
@@ -50,23 +53,40 @@ class Registry:
     def put_blob(self, repository: str, blob: Descriptor, pieces: Iterable[bytes]) -> None:
         """The digest is checked by the registry, and by whoever makes the pieces."""
         doing = f"pushing {blob.digest} to {repository}"
-        begun = self._send("POST", f"{repository}/blobs/uploads/", repository)
-        self._check(begun, doing, (202,))
-        place = urljoin(str(begun.request.url), begun.headers.get("location", ""))
-        require_allowed(place, self._base)
+        place = self._begun(repository, doing)
         parts = urlsplit(place)
         query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), ("digest", str(blob.digest))])
-        same = (parts.scheme, parts.netloc) == tuple(urlsplit(self._base)[:2])
         headers = {
             "Content-Type": "application/octet-stream",
             "Content-Length": str(blob.size_bytes),
-            **(self._authorization if same else {}),
+            **self._known_at(place),
         }
         with self._errors(doing):
             answer = self._client.put(
                 urlunsplit((*parts[:3], query, "")), content=iter(pieces), headers=headers, timeout=None
             )
         self._check(answer, doing, (201,))
+
+    def try_push(self, repository: str) -> None:
+        """Begins to push and takes that back. Raises TargetError where a push would be refused."""
+        import httpx
+
+        place = self._begun(repository, f"pushing to {repository}")
+        with suppress(httpx.HTTPError):  # registries forget by themselves what is not gone on with
+            self._client.delete(place, headers=self._known_at(place))
+
+    def _begun(self, repository: str, doing: str) -> str:
+        """Where a blob is to be sent."""
+        begun = self._send("POST", f"{repository}/blobs/uploads/", repository)
+        self._check(begun, doing, (202,))
+        place: str = urljoin(str(begun.request.url), begun.headers.get("location", ""))
+        require_allowed(place, self._base)
+        return place
+
+    def _known_at(self, place: str) -> dict[str, str]:
+        """Our credentials, at the registry itself and nowhere else."""
+        same = tuple(urlsplit(place)[:2]) == tuple(urlsplit(self._base)[:2])
+        return self._authorization if same else {}
 
     def put_manifest(self, repository: str, manifest: Descriptor, data: bytes) -> None:
         path = f"{repository}/manifests/{manifest.digest}"
@@ -84,7 +104,7 @@ class Registry:
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
     ) -> httpx.Response:
-        with self._errors(f"talking to registry {self._host}"):
+        with self._errors(f"asking for {repository}"):
             for attempt in (1, 2):
                 sent = {**(headers or {}), **self._authorization}
                 answer = self._client.request(method, self._base + path, headers=sent, content=content)
@@ -118,9 +138,10 @@ class Registry:
         if answer.status_code in good:
             return
         if answer.status_code in (401, 403):
-            raise TargetError(
-                f"{doing}: registry {self._host} does not let us", hint=f"docker login {self._host}, then again"
-            )
+            pair = credentials(self._host)
+            no = f"does not let user {pair[0]!r} do this" if pair else "lets nobody do this without a login"
+            hint = f"docker login {self._host} as somebody who may, then again"
+            raise TargetError(f"{doing}: registry {self._host} {no}", hint=hint)
         said = " ".join(answer.text.split())[:300] if answer.request.method != "HEAD" else ""
         raise TargetError(f"{doing}: registry {self._host} answers {answer.status_code} {said}".rstrip())
 
@@ -132,8 +153,8 @@ class Registry:
             yield
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TargetError(
-                f"{doing}: {self._host} cannot be reached: {error or type(error).__name__}",
-                hint="--registry HOST/PATH; is it up, and is it reached from here?",
+                f"{doing}: registry {self._host} cannot be reached: {failure(error)[1]}",
+                hint="is it up, and reached from here? --registry HOST/PATH names it",
             ) from error
 
 

@@ -80,7 +80,7 @@ def with_values(site: Site, graph: Graph, assignments: Sequence[str]) -> Site:
         steps = _steps(path.strip(), graph)
         if not equals or not steps:
             message = "expected PATH=TEXT with a path of a site file, such as values.language=de"
-            near = closest(path, (f"values.{value.name}" for value in graph.values))
+            near = closest(path, _paths(graph))
             problems.append(Problem(f"--set {assignment}", message, near))
             continue
         data: object = _meant(steps, text, graph)
@@ -185,7 +185,7 @@ def _check(walker: Walker, data: Mapping[str, Any], graph: Graph) -> None:
     }
     for section, (what, names) in known.items():
         for name in data.get(section, {}):
-            if name not in names:
+            if name not in names and (section != "placement" or "." in name):  # without, the form is wrong already
                 message = f"the graph has no {what} {quoted(name)}"
                 walker.report((section, name), message, suggestion(name, names, what), key=True)
     for name, value in data.get("values", {}).items():
@@ -294,6 +294,13 @@ def _steps(path: str, graph: Graph) -> list[str]:
         steps = [section, *rest.split(".")]
         return steps if len(steps) == 3 and all(steps) else []
     return [section, rest] if rest and re.fullmatch(r"[a-z]+", section) else []
+
+
+def _paths(graph: Graph) -> list[str]:
+    """Paths of assignments that somebody may have meant."""
+    found = [*_WORDS, *(f"values.{value.name}" for value in graph.values)]
+    found += [f"storage.{volume.name}.class" for volume in graph.volumes]
+    return found + [f"publish.{door.name}.{key}" for door in graph.doors for key in ("port", "host", "bind", "tls")]
 
 
 def _meant(steps: Sequence[str], text: str, graph: Graph) -> object:

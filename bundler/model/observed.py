@@ -91,12 +91,15 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
+    """`hidden`: why records and secrets could not be read; empty where they were."""
+
     app: str
     host: Host
     instances: tuple[Instance, ...] = ()
     things: tuple[Thing, ...] = ()
     doors: tuple[OpenDoor, ...] = ()
     records: tuple[Record, ...] = ()  # oldest first
+    hidden: str = ""
 
     @property
     def record(self) -> Record | None:

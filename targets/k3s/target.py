@@ -25,8 +25,8 @@ KUBECONFIG = Path("/etc/rancher/k3s/k3s.yaml")
 def create(options: Mapping[str, str]) -> Target:
     """The entry point. Options are those of k8s; the node's containerd is k3s's own where the `k3s` program is here."""
     settings = settings_of(options, TARGET)
-    if settings.socket is None and process.has("k3s"):
-        settings = replace(settings, socket=IN_K3S)
+    if not settings.sockets and process.has("k3s"):
+        settings = replace(settings, sockets=(IN_K3S,))
     return K3sTarget(settings, Api(settings.context, kubeconfig(KUBECONFIG)))
 
 

@@ -8,6 +8,7 @@ fields only. Every error is a TargetError. https://kubernetes.io/docs/reference/
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -17,14 +18,15 @@ from urllib.parse import quote, urlencode
 
 from bundler.errors import TargetError
 from targets.k8s.names import MANAGER, Json
+from targets.k8s.refusals import MESSAGE_LIMIT, Forbidden, NotThere, no_cluster, refusal, unreachable
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
     from bundler.edges.forward import Connection
 
-TIMEOUT_S = 30.0
-MESSAGE_LIMIT = 400
+TIMEOUT_S = 30.0  # a request may wait for others, such as admission webhooks
+FIRST_S = 10.0  # whoever answers at all answers the first request sooner
 GONE_S = 90  # beyond the grace period of what is deleted
 
 # kind -> (path of its group, plural, whether it is in a namespace)
@@ -46,26 +48,13 @@ KINDS: Mapping[str, tuple[str, str, bool]] = {
     "IngressClass": ("/apis/networking.k8s.io/v1", "ingressclasses", False),
     "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses", False),
     "RuntimeClass": ("/apis/node.k8s.io/v1", "runtimeclasses", False),
+    "SelfSubjectReview": ("/apis/authentication.k8s.io/v1", "selfsubjectreviews", False),
+    "SelfSubjectRulesReview": ("/apis/authorization.k8s.io/v1", "selfsubjectrulesreviews", False),
+    "SelfSubjectAccessReview": ("/apis/authorization.k8s.io/v1", "selfsubjectaccessreviews", False),
 }
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _FOREGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
 _BACKGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
-
-
-class NotThere(TargetError):
-    """The cluster has no object of that name."""
-
-
-class Conflict(TargetError):
-    """An object of that name is there already, or is another than the one that was read."""
-
-
-class Forbidden(TargetError):
-    """The user may not do this."""
-
-
-class Silent(TargetError):
-    """A server behind the cluster's own does not answer."""
 
 
 class Api:
@@ -82,25 +71,54 @@ class Api:
         from kubernetes.config import ConfigException
 
         configuration = client.Configuration()
+        chosen = self._context is not None or self._kubeconfig is not None
         try:
-            config.load_kube_config(  # type: ignore[no-untyped-call]
-                None if self._kubeconfig is None else str(self._kubeconfig),
-                context=self._context,
-                client_configuration=configuration,
-            )
-        except (ConfigException, OSError) as error:
+            with _logged() as complaints:
+                config.load_kube_config(  # type: ignore[no-untyped-call]
+                    None if self._kubeconfig is None else str(self._kubeconfig),
+                    context=self._context,
+                    client_configuration=configuration,
+                )
+            if complaints or not str(configuration.host).startswith(("https://", "http://")):
+                raise ConfigException("; ".join(complaints) or f"server {configuration.host} has no https:// before it")
+        except Exception as error:  # of the package, of YAML, of base64, of whatever a kubeconfig holds instead
             try:
-                if self._context is not None or self._kubeconfig is not None:
-                    raise error
+                if chosen or self._contexts():
+                    raise self._unusable(error) from error
                 config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             except ConfigException:
-                named = f"context {self._context!r} of " if self._context else ""
-                raise TargetError(
-                    f"no cluster to talk to: {named}the kubeconfig cannot be used: {' '.join(str(error).split())}",
-                    hint="set KUBECONFIG, or write ~/.kube/config; --context NAME chooses one of its contexts",
-                ) from error
+                raise self._unusable(error) from error
         configuration.retries = False
         return client.ApiClient(configuration)
+
+    def _unusable(self, error: Exception) -> TargetError:
+        """What is wrong with the kubeconfig, and which contexts it has."""
+        there, told = self._contexts(), " ".join(str(error).split())
+        hint = f"--context NAME chooses one of its contexts: {', '.join(there)}" if there else None
+        which = f"context {self._context!r} of the kubeconfig" if self._context is not None else "the kubeconfig"
+        what = f"{which} cannot be used: {told}"
+        if there and self._context is not None and self._context not in there:
+            what = f"the kubeconfig has no context {self._context!r}"
+        elif there and ("current-context" in told or "object with name in" in told):
+            what = "the kubeconfig has no current context"
+        elif "No configuration found" in told:
+            what = f"there is no kubeconfig at {self._place()}"
+        return TargetError(f"no cluster to talk to: {what}", hint=hint or "set KUBECONFIG, or write ~/.kube/config")
+
+    def _place(self) -> str:
+        from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
+
+        return str(self._kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION)
+
+    def _contexts(self) -> list[str]:
+        """The names in the kubeconfig; none where it cannot be read."""
+        from kubernetes.config.kube_config import KubeConfigMerger
+
+        try:
+            merged = KubeConfigMerger(self._place())  # type: ignore[no-untyped-call]
+            return sorted(str(one["name"]) for one in merged.config.value["contexts"])
+        except Exception:  # as above
+            return []
 
     @property
     def address(self) -> str:
@@ -115,11 +133,7 @@ class Api:
         try:
             yield
         except (HTTPError, OSError) as error:
-            reason = str(getattr(error, "reason", None) or error)
-            raise TargetError(
-                f"{doing}: the cluster at {self.address} does not answer: {' '.join(reason.split())[:300]}",
-                hint="is it running, and is this the right one? KUBECONFIG and --context choose it",
-            ) from error
+            raise unreachable(error, doing, self.address) from error
 
     def _call(
         self,
@@ -154,19 +168,29 @@ class Api:
             )
         if answer.status >= 400:
             with self._errors(doing):
-                raise _refusal(answer.status, answer.data, doing)
+                raise refusal(answer.status, answer.data, doing)
         return answer
 
     def _json(self, answer: BaseHTTPResponse) -> Json:
-        found: Json = json.loads(answer.data)
+        try:
+            found = json.loads(answer.data)
+        except ValueError as error:
+            raise no_cluster(self.address) from error
+        if not isinstance(found, dict):
+            raise no_cluster(self.address)
         return found
 
     # reading
 
     @cached_property
     def version(self) -> tuple[int, int]:
-        found = self._json(self._call("GET", "/version", "asking the cluster for its version"))
-        return int(found["major"]), int("".join(c for c in found["minor"] if c.isdigit()))
+        """Also whether there is a cluster at all."""
+        try:
+            answer = self._call("GET", "/version", "asking the cluster for its version", timeout_s=FIRST_S)
+            found = self._json(answer)
+            return int(found["major"]), int("".join(c for c in found["minor"] if c.isdigit()))
+        except (NotThere, KeyError, ValueError) as error:
+            raise no_cluster(self.address) from error
 
     def serves(self, group_version: str) -> bool:
         """Whether the cluster has an API group, such as `metrics.k8s.io/v1beta1`. Raises Silent where it has, and
@@ -189,16 +213,25 @@ class Api:
         namespace: str | None = None,
         *,
         labels: Mapping[str, str] | None = None,
+        fields: str | None = None,
         metadata_only: bool = False,
     ) -> list[Json]:
         """All of a kind, in one namespace or everywhere. An API group that is not there has none."""
-        query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else None
+        query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else {}
+        query |= {"fieldSelector": fields} if fields else {}
         accept = _METADATA_ONLY if metadata_only else "application/json"
         try:
             answer = self._call("GET", _path(kind, namespace), f"listing {_plural(kind)}", query=query, accept=accept)
         except NotThere:
             return []
         found: list[Json] = self._json(answer)["items"] or []
+        return found
+
+    def ask(self, kind: str, spec: Json) -> Json:
+        """The answer to a review, which asks about the user and leaves nothing behind."""
+        group, plural, _ = KINDS[kind]
+        body = {"apiVersion": group.removeprefix("/apis/"), "kind": kind, "spec": spec}
+        found: Json = self._json(self._call("POST", _path(kind), f"asking for {plural}", body=body))["status"]
         return found
 
     def in_namespace(self, namespace: str) -> Iterator[tuple[str, Json]]:
@@ -355,6 +388,23 @@ class Api:
             )
 
 
+@contextmanager
+def _logged() -> Iterator[list[str]]:
+    """What the package only logs: a program for credentials that failed."""
+    found: list[str] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append(f"its program for credentials: {record.getMessage()}")
+
+    handler = Kept(logging.ERROR)
+    logging.getLogger().addHandler(handler)
+    try:
+        yield found
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+
 def _path(kind: str, namespace: str | None = None, name: str | None = None) -> str:
     group, plural, namespaced = KINDS[kind]
     within = f"/namespaces/{quote(namespace)}" if namespaced and namespace is not None else ""
@@ -376,40 +426,3 @@ def _lower(kind: str) -> str:
 
 def _plural(kind: str) -> str:
     return KINDS[kind][1]
-
-
-def _refusal(status: int, data: bytes, doing: str) -> TargetError:
-    """The server's own words, and what to do about it. https://kubernetes.io/docs/reference/using-api/api-concepts/"""
-    try:
-        told = json.loads(data)
-    except ValueError:
-        told = {"message": data.decode(errors="replace")}
-    message = " ".join(str(told.get("message", "")).split())
-    causes = (told.get("details") or {}).get("causes") or []
-    match status:
-        case 404:
-            return NotThere(f"{doing}: {message}")
-        case 401:
-            return Forbidden(f"{doing}: the cluster does not accept these credentials", hint="log in again")
-        case 403 if told.get("reason") == "Forbidden" and "exceeded quota" not in message:
-            return Forbidden(f"{doing}: {message}", hint="ask for the right to do this, or use another --context")
-        case 409 if any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
-            fields = "; ".join(f"{cause.get('field')}: {cause.get('message')}" for cause in causes)
-            return TargetError(
-                f"{doing}: others manage fields of it: {fields}",
-                hint="have them let go of these fields (or delete the object), and run the same command again",
-            )
-        case 409:
-            return Conflict(f"{doing}: {_short(message)}")
-        case 503:
-            return Silent(f"{doing}: {_short(message)}")
-        case 422 if causes:
-            told_causes = "; ".join(f"{one.get('field')}: {_short(one.get('message'))}" for one in causes[:5])
-            return TargetError(f"{doing}: the cluster refuses {told_causes}")
-    return TargetError(f"{doing}: {_short(message) or f'the cluster answers {status}'}")
-
-
-def _short(message: object) -> str:
-    """Some messages hold a whole object."""
-    text = " ".join(str(message or "").split())
-    return text if len(text) <= MESSAGE_LIMIT else f"{text[:MESSAGE_LIMIT]} …"

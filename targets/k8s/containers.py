@@ -44,7 +44,7 @@ def container(release: Release, workload: Workload, files: Files, cluster: Clust
     resources = _resources(workload, cluster)
     if resources:
         made["resources"] = resources
-    mounts = volumes.mounts(workload, files)
+    mounts = volumes.mounts(workload, files, cluster)
     if mounts:
         made["volumeMounts"] = mounts
     if isinstance(workload, ReleaseService):

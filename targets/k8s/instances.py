@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from bundler.model.observed import Instance, State
 from targets import ownership
-from targets.k8s import names
+from targets.k8s import names, weights
 from targets.k8s.names import Json
 
 Events = Mapping[str, str]  # pod uid -> the last warning about it
@@ -24,6 +24,7 @@ _CREDENTIALS = (
     "the nodes need credentials for the registry: --pull-secret-from FILE gives them, or --pull-secret NAME where they "
     "are there"
 )
+_FULL = "make room there, add a node, or let the graph ask for less (`resources`)"
 RANK = "batch.kubernetes.io/job-completion-index"
 
 
@@ -137,7 +138,7 @@ def _state(pod: Json, events: Events) -> tuple[State, str]:
     if last:
         return State.RESTARTING, _ending(last)
     waiting = _waiting(pod)
-    return State.CREATED, _with_hint(*waiting) if waiting else _unscheduled(pod) or warning
+    return State.CREATED, _with_hint(*waiting) if waiting else _unscheduled(pod) or _copying(pod) or warning
 
 
 def _waiting(pod: Json) -> tuple[str, str] | None:
@@ -150,6 +151,13 @@ def _waiting(pod: Json) -> tuple[str, str] | None:
     return None
 
 
+def _copying(pod: Json) -> str:
+    for status in (pod.get("status") or {}).get("initContainerStatuses") or ():
+        if status["name"].startswith(weights.CONTAINER) and "running" in (status.get("state") or {}):
+            return "its weights are being copied"
+    return ""
+
+
 def _with_hint(reason: str, message: str) -> str:
     hint = ""
     if reason == "ErrImageNeverPull":
@@ -160,9 +168,12 @@ def _with_hint(reason: str, message: str) -> str:
 
 
 def _unscheduled(pod: Json) -> str:
+    """Why no node takes it, without what the scheduler thought of besides."""
     for condition in (pod.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return " ".join(str(condition.get("message", "")).split())
+            told = " ".join(str(condition.get("message", "")).split())
+            told = told.partition(" preemption:")[0].partition(" no new claims")[0].rstrip(" .,")
+            return told + (f"; {_FULL}" if "Insufficient" in told or "Too many pods" in told else "")
     return ""
 
 

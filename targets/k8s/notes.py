@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from bundler.model.observed import Observed
 from bundler.model.plan import Note, Verdict
-from bundler.model.release import Release, ReleaseJob, ReleaseService, Workload
+from bundler.model.release import Release, ReleaseDoor, ReleaseJob, ReleaseService, Workload
 from targets.k8s import cluster as facts
-from targets.k8s import files, names, objects, pods, pulling
+from targets.k8s import files, names, objects, pods, pulling, weights
 from targets.k8s.cluster import Cluster, Level
 from targets.k8s.objects import Made, Object
 from targets.k8s.security import is_root
 from targets.k8s.seeds import seeds
 
 CRON_NAME_LIMIT = 52  # the controller adds a time to it
+IMAGE_VOLUMES = "image volumes come with Kubernetes 1.35 and containerd 2.1"
 
 
 def notes(
@@ -30,12 +32,13 @@ def notes(
     found = [
         *_namespace(cluster, made),
         *_images(release, observed, cluster),
+        *_platforms(observed),
         *_pull_secret(release, observed, cluster, given=given),
         *_volumes(release, observed, cluster),
         *_foreign(observed, {one.id for one in wanted}),
     ]
     for workload in release.workloads:
-        found += _workload(workload, cluster)
+        found += _workload(release, workload, cluster)
         known = {pods.GPU_CLASS, pods.PRIORITY}
         unknown = sorted(pods.placement(release, workload).keys() - known)
         found += [
@@ -92,6 +95,13 @@ def _images(release: Release, observed: Observed, cluster: Cluster) -> Iterator[
             yield Note(f"image/{thing.name}", "platform", Verdict.REFUSED, reason)
 
 
+def _platforms(observed: Observed) -> Iterator[Note]:
+    others = facts.all_told(observed.host.features, facts.ALSO)
+    if others:
+        reason = f"everything runs on those of {observed.host.platform}; there are some of {', '.join(others)} too"
+        yield Note("nodes", "platform", Verdict.ADAPTED, reason)
+
+
 def _pull_secret(release: Release, observed: Observed, cluster: Cluster, *, given: bool) -> Iterator[Note]:
     name = cluster.pull_secret
     if name is None or given or any(thing.name == f"Secret/{name}" for thing in observed.things):
@@ -111,15 +121,27 @@ def _volumes(release: Release, observed: Observed, cluster: Cluster) -> Iterator
     for volume in release.volumes:
         resource = f"volume/{volume.name}"
         there = observed.thing(resource)
-        given = volume.name in dict(release.storage)
-        if facts.STORAGE not in cluster.features and not given and (there is None or there.foreign):
-            reason = f"the cluster has no default StorageClass; site file: storage: {{{volume.name}: {{class: …}}}}"
-            yield Note(resource, "storage", Verdict.REFUSED, reason)
+        if there is None or there.foreign:
+            yield from _storage(volume.name, dict(release.storage).get(volume.name), cluster)
         if volume.size_bytes is None:
             yield Note(resource, "size", Verdict.ADAPTED, "1 GiB, because the graph gives none")
         if volume.name in seeded and seeded[volume.name].shared and not seeded[volume.name].anywhere:
             reason = "what mounts it runs on one node, because it is ReadWriteOnce"
             yield Note(resource, "sharing", Verdict.ADAPTED, reason)
+
+
+def _storage(volume: str, given: str | None, cluster: Cluster) -> Iterator[Note]:
+    """A class that the cluster has, or its default; who may not list them is believed."""
+    classes = facts.all_told(cluster.features, facts.STORES)
+    known = bool(classes) or facts.STORAGE not in cluster.features
+    there = f"it has {', '.join(classes)}" if classes else "it has none at all"
+    choice = f"site file: storage: {{{volume}: {{class: {classes[0] if classes else '…'}}}}}"
+    if given is None and facts.STORAGE not in cluster.features:
+        reason = f"the cluster has no default StorageClass, {there}; {choice}"
+        yield Note(f"volume/{volume}", "storage", Verdict.REFUSED, reason)
+    elif given is not None and known and given not in classes:
+        reason = f"the cluster has no StorageClass {given!r}, {there}; {choice}"
+        yield Note(f"volume/{volume}", "storage", Verdict.REFUSED, reason)
 
 
 def _foreign(observed: Observed, wanted: set[str]) -> Iterator[Note]:
@@ -131,15 +153,14 @@ def _foreign(observed: Observed, wanted: set[str]) -> Iterator[Note]:
             yield Note(thing.resource, "name", Verdict.REFUSED, reason)
 
 
-def _workload(workload: Workload, cluster: Cluster) -> Iterator[Note]:
+def _workload(release: Release, workload: Workload, cluster: Cluster) -> Iterator[Note]:
     resource = workload.resource
     for file in workload.files:
         if files.size_bytes(file) > files.LIMIT_BYTES:
             limit = f"{files.size_bytes(file):,} bytes; a ConfigMap or Secret holds {files.LIMIT_BYTES:,} at most"
             yield Note(resource, f"file {file.path}", Verdict.REFUSED, limit)
-    if workload.models and facts.IMAGE_VOLUMES not in cluster.features:
-        reason = "image volumes come with Kubernetes 1.35, and this cluster is older"
-        yield Note(resource, "models", Verdict.REFUSED, reason)
+    if weights.copied(workload, cluster):
+        yield from _models(release, workload)
     if workload.entrypoint is None and workload.command == ():
         reason = "the image's own arguments cannot be left out; give an entrypoint"
         yield Note(resource, "command", Verdict.REFUSED, reason)
@@ -156,6 +177,17 @@ def _workload(workload: Workload, cluster: Cluster) -> Iterator[Note]:
             yield Note(resource, "gpus", Verdict.ADAPTED, "runs without; no node offers nvidia.com/gpu")
 
 
+def _models(release: Release, workload: Workload) -> Iterator[Note]:
+    reasons = [weights.uncopyable(release.model(name)) for name in weights.models(workload)]
+    for reason in reasons:
+        if reason is not None:
+            yield Note(workload.resource, "models", Verdict.REFUSED, f"{reason}; {IMAGE_VOLUMES}")
+    if not any(reasons):
+        mib = math.ceil(weights.size_bytes(release, workload) / (1 << 20))
+        reason = f"copied into each pod at its start ({mib:,} MiB); {IMAGE_VOLUMES}"
+        yield Note(workload.resource, "models", Verdict.ADAPTED, reason)
+
+
 def _service(service: ReleaseService, cluster: Cluster) -> Iterator[Note]:
     resource = service.resource
     if service.max_instances > service.min_instances and not objects.scales(service, cluster):
@@ -168,8 +200,24 @@ def _service(service: ReleaseService, cluster: Cluster) -> Iterator[Note]:
         feature = f"publish {door.name}"
         if door.host is None or door.scheme not in ("http", "https"):
             yield Note(resource, feature, Verdict.ADAPTED, "`bundle open` forwards it; no host name is given")
-        elif facts.INGRESS not in cluster.features:
-            yield Note(resource, feature, Verdict.ADAPTED, "the cluster has no IngressClass to serve its Ingress")
+        elif not cluster.features & {facts.INGRESS, facts.HIDDEN_INGRESS}:
+            yield from _unserved(resource, feature, door, cluster)
+        if door.tls is not None and door.host is not None and not names.is_name(door.tls):
+            reason = f"{door.tls!r} cannot name a Secret; site file: publish: {{{door.name}: {{tls: NAME}}}}"
+            yield Note(resource, f"{feature} tls", Verdict.REFUSED, reason)
+
+
+def _unserved(resource: str, feature: str, door: ReleaseDoor, cluster: Cluster) -> Iterator[Note]:
+    """An Ingress that names no class is nobody's where none is the default. The field is not ours: it stays."""
+    classes = facts.all_told(cluster.features, facts.SERVES)
+    if not classes:
+        yield Note(resource, feature, Verdict.ADAPTED, "the cluster has no IngressClass to serve its Ingress")
+    elif cluster.ingress_class is None:
+        patch = (
+            f"""kubectl patch ingress {door.name} -n {cluster.namespace} -p '{{"spec":{{"ingressClassName":"…"}}}}'"""
+        )
+        reason = f"of the IngressClasses {', '.join(classes)} none is the default; once it is there, choose: {patch}"
+        yield Note(resource, feature, Verdict.ADAPTED, reason)
 
 
 def _job(job: ReleaseJob) -> Iterator[Note]:
@@ -181,11 +229,31 @@ def unreached(reference: str) -> Note:
     """An image that no node has and nobody was told how to bring."""
     reason = (
         f"no node is known to have {reference.rpartition('@')[0]}; on the node, --containerd SOCKET (or "
-        "CONTAINERD_ADDRESS) imports it; from anywhere, --registry HOST/PATH pushes it to where the nodes pull from"
+        "CONTAINERD_ADDRESS) imports it, --containerd docker://CONTAINER into a node that is a container; from "
+        "anywhere, --registry HOST/PATH pushes it to where the nodes pull from"
     )
     return Note("images", "delivery", Verdict.REFUSED, reason)
 
 
-def one_node_only() -> Note:
-    reason = "the cluster has several nodes, and an import reaches one; use --registry HOST/PATH"
+def not_every_node(nodes: int, given: tuple[str, ...], reached: tuple[str, ...], *, lacks: bool) -> Note:
+    """Fewer containerds are `reached` than there are nodes; `lacks`: and there is something to bring."""
+    again = [socket for socket in given if socket not in reached]
+    twice = f" ({', '.join(again)} leads to one of these)" if again else ""
+    reason = (
+        f"pods come to {nodes} nodes, and an import reaches {len(reached)}: {', '.join(reached)}{twice}; give "
+        "--containerd SOCKET once for each node (or CONTAINERD_ADDRESS=SOCKET,SOCKET), or --registry HOST/PATH"
+    )
+    return Note("images", "delivery", Verdict.REFUSED if lacks else Verdict.ADAPTED, reason)
+
+
+def left_on_nodes(nodes: int, reached: int) -> Note:
+    reason = f"imported ones stay on nodes that --containerd SOCKET does not name; it names {reached} of {nodes}"
+    return Note("images", "removal", Verdict.ADAPTED, reason)
+
+
+def not_containerd(runtime: str) -> Note:
+    reason = (
+        f"a node runs its containers with {runtime}, and an import goes into containerd; use --registry HOST/PATH "
+        "(minikube: minikube start --container-runtime=containerd)"
+    )
     return Note("images", "delivery", Verdict.REFUSED, reason)

@@ -268,7 +268,7 @@ def _around_service(release: Release, service: ReleaseService, cluster: Cluster)
         yield _plain(release, service.resource, service.name, _autoscaler(service))
     for door in service.doors:
         if door.host is not None and door.scheme in ("http", "https"):
-            yield _plain(release, service.resource, service.name, _ingress(service, door, door.host))
+            yield _plain(release, service.resource, service.name, _ingress(service, door, door.host, cluster))
 
 
 def _by_port(service: ReleaseService) -> list[tuple[str, int]]:
@@ -297,10 +297,12 @@ def _autoscaler(service: ReleaseService) -> Json:
     }
 
 
-def _ingress(service: ReleaseService, door: ReleaseDoor, host: str) -> Json:
+def _ingress(service: ReleaseService, door: ReleaseDoor, host: str, cluster: Cluster) -> Json:
     backend = {"service": {"name": service.name, "port": {"number": door.port}}}
     rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
     spec: Json = {"rules": [rule]}
+    if cluster.ingress_class is not None:
+        spec["ingressClassName"] = cluster.ingress_class
     if door.tls is not None:
         spec["tls"] = [{"hosts": [host], "secretName": door.tls}]
     return {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -23,19 +24,21 @@ from bundler.model.observed import (
     StoredSecret,
     Thing,
 )
-from bundler.model.oci import Digest, Platform
+from bundler.model.oci import Digest
 from targets import ownership
 from targets.k8s import cluster as facts
-from targets.k8s import names, pulling
-from targets.k8s.api import Api, Forbidden, Silent
+from targets.k8s import names, nodes, pulling
+from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
 from targets.k8s.delivery import PREFIX, Brought
 from targets.k8s.instances import instances
 from targets.k8s.names import Json
+from targets.k8s.refusals import Forbidden, Silent
 
 WHOLE = ("Deployment", "StatefulSet", "Job", "CronJob", "Service")
 NAMED = ("ConfigMap", "Secret", "PersistentVolumeClaim", "HorizontalPodAutoscaler", "Ingress")  # metadata is enough
-IMAGE_VOLUMES_SINCE = (1, 35)
+IMAGE_VOLUMES_SINCE = (1, 35)  # without a feature gate
+CONTAINERD_SINCE = (2, 1)  # mounts images
 SLEEP_SINCE = (1, 30)
 
 
@@ -48,19 +51,28 @@ class Snapshot:
     pods: list[Json]
     nodes: list[Json]
     records: list[Json]
+    sockets: tuple[str, ...]
     brought: tuple[Brought, ...]
+    hidden: str
 
 
-def observe(api: Api, settings: Settings, app: str, brought: tuple[Brought, ...]) -> Observed:
+def observe(
+    api: Api, settings: Settings, app: str, sockets: tuple[str, ...] = (), brought: tuple[Brought, ...] = ()
+) -> Observed:
+    """`brought` is what the containerds at `sockets` have, each of which is another one."""
     name = settings.namespace or app
-    there = api.get("Namespace", name)
+    api.version  # noqa: B018 - the first request tells whether there is a cluster
+    there = _namespace(api, name)
+    objects, hidden = _objects(api, name) if there is not None else ({}, "")
     found = Snapshot(
         namespace=there,
-        objects=_objects(api, name) if there is not None else {},
+        objects=objects,
         pods=api.list("Pod", name) if there is not None else [],
         nodes=_nodes(api),
-        records=_records(api, name, app) if there is not None else [],
+        records=_records(api, name, app) if there is not None and not hidden else [],
+        sockets=sockets,
         brought=brought,
+        hidden=hidden,
     )
     events = _events(api, name, found, app)
     return Observed(
@@ -70,12 +82,30 @@ def observe(api: Api, settings: Settings, app: str, brought: tuple[Brought, ...]
         things=tuple(sorted(_things(found, app), key=lambda thing: (thing.resource, thing.name))),
         doors=tuple(sorted(_doors(found, app), key=lambda door: door.name)),
         records=tuple(sorted((_record(one) for one in found.records), key=lambda record: record.revision)),
+        hidden=found.hidden,
     )
 
 
-def _objects(api: Api, namespace: str) -> dict[str, list[Json]]:
+def _namespace(api: Api, name: str) -> Json | None:
+    """Who may not look at it may still work within it; it is not ours then."""
+    try:
+        return api.get("Namespace", name)
+    except Forbidden:
+        return {"metadata": {"name": name}}
+
+
+def _objects(api: Api, namespace: str) -> tuple[dict[str, list[Json]], str]:
+    """By kind, and why there are no Secrets among them where the user may not list those."""
     found = {kind: api.list(kind, namespace) for kind in WHOLE}
-    return found | {kind: api.list(kind, namespace, metadata_only=True) for kind in NAMED}
+    hidden = ""
+    for kind in NAMED:
+        try:
+            found[kind] = api.list(kind, namespace, metadata_only=True)
+        except Forbidden as error:
+            if kind != "Secret":
+                raise
+            hidden = error.what
+    return found, hidden
 
 
 def _nodes(api: Api) -> list[Json]:
@@ -92,7 +122,11 @@ def _events(api: Api, namespace: str, found: Snapshot, app: str) -> Mapping[str,
     if not unwell:
         return {}
     warnings: dict[str, tuple[str, str]] = {}
-    for event in api.list("Event", namespace):
+    try:
+        events = api.list("Event", namespace)
+    except Forbidden:
+        return {}
+    for event in events:
         about = event.get("involvedObject") or {}
         if event.get("type") == "Warning":
             when = str(event.get("lastTimestamp") or event.get("eventTime") or "")
@@ -130,8 +164,8 @@ def _things(found: Snapshot, app: str) -> Iterator[Thing]:
     for image in found.brought:
         mine, shared = app in image.apps, bool(image.apps - {app})
         repository, _, digest = image.reference.removeprefix(PREFIX).partition("@")
-        resource = f"image/{repository}@{Digest(digest).short}"
-        yield Thing(resource, image.reference, digest, foreign=not mine, shared=shared)
+        resource = names.in_node(f"image/{repository}@{Digest(digest).short}", image.socket, len(found.sockets))
+        yield Thing(resource, image.reference, image.socket, foreign=not mine, shared=shared)
 
 
 def _of_the_cluster(kind: str, found: Json) -> bool:
@@ -183,14 +217,21 @@ def stored_secrets(api: Api, namespace: str, app: str) -> dict[str, StoredSecret
 
 
 def apps(api: Api, namespace: str | None) -> tuple[AppSummary, ...]:
-    """Every app that has a pod or a record, in all namespaces, or in one where the user may not look further."""
+    """Every app that has a pod or a record, in all namespaces, or in one where the user may not look further; of those
+    whose records nobody shows, the pods."""
     labels = {ownership.TARGET: names.TARGET}
     try:
         records, pods = _records(api, None, None), api.list("Pod", labels=labels)
-    except Forbidden:
+    except Forbidden as error:
         if namespace is None:
-            raise
-        records, pods = _records(api, namespace, None), api.list("Pod", namespace, labels=labels)
+            raise Forbidden(error.what, hint="--namespace NAME looks into one where you may") from error
+        pods = api.list("Pod", namespace, labels=labels)
+        try:
+            records = _records(api, namespace, None)
+        except Forbidden:
+            if not pods:
+                raise
+            records = []
     running: dict[str, int] = {}
     for pod in pods:
         app = pod["metadata"]["labels"][ownership.APP]
@@ -222,38 +263,48 @@ def _summary(app: str, newest: tuple[int, Json] | None, count: int) -> AppSummar
 
 
 def _host(api: Api, found: Snapshot, settings: Settings, app: str) -> Host:
-    schedulable = [node for node in found.nodes if not (node.get("spec") or {}).get("unschedulable")]
-    infos = [node["status"]["nodeInfo"] for node in schedulable or found.nodes]
-    platforms = sorted((info["operatingSystem"], info["architecture"]) for info in infos)
-    platform = Platform(*platforms[0]) if platforms else Platform("linux", "amd64")
+    open_nodes = nodes.taking_pods(found.nodes)
+    running = {str((pod.get("spec") or {}).get("nodeName")) for pod in found.pods if names.ours(pod, app)}
+    platform = nodes.platform(open_nodes or found.nodes, running)
     major, minor = api.version
-    features = {*_features(api, found, schedulable, app)}
+    features = {*_features(api, found, app), *nodes.features(open_nodes, platform)}
+    features |= {facts.CONTAINERD + socket for socket in found.sockets}
     if settings.pull_config is not None:
         features |= _pull_secret(api, found, settings, app, facts.told(features, facts.PULLS_FROM))
     return Host(platform, "kubernetes", f"{major}.{minor}", frozenset(features))
 
 
-def _features(api: Api, found: Snapshot, nodes: list[Json], app: str) -> Iterator[str]:
+def _features(api: Api, found: Snapshot, app: str) -> Iterator[str]:
     yield FORWARDED_DOORS
-    if api.version >= IMAGE_VOLUMES_SINCE:
+    if image_volumes(api.version, found.nodes):
         yield facts.IMAGE_VOLUMES
     if api.version >= SLEEP_SINCE:
         yield facts.SLEEP
     yield from _metrics(api)
-    if nodes and all(
-        ((node.get("status") or {}).get("features") or {}).get("supplementalGroupsPolicy") for node in nodes
-    ):
-        yield facts.STRICT_GROUPS
-    if len(nodes) > 1:
-        yield facts.SEVERAL_NODES
-    if any("nvidia.com/gpu" in ((node.get("status") or {}).get("allocatable") or {}) for node in nodes):
-        yield facts.NVIDIA
     yield from _classes(api)
     yield from _of_namespace(found, app)
     for record in sorted(found.records, key=lambda one: _record(one).revision)[-1:]:
         for key, prefix in ((names.REGISTRY, facts.PULLS_FROM), (names.PULL_SECRET, facts.PULLS_WITH)):
             if told := names.annotation(record, key):
                 yield prefix + told
+
+
+def image_volumes(version: tuple[int, int], nodes: Iterable[Json]) -> bool:
+    """Whether every pod can have them: a kubelet may be older than the API server, and a containerd older than both.
+    Other runtimes had them before Kubernetes did."""
+    for node in nodes:
+        info = node["status"]["nodeInfo"]
+        runtime, _, runs = info.get("containerRuntimeVersion", "").partition("://")
+        if _release(info.get("kubeletVersion", ""), IMAGE_VOLUMES_SINCE) < IMAGE_VOLUMES_SINCE:
+            return False
+        if runtime == "containerd" and _release(runs, CONTAINERD_SINCE) < CONTAINERD_SINCE:
+            return False
+    return version >= IMAGE_VOLUMES_SINCE
+
+
+def _release(text: str, unknown: tuple[int, int]) -> tuple[int, int]:
+    found = re.match(r"v?(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else unknown
 
 
 def _pull_secret(api: Api, found: Snapshot, settings: Settings, app: str, recorded: str | None) -> set[str]:
@@ -282,15 +333,23 @@ def _metrics(api: Api) -> Iterator[str]:
 
 def _classes(api: Api) -> Iterator[str]:
     """Kinds without a namespace, which not every user may see."""
-    default = "storageclass.kubernetes.io/is-default-class"
     try:
-        if any(names.annotation(one, default) == "true" for one in api.list("StorageClass")):
-            yield facts.STORAGE
+        storage = api.list("StorageClass")
     except Forbidden:
         yield facts.STORAGE
+    else:
+        yield from (facts.STORES + one["metadata"]["name"] for one in storage)
+        if any(names.annotation(one, "storageclass.kubernetes.io/is-default-class") == "true" for one in storage):
+            yield facts.STORAGE
     try:
-        if api.list("IngressClass"):
+        ingress = api.list("IngressClass")
+    except Forbidden:
+        yield facts.HIDDEN_INGRESS
+    else:
+        yield from (facts.SERVES + one["metadata"]["name"] for one in ingress)
+        if any(names.annotation(one, "ingressclass.kubernetes.io/is-default-class") == "true" for one in ingress):
             yield facts.INGRESS
+    try:
         if any(one["metadata"]["name"] == "nvidia" for one in api.list("RuntimeClass")):
             yield facts.NVIDIA_CLASS
     except Forbidden:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bundler.contract import BlobSource
 from bundler.edges.push import Registry
+from bundler.errors import TargetError
+from bundler.model.plan import Note, Verdict
 from targets.descriptors import descriptor
+
+CHECK_IDLE_S = 15.0
 
 Payload = Mapping[str, Any]
 
@@ -27,6 +31,21 @@ def push(payload: Payload, blobs: BlobSource, progress: Callable[[int], None]) -
         else:
             registry.put_blob(repository, blob, _counted(blobs.stream(blob), progress))
     registry.put_manifest(repository, manifest, blobs.read(manifest))
+
+
+def check(payloads: Sequence[Payload]) -> list[Note]:
+    """A refusal where the registry would not take what it lacks; one reason is enough."""
+    asked: dict[str, Registry] = {}
+    for payload in payloads:
+        host, _, repository = payload["reference"].partition("@")[0].partition("/")
+        registry = asked.setdefault(host, Registry(host, idle_s=CHECK_IDLE_S))
+        try:
+            if not registry.has(repository, descriptor(payload["manifest"]), manifest=True):
+                registry.try_push(repository)
+        except TargetError as error:
+            reason = f"{error.what}; {error.hint}" if error.hint else error.what
+            return [Note("images", "delivery", Verdict.REFUSED, reason)]
+    return []
 
 
 def _counted(pieces: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:

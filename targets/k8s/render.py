@@ -139,6 +139,8 @@ def _to_know(release: Release, made: tuple[Made, ...], cluster: Cluster) -> Iter
                 yield f"{one.id} is left out: it would have more than {filing.LIMIT_BYTES:,} bytes."
             elif _size_bytes(one) > APPLY_LIMIT_BYTES:
                 yield f"{one.id} is too large for `kubectl apply` without --server-side."
+    if any(each.workload.models for each in made):
+        yield "Weights are image volumes, which come with Kubernetes 1.35 and containerd 2.1."
     jobs = {job.name for job in release.jobs}
     for workload in release.workloads:
         for need in workload.needs:

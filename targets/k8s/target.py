@@ -16,15 +16,29 @@ from bundler.contract import BlobSource, Target
 from bundler.edges.forward import Connection
 from bundler.errors import TargetError, UsageError
 from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
-from bundler.model.plan import Plan, Step
+from bundler.model.plan import Note, Plan, Step
 from bundler.model.release import Release
 from targets import ownership, texts
 from targets.descriptors import descriptor
-from targets.k8s import delivery, files, lending, logs, names, observe, planning, pulling, pushing, render
-from targets.k8s.api import Api, Conflict
+from targets.k8s import (
+    access,
+    checking,
+    delivery,
+    files,
+    lending,
+    logs,
+    names,
+    observe,
+    planning,
+    pulling,
+    pushing,
+    render,
+)
+from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
 from targets.k8s.helper import helper
 from targets.k8s.names import Json
+from targets.k8s.refusals import Conflict, Forbidden
 
 _OPTIONS = frozenset({"context", "namespace", "containerd", "import", "registry", "pull_secret", "pull_secret_from"})
 
@@ -44,15 +58,36 @@ def settings_of(options: Mapping[str, str], target: str) -> Settings:
         raise UsageError(f"target {target} knows no {' and no '.join(unknown)}")
     if "pull_secret" in options and "pull_secret_from" in options:
         raise UsageError(f"--pull-secret and {pulling.OPTION} say two things", hint="leave one of them out")
+    if "import" in options and "registry" in options:
+        raise UsageError("--import and --registry say two things", hint="leave one of them out")
+    _check_names(options)
     return Settings(
         context=options.get("context"),
         namespace=options.get("namespace"),
         imports=bool(options.get("import")),
-        socket=options.get("containerd") or os.environ.get("CONTAINERD_ADDRESS") or None,
+        sockets=_sockets(options.get("containerd") or os.environ.get("CONTAINERD_ADDRESS") or ""),
         registry=options.get("registry"),
         pull_secret=options.get("pull_secret"),
         pull_config=_text(Path(options["pull_secret_from"])) if "pull_secret_from" in options else None,
     )
+
+
+def _sockets(text: str) -> tuple[str, ...]:
+    """Of one or more, with commas between them."""
+    return tuple(dict.fromkeys(one.strip() for one in text.split(",") if one.strip()))
+
+
+def _check_names(options: Mapping[str, str]) -> None:
+    """What could only fail half-way."""
+    namespace, secret, registry = (options.get(key) for key in ("namespace", "pull_secret", "registry"))
+    if namespace is not None and not names.is_label(namespace):
+        expected = "lower-case letters, digits and '-' inside, at most 63 characters"
+        raise UsageError(f"--namespace {namespace!r} cannot name a namespace", hint=expected)
+    if secret and not names.is_name(secret):
+        raise UsageError(f"--pull-secret {secret!r} cannot name a Secret", hint="kubectl get secrets lists those there")
+    if registry is not None and not names.is_registry(registry):
+        hint = "HOST[:PORT]/PATH without a scheme, such as registry.example/site"
+        raise UsageError(f"--registry {registry!r} names no place in a registry", hint=hint)
 
 
 def _text(path: Path) -> str:
@@ -69,13 +104,20 @@ class KubernetesTarget:
     def __init__(self, settings: Settings, api: Api | None = None) -> None:
         self.settings = settings
         self.api = api if api is not None else Api(settings.context)
+        self._distinct: tuple[delivery.Node, ...] | None = None
+        self._brought: dict[str, tuple[delivery.Brought, ...]] = {}  # by app, until it is changed here
+        self._changes = 0
 
     def _namespace(self, app: str) -> str:
         return self.settings.namespace or app
 
     @property
-    def _node(self) -> delivery.Node | None:
-        return delivery.Node(self.settings.socket) if self.settings.socket and not self.settings.registry else None
+    def _nodes(self) -> tuple[delivery.Node, ...]:
+        """Those whose containerd is reached, each once."""
+        if self._distinct is None:
+            sockets = () if self.settings.registry else self.settings.sockets
+            self._distinct = delivery.distinct([delivery.Node(socket) for socket in sockets])
+        return self._distinct
 
     # reading
 
@@ -88,12 +130,29 @@ class KubernetesTarget:
         return planning.plan_deploy(self.settings, release, observed)
 
     def observe(self, app: str) -> Observed:
-        node = self._node
-        brought = delivery.brought(node, self._namespace(app)) if node is not None else ()
-        return observe.observe(self.api, self.settings, app, brought)
+        """What the nodes' containerds have is asked once, and again when that was changed here: a deploy looks at its
+        app several times a second while it waits."""
+        changes, brought = self._changes, self._brought.get(app)
+        if brought is None:
+            brought = delivery.brought(self._nodes, self._namespace(app))
+            if changes == self._changes:
+                self._brought[app] = brought
+        sockets = tuple(node.socket for node in self._nodes)
+        try:
+            return observe.observe(self.api, self.settings, app, sockets, brought)
+        except Forbidden as error:
+            hint = access.grant(frozenset(), access.user(self.api), self._namespace(app))
+            raise Forbidden(error.what, hint=hint) from error
+
+    def check(self, plan: Plan) -> tuple[Note, ...]:
+        return checking.check(self.api, plan.steps)
 
     def secrets(self, app: str) -> Secrets:
-        return observe.stored_secrets(self.api, self._namespace(app), app)
+        """None where the user may not read them, which `check` refuses."""
+        try:
+            return observe.stored_secrets(self.api, self._namespace(app), app)
+        except Forbidden:
+            return {}
 
     def lent(self, app: str, places: Mapping[str, str]) -> Mapping[str, bytes]:
         return lending.lent(self.api, self._namespace(app), places)
@@ -140,15 +199,29 @@ class KubernetesTarget:
     def apply(self, step: Step, blobs: BlobSource | None, secrets: Secrets, progress: Callable[[int], None]) -> None:
         payload: Payload = step.payload
         namespace = payload["namespace"]
+        try:
+            self._do(step, namespace, blobs, secrets, progress)
+        finally:
+            if payload["do"] in ("import", "unload"):
+                self._changes += 1
+                self._brought.clear()
+
+    def _do(
+        self,
+        step: Step,
+        namespace: str,
+        blobs: BlobSource | None,
+        secrets: Secrets,
+        progress: Callable[[int], None],
+    ) -> None:
+        payload: Payload = step.payload
         match payload["do"]:
             case "namespace":
                 self._make_namespace(payload)
             case "import" | "push":
                 self._load(step, blobs, progress)
             case "unload":
-                node = self._node
-                if node is not None:
-                    delivery.unload(node, payload)
+                delivery.unload(delivery.Node(payload["socket"]), payload)
             case "apply":
                 for one in payload["objects"]:
                     self._put(one, namespace, payload["app"], blobs, secrets)
@@ -188,10 +261,7 @@ class KubernetesTarget:
         if payload["do"] == "push":
             pushing.push(payload, source, progress)
             return
-        node = self._node
-        if node is None:
-            raise TargetError(f"{step.resource} has no way to the nodes", hint="--containerd SOCKET")
-        delivery.load(node, payload, source, progress)
+        delivery.load(delivery.Node(payload["socket"]), payload, source, progress)
 
     # objects
 

@@ -33,7 +33,8 @@ from targets.sample import job, sample, service, settled, with_service
 
 FEATURES = frozenset({facts.IMAGE_VOLUMES, facts.SLEEP, facts.STORAGE})
 ALL = FEATURES | {facts.METRICS, facts.INGRESS, facts.NVIDIA}
-SETTINGS = Settings(socket="/run/containerd.sock")
+SOCKET = "/run/containerd.sock"
+SETTINGS = Settings(sockets=(SOCKET,))
 VERSIONS = ("1.35", "1.36", "1.37")
 
 Json = dict[str, Any]
@@ -82,8 +83,8 @@ def in_place(release: Release, settings: Settings = SETTINGS) -> Observed:
         wanted += each.running if each.workload.resource.startswith("service/") else ()
     things = [Thing(one.resource, one.id, one.spec) for one in wanted]
     things += [Thing("secrets", "Secret/sample-secrets", "1")]
-    things += [Thing(f"image/{one.name}", one.reference, "") for one in cluster.images.values()]
-    things += [Thing("image/helper", cluster.helper.reference, "")]
+    things += [Thing(f"image/{one.name}", one.reference, SOCKET) for one in cluster.images.values()]
+    things += [Thing("image/helper", cluster.helper.reference, SOCKET)]
     features = FEATURES | {facts.NAMESPACE, facts.OWN_NAMESPACE, facts.ENFORCES + "baseline"}
     return Observed("sample", host(features), things=tuple(things))
 
@@ -126,11 +127,6 @@ def test_what_a_plan_says_is_text_and_stable() -> None:
 def test_without_a_way_to_the_nodes_the_choices_are_named() -> None:
     (note,) = plan(released(), settings=Settings()).refused
     assert "--containerd" in note.reason
-    assert "--registry" in note.reason
-
-
-def test_an_import_reaches_one_node_only() -> None:
-    (note,) = plan(released(), nothing(FEATURES | {facts.SEVERAL_NODES})).refused
     assert "--registry" in note.reason
 
 
