@@ -189,9 +189,7 @@ def test_a_mirror_has_the_very_bytes_under_its_own_path(registry: str) -> None:
         image = upstream(ImageSource("web", ("web",), "kept:1", None), top.descriptor, top.data, repository, [ARM64])
         for digest, opener in image.openers().items():
             assert Digest.of(b"".join(opener())) == digest
-        with pytest.raises(
-            SourceError, match=rf"acme/x:2 \(mirrored as {registry}/hub/acme/x:2\): not there"
-        ):
+        with pytest.raises(SourceError, match=rf"acme/x:2 \(mirrored as {registry}/hub/acme/x:2\): not there"):
             Repository(http, Reference.parse("acme/x:2"), mirror).find()
 
 
