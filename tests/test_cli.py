@@ -143,6 +143,13 @@ def test_another_machine_refuses_until_it_trusts_the_key(
         (["logs", "app", "-t", "docker", "--since", "9999-12-31T23:59:59-23:59"], 2, "neither a time nor a duration"),
         (["build", "GRAPH", "--platform", "linux"], 2, "not a platform: 'linux'"),
         (["build", "GRAPH", "--platform", "linux/arm64"], 4, "arm64"),
+        (["build", "GRAPH", "--mirror", "docker.io"], 2, "--mirror docker.io: it is written REGISTRY=HOST/PATH"),
+        (["up", "GRAPH", "--mirror", "docker.io=mirror"], 2, "begins with a host: 'mirror'"),
+        (
+            ["build", "GRAPH", "--mirror", "docker.io=a.example", "--mirror", "index.docker.io=b.example/x"],
+            2,
+            "--mirror: docker.io has two, a.example and b.example/x",
+        ),
         (["keys", "trust", "FILE"], 5, "not a public key in PEM"),
     ],
 )

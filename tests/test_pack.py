@@ -26,10 +26,12 @@ from typing import Any
 import pytest
 
 from bundler import pack
+from bundler.collect import record as records
 from bundler.collect.finding import Finder
 from bundler.collect.mirrors import Mirror
 from bundler.collect.outside import Outside
 from bundler.collect.paths import SourceTree
+from bundler.collect.record import Record
 from bundler.edges import images
 from bundler.errors import GraphError, SourceError, StoppedError, UsageError
 from bundler.layout.archive import ArchiveReader, ArchiveWriter
@@ -354,6 +356,16 @@ def test_nothing_changed_nothing_is_read(request_: BuildRequest, monkeypatch: py
     again = pack.build(request_, Silent())
     assert again == replace(first, unchanged=True)
     assert request_.output.stat() == before  # type: ignore[union-attr]
+
+
+def test_another_state_of_the_tools_own_components_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bundler"
+    write(program, {"collect/record.py": "", "library/web@1.yaml": "component: web"})
+    monkeypatch.setattr("bundler.collect.record.__file__", str(program / "collect/record.py"))
+    records.save(tmp_path / "cache/record.json", Record(asked={"graph": "x"}))
+    assert records.load(tmp_path / "cache/record.json").asked
+    write(program, {"library/web@1.yaml": "component: web, another"})
+    assert not records.load(tmp_path / "cache/record.json").asked
 
 
 @pytest.mark.parametrize(
