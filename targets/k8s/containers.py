@@ -11,7 +11,7 @@ from bundler.model.graph import Healthcheck
 from bundler.model.release import Release, ReleaseJob, ReleaseService, SecretPart, Text, Workload
 from targets import ranks
 from targets.k8s import cluster as facts
-from targets.k8s import volumes
+from targets.k8s import names, volumes
 from targets.k8s.cluster import Cluster
 from targets.k8s.files import Files
 from targets.k8s.names import Json
@@ -20,7 +20,6 @@ from targets.k8s.security import container_security
 CPU_SHARE = 10  # a request is this part of the ceiling: what fits on one Docker host fits on one node
 PRE_STOP_S = 3  # the endpoints of a Service lag behind the end of a pod
 STARTUP_PERIOD_S = 1
-RANK = "batch.kubernetes.io/job-completion-index"
 
 
 def container(release: Release, workload: Workload, files: Files, cluster: Cluster) -> Json:
@@ -104,7 +103,7 @@ def _secret_key(files: Files, key: str) -> Json:
 
 def _ranks(job: ReleaseJob) -> list[Json]:
     given = ranks.environment(job.max_workers, f"{job.name}-0.{job.name}")
-    rank = {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{RANK}']"}}
+    rank = {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{names.RANK}']"}}
     made: list[Json] = []
     for prefix in ranks.PREFIXES:
         made.append({"name": prefix + ranks.RANK, "valueFrom": rank})

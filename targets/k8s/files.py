@@ -49,10 +49,6 @@ class Files:
     secret: str | None  # the Secret's name
     variables: Mapping[tuple[str, bool], str]  # its key of each secret's bytes, plain and percent-encoded
 
-    @property
-    def specs(self) -> list[str]:
-        return [bundle.name for bundle in self.bundles]
-
 
 def files(release: Release, workload: Workload) -> Files:
     variables = texts.secret_variables(release)

@@ -25,7 +25,6 @@ _CREDENTIALS = (
     "are there"
 )
 _FULL = "make room there, add a node, or let the graph ask for less (`resources`)"
-RANK = "batch.kubernetes.io/job-completion-index"
 
 
 def instances(objects: Mapping[str, list[Json]], pods: list[Json], events: Events, app: str) -> tuple[Instance, ...]:
@@ -208,7 +207,7 @@ def _job(job: Json, pods: list[Json], events: Events) -> Iterator[Instance]:
     }
     latest: dict[int, Json] = {}
     for pod in sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"])):
-        latest[int(names.annotation(pod, RANK) or 0)] = pod
+        latest[int(names.annotation(pod, names.RANK) or 0)] = pod
     failed: Json | None = conditions.get("Failed")
     for rank in range(job["spec"].get("completions") or 1):
         last = latest.get(rank)

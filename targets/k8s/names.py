@@ -27,6 +27,7 @@ NAME_LIMIT = 253
 RECORD_TYPE = "bundle.release/v1"
 SECRETS_TYPE = "bundle.secrets/v1"
 ENFORCE = "pod-security.kubernetes.io/enforce"
+RANK = "batch.kubernetes.io/job-completion-index"  # annotation of a worker's pod
 
 DIGITS = 8
 

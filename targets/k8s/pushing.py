@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bundler.contract import BlobSource
 from bundler.edges.push import Registry
 from bundler.errors import TargetError
 from bundler.model.plan import Note, Verdict
+from targets.counting import counted
 from targets.descriptors import descriptor
 
 CHECK_IDLE_S = 15.0
@@ -29,7 +30,7 @@ def push(payload: Payload, blobs: BlobSource, progress: Callable[[int], None]) -
         if registry.has(repository, blob):
             progress(blob.size_bytes)
         else:
-            registry.put_blob(repository, blob, _counted(blobs.stream(blob), progress))
+            registry.put_blob(repository, blob, counted(blobs.stream(blob), progress))
     registry.put_manifest(repository, manifest, blobs.read(manifest))
 
 
@@ -46,9 +47,3 @@ def check(payloads: Sequence[Payload]) -> list[Note]:
             reason = f"{error.what}; {error.hint}" if error.hint else error.what
             return [Note("images", "delivery", Verdict.REFUSED, reason)]
     return []
-
-
-def _counted(pieces: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
-    for piece in pieces:
-        yield piece
-        progress(len(piece))
