@@ -18,10 +18,10 @@ from images import AMD64, model
 from test_engine_parts import Fixed, text
 
 from bundler.errors import UsageError
-from bundler.model.graph import Gpus, Healthcheck, Mount, Resources, Volume
+from bundler.model.graph import Condition, Gpus, Healthcheck, Mount, Resources, Volume
 from bundler.model.observed import Host, Instance, Observed, State, Thing
-from bundler.model.plan import Plan, Verdict
-from bundler.model.release import FileMount, Release, ReleaseDoor, SecretPart
+from bundler.model.plan import Plan, Ready, Verdict
+from bundler.model.release import FileMount, Need, Release, ReleaseDoor, SecretPart
 from targets.k8s import cluster as facts
 from targets.k8s import names, objects, planning, pulling, seeds
 from targets.k8s.cluster import Cluster, Settings
@@ -90,6 +90,12 @@ def in_place(release: Release, settings: Settings = SETTINGS) -> Observed:
 
 
 # planning
+
+
+def test_needs_are_waited_for() -> None:
+    changed = released(needs=(Need("store", Condition.HEALTHY),))
+    (web,) = [step for step in plan(changed).steps if step.resource == "service/web"]
+    assert web.waits == (Ready("service/store", "healthy"),)
 
 
 def test_a_first_deploy_is_in_order() -> None:
@@ -562,8 +568,8 @@ def test_a_pod_that_ends_does_not_count() -> None:
     assert states([ending]) == [State.CREATED]
 
 
-def test_records_are_packed_to_the_same_bytes() -> None:
-    assert planning.packed("x") == planning.packed("x")
+def test_records_are_packed_to_the_same_bytes_at_any_time() -> None:
+    assert planning.packed("x")[4:8] == bytes(4), "the time in gzip's header (RFC 1952, 2.3)"
 
 
 def test_images_of_another_platform_are_refused() -> None:
