@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from test_engine_parts import Fixed, text
 
 from bundler.errors import UsageError
 from bundler.model.graph import Condition, Gpus, Healthcheck, Mount, Resources, Volume
-from bundler.model.observed import Host, Instance, Observed, State, Thing
+from bundler.model.observed import Host, Instance, LogLine, Observed, State, Thing
 from bundler.model.plan import Plan, Ready, Verdict
 from bundler.model.release import FileMount, Need, Release, ReleaseDoor, SecretPart
 from targets.k8s import cluster as facts
-from targets.k8s import names, objects, planning, pulling, seeds
+from targets.k8s import logs, names, objects, planning, pulling, seeds
 from targets.k8s.cluster import Cluster, Settings
 from targets.k8s.files import LIMIT_BYTES
 from targets.k8s.instances import instances
@@ -503,6 +503,21 @@ def test_workers_have_ranks_and_know_their_master() -> None:
     assert environment["MASTER_ADDR"]["value"] == "train-0.train"
     (headless,) = train.around
     assert headless.body["spec"]["publishNotReadyAddresses"] is True
+
+
+# logs
+
+
+@pytest.mark.timeout(20)
+def test_an_error_of_any_kind_ends_a_followed_log() -> None:
+    def broken() -> Iterator[LogLine]:
+        yield LogLine("2026-01-01T00:00:00Z", "web", 0, "first")
+        raise ValueError("no line")
+
+    lines = logs.as_they_come([broken(), iter(())])
+    assert next(lines).text == "first"
+    with pytest.raises(ValueError, match="no line"):
+        next(lines)
 
 
 # pods as instances
