@@ -1,24 +1,22 @@
 """Images into a registry: what it lacks, as one request each (distribution specification 1.1, "Push").
 
 Credentials are those of the Docker configuration (DOCKER_CONFIG, ~/.docker/config.json), its helpers too. Plain HTTP is
-spoken to this machine only. Every error is a TargetError.
+spoken to this machine only. Every error is a TargetError, whatever a registry answers.
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
-from bundler.edges import process
-from bundler.edges.engine import docker_config
+from bundler.edges.credentials import credentials
 from bundler.edges.http import is_loopback, require_allowed
 from bundler.edges.network import failure
-from bundler.errors import TargetError
+from bundler.errors import SourceError, TargetError
 from bundler.model.oci import Descriptor
 
 if TYPE_CHECKING:
@@ -79,9 +77,25 @@ class Registry:
         """Where a blob is to be sent."""
         begun = self._send("POST", f"{repository}/blobs/uploads/", repository)
         self._check(begun, doing, (202,))
-        place: str = urljoin(str(begun.request.url), begun.headers.get("location", ""))
-        require_allowed(place, self._base)
+        return self._place(begun)
+
+    def _place(self, answer: httpx.Response) -> str:
+        """Where the registry says that a blob is to be sent."""
+        told = answer.headers.get("location")
+        if not told:
+            raise TargetError(f"registry {self._host} does not say where a blob is to be sent")
+        try:
+            place: str = urljoin(str(answer.request.url), told)
+        except ValueError as error:
+            raise TargetError(f"registry {self._host} says to send a blob to no address: {error}") from error
+        self._require_allowed(place)
         return place
+
+    def _require_allowed(self, place: str) -> None:
+        try:
+            require_allowed(place, self._base)
+        except SourceError as error:
+            raise TargetError(f"registry {self._host}: {error.what}") from error
 
     def _known_at(self, place: str) -> dict[str, str]:
         """Our credentials, at the registry itself and nowhere else."""
@@ -122,17 +136,28 @@ class Registry:
         if scheme.lower() != "bearer":
             return False
         told = dict(_PARAMETER.findall(rest))
-        require_allowed(told.get("realm", ""), self._base)
+        realm = told.get("realm", "")
+        self._require_allowed(realm)
         query = {"scope": f"repository:{repository}:pull,push"} | (
             {"service": told["service"]} if "service" in told else {}
         )
         headers = {"Authorization": _basic(basic)} if basic is not None else {}
-        answer = self._client.get(told["realm"], params=query, headers=headers)
+        asked = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(query)}"
+        answer = self._client.get(asked, headers=headers)
         if answer.status_code != 200:
             return False
-        body = answer.json()
-        self._authorization = {"Authorization": f"Bearer {body.get('token') or body.get('access_token')}"}
+        self._authorization = {"Authorization": f"Bearer {self._token(answer)}"}
         return True
+
+    def _token(self, answer: httpx.Response) -> str:
+        try:
+            body = answer.json()
+            token = body.get("token") or body.get("access_token")
+        except (ValueError, AttributeError, RecursionError):
+            token = None
+        if not (isinstance(token, str) and token.isascii() and token.isprintable()):
+            raise TargetError(f"registry {self._host}: its token server does not answer with a token")
+        return token
 
     def _check(self, answer: httpx.Response, doing: str, good: tuple[int, ...]) -> None:
         if answer.status_code in good:
@@ -160,20 +185,3 @@ class Registry:
 
 def _basic(pair: tuple[str, str]) -> str:
     return "Basic " + base64.b64encode(":".join(pair).encode()).decode()
-
-
-def credentials(host: str) -> tuple[str, str] | None:
-    """User and password of a registry in the Docker configuration; None where there are none."""
-    config = docker_config()
-    helper = config.get("credHelpers", {}).get(host) or config.get("credsStore")
-    if helper:
-        program = process.find(
-            f"docker-credential-{helper}", hint="docker's config.json names it as the keeper of credentials"
-        )
-        done = process.run([program, "get"], stdin=host.encode(), timeout_s=30.0)
-        if done.returncode == 0:
-            found = json.loads(done.stdout)
-            return str(found["Username"]), str(found["Secret"])
-    encoded = config.get("auths", {}).get(host, {}).get("auth", "")
-    user, _, password = base64.b64decode(encoded).decode().partition(":")
-    return (user, password) if user else None
