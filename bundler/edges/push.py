@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 IDLE_S = 60.0
 CONNECT_S = 10.0
+ANSWER_S = 900.0  # to a blob that was sent whole: a registry may read all of it once more before it answers
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -38,6 +39,7 @@ class Registry:
         self._base = f"{scheme}://{host}/v2/"
         self._authorization: dict[str, str] = {}
         timeout = httpx.Timeout(idle_s, connect=CONNECT_S)
+        self._sending = httpx.Timeout(idle_s, connect=CONNECT_S, read=ANSWER_S)
         self._client = httpx.Client(follow_redirects=False, timeout=timeout, headers={"User-Agent": "graphbundle"})
 
     def has(self, repository: str, blob: Descriptor, *, manifest: bool = False) -> bool:
@@ -61,7 +63,7 @@ class Registry:
         }
         with self._errors(doing):
             answer = self._client.put(
-                urlunsplit((*parts[:3], query, "")), content=iter(pieces), headers=headers, timeout=None
+                urlunsplit((*parts[:3], query, "")), content=iter(pieces), headers=headers, timeout=self._sending
             )
         self._check(answer, doing, (201,))
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
@@ -144,6 +144,25 @@ def test_what_a_token_server_is_asked_stays_in_its_address(
 
     Registry(server(handle)).try_push("site/app")
     assert seen == ["/token?account=a&scope=repository%3Asite%2Fapp%3Apull%2Cpush&service=s"]
+
+
+@pytest.mark.timeout(60)
+def test_an_upload_that_stalls_is_given_up(server: Callable[[Handle], str], docker: Callable[[object], None]) -> None:
+    docker({})
+    done = Event()
+
+    def handle(handler: BaseHTTPRequestHandler) -> None:
+        if handler.command == "POST":
+            answer(handler, 202, Location="/upload")
+        else:
+            done.wait(50)  # reads nothing of what comes
+
+    host = server(handle)
+    try:
+        with pytest.raises(TargetError, match="does not answer in time"):
+            Registry(host, idle_s=0.5).put_blob("site/app", BLOB, [BYTES])
+    finally:
+        done.set()
 
 
 # what docker keeps
