@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 IDLE_S = 60.0
 CONNECT_S = 10.0
 ANSWER_S = 900.0  # to a blob that was sent whole: a registry may read all of it once more before it answers
+_MOUNTED = ""  # in place of where to send a blob
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -50,10 +51,16 @@ class Registry:
         self._check(answer, f"looking for {blob.digest} in {repository}", (200, 307))
         return True
 
-    def put_blob(self, repository: str, blob: Descriptor, pieces: Iterable[bytes]) -> None:
-        """The digest is checked by the registry, and by whoever makes the pieces."""
+    def put_blob(
+        self, repository: str, blob: Descriptor, pieces: Iterable[bytes], *, source: str | None = None
+    ) -> None:
+        """Taken over from the repository `source`, where the registry does that ("Mounting a blob from another
+        repository"); sent where it does not. The digest is checked by the registry, and by whoever makes the pieces."""
         doing = f"pushing {blob.digest} to {repository}"
-        place = self._begun(repository, doing)
+        place = self._mounting(repository, blob, source) if source is not None else None
+        if place == _MOUNTED:
+            return
+        place = place or self._begun(repository, doing)
         parts = urlsplit(place)
         query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), ("digest", str(blob.digest))])
         headers = {
@@ -74,6 +81,14 @@ class Registry:
         place = self._begun(repository, f"pushing to {repository}")
         with suppress(httpx.HTTPError):  # registries forget by themselves what is not gone on with
             self._client.delete(place, headers=self._known_at(place))
+
+    def _mounting(self, repository: str, blob: Descriptor, source: str) -> str | None:
+        """Where the blob is to be sent all the same, where the registry says so. Not being let is no error."""
+        query = urlencode({"mount": str(blob.digest), "from": source})
+        answer = self._send("POST", f"{repository}/blobs/uploads/?{query}", repository, source=source)
+        if answer.status_code == 201:
+            return _MOUNTED
+        return self._place(answer) if answer.status_code == 202 else None
 
     def _begun(self, repository: str, doing: str) -> str:
         """Where a blob is to be sent."""
@@ -119,16 +134,18 @@ class Registry:
         *,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
+        source: str | None = None,
     ) -> httpx.Response:
+        """`source` is another repository, which is read."""
         with self._errors(f"asking for {repository}"):
             for attempt in (1, 2):
                 sent = {**(headers or {}), **self._authorization}
                 answer = self._client.request(method, self._base + path, headers=sent, content=content)
-                if answer.status_code != 401 or attempt == 2 or not self._authorize(answer, repository):
+                if answer.status_code != 401 or attempt == 2 or not self._authorize(answer, repository, source):
                     break
         return answer
 
-    def _authorize(self, refused: httpx.Response, repository: str) -> bool:
+    def _authorize(self, refused: httpx.Response, repository: str, source: str | None) -> bool:
         """A token from where the registry says, or the credentials themselves."""
         scheme, _, rest = refused.headers.get("www-authenticate", "").partition(" ")
         basic = credentials(self._host)
@@ -140,9 +157,9 @@ class Registry:
         told = dict(_PARAMETER.findall(rest))
         realm = told.get("realm", "")
         self._require_allowed(realm)
-        query = {"scope": f"repository:{repository}:pull,push"} | (
-            {"service": told["service"]} if "service" in told else {}
-        )
+        query = [("scope", f"repository:{repository}:pull,push")]
+        query += [("scope", f"repository:{source}:pull")] if source is not None else []
+        query += [("service", told["service"])] if "service" in told else []
         headers = {"Authorization": _basic(basic)} if basic is not None else {}
         asked = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(query)}"
         answer = self._client.get(asked, headers=headers)

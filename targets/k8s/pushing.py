@@ -18,19 +18,22 @@ Payload = Mapping[str, Any]
 
 
 def push(payload: Payload, blobs: BlobSource, progress: Callable[[int], None]) -> None:
-    """Blobs before the manifest, which a registry only takes when it has them all."""
+    """Blobs before the manifest, which a registry only takes when it has them all. `elsewhere` says which repository
+    of the registry has a blob; the plan counts it as not sent."""
     host, _, repository = payload["reference"].partition("@")[0].partition("/")
     registry = Registry(host)
     manifest, config = descriptor(payload["manifest"]), descriptor(payload["config"])
     layers = [descriptor(layer) for layer in payload["layers"]]
+    elsewhere = payload["elsewhere"]
     if registry.has(repository, manifest, manifest=True):
-        progress(sum(layer.size_bytes for layer in layers))
+        progress(sum(layer.size_bytes for layer in layers if str(layer.digest) not in elsewhere))
         return
     for blob in dict.fromkeys((*layers, config)):
-        if registry.has(repository, blob):
+        source = elsewhere.get(str(blob.digest))
+        if not registry.has(repository, blob):
+            registry.put_blob(repository, blob, counted(blobs.stream(blob), progress), source=source)
+        elif source is None:
             progress(blob.size_bytes)
-        else:
-            registry.put_blob(repository, blob, counted(blobs.stream(blob), progress))
     registry.put_manifest(repository, manifest, blobs.read(manifest))
 
 

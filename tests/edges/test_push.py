@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -144,6 +145,31 @@ def test_what_a_token_server_is_asked_stays_in_its_address(
 
     Registry(server(handle)).try_push("site/app")
     assert seen == ["/token?account=a&scope=repository%3Asite%2Fapp%3Apull%2Cpush&service=s"]
+
+
+def test_a_blob_that_may_not_be_taken_over_from_another_repository_is_sent(
+    server: Callable[[Handle], str], docker: Callable[[object], None]
+) -> None:
+    docker({})
+    asked: list[str] = []
+    sent: list[bytes] = []
+
+    def handle(handler: BaseHTTPRequestHandler) -> None:
+        if handler.path.startswith("/token"):
+            scopes = [value for name, value in parse_qsl(urlsplit(handler.path).query) if name == "scope"]
+            asked.append(" ".join(scopes))
+            answer(handler, 200, json.dumps({"token": f"for{len(scopes)}"}).encode())
+        elif handler.headers.get("Authorization") is None or "mount=" in handler.path:
+            answer(handler, 401, WWW_Authenticate=f'Bearer realm="http://{handler.headers["Host"]}/token"')
+        elif handler.command == "POST":
+            answer(handler, 202, Location="/upload")
+        else:
+            sent.append(handler.rfile.read(int(handler.headers["Content-Length"])))
+            answer(handler, 201)
+
+    Registry(server(handle)).put_blob("site/app", BLOB, [BYTES], source="site/other")
+    assert asked == ["repository:site/app:pull,push repository:site/other:pull"]
+    assert sent == [BYTES]
 
 
 @pytest.mark.timeout(60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -303,8 +304,16 @@ def serving(place: Path, **more: object) -> Iterator[str]:
     }
     (place / "config.yml").write_text(json.dumps(config))
     with subprocess.Popen([program, "serve", place / "config.yml"], stderr=subprocess.DEVNULL) as process:
+        while not _listens(port):
+            assert process.poll() is None
+            time.sleep(0.05)
         yield f"127.0.0.1:{port}/site"
         process.terminate()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
