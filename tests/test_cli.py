@@ -480,6 +480,12 @@ def test_the_help_pages_name_only_what_their_verbs_have(capsys: pytest.CaptureFi
         assert "waiting for health" not in page or verb in ("deploy", "up")
 
 
+def test_the_help_page_of_open_says_that_a_forward_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["open", "--help"]) == 0
+    page = " ".join(capsys.readouterr().out.split())
+    assert "until the command is interrupted, also with --print" in page
+
+
 def test_waiting_for_nothing_known_is_no_empty_line(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     monkeypatch.setattr(progress.Line, "draw", lambda _, text, **__: shown.append(text))
