@@ -10,6 +10,7 @@ import pty
 import random
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,10 +18,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from bundler.cli import output, progress
 from bundler.cli.main import EXIT_CODES, VERBS, run
+from bundler.cli.options import same_place, where
 from bundler.cli.site import read_secrets
 from bundler.errors import BundleError
 from bundler.model.site import SecretSource, Site
@@ -484,6 +487,15 @@ def test_the_help_page_of_open_says_that_a_forward_stays(capsys: pytest.CaptureF
     assert run(["open", "--help"]) == 0
     page = " ".join(capsys.readouterr().out.split())
     assert "until the command is interrupted, also with --print" in page
+
+
+def test_a_command_that_is_proposed_leads_to_the_same_place() -> None:
+    context = click.Context(click.Command("status"))
+    context.meta["bundler.cli.options.told"] = {"context": "my cluster's", "containerd": "/run/a b.sock,docker://n2"}
+    with context:
+        words = shlex.split(same_place())
+        assert (where(), "".join(shlex.split(where())[1:])) == (""" --context 'my cluster'"'"'s'""", "my cluster's")
+    assert words == ["--context", "my cluster's", "--containerd", "/run/a b.sock", "--containerd", "docker://n2"]
 
 
 def test_waiting_for_nothing_known_is_no_empty_line(monkeypatch: pytest.MonkeyPatch) -> None:
