@@ -6,11 +6,11 @@ is literal text with `SecretPart`s between.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bundler.model.bundle import BundleImage, BundleModel
+from bundler.model.bundle import BundleImage, BundleModel, for_platform
 from bundler.model.graph import Condition, Healthcheck, Mount, Resources, Tmpfs, Volume
-from bundler.model.oci import Descriptor, Digest
+from bundler.model.oci import Descriptor, Digest, Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +171,11 @@ class Release:
     recorded: bool
     storage: tuple[tuple[str, str], ...] = ()
     placement: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+
+    def of_platform(self, platform: Platform) -> Release:
+        """With the images that run on it and no others."""
+        found = [(image, for_platform(image.platforms, platform)) for image in self.images]
+        return replace(self, images=tuple(replace(image, platforms=(one,)) for image, one in found if one is not None))
 
     def image(self, name: str) -> BundleImage:
         return next(image for image in self.images if image.name == name)

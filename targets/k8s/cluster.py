@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bundler.model.bundle import BundleImage, BundleModel, PlatformImage
+from bundler.model.bundle import BundleImage, BundleModel, PlatformImage, for_platform
 from bundler.model.observed import Observed
 from bundler.model.release import Release
-from targets.descriptors import for_platform
 from targets.k8s import names
 from targets.k8s.helper import Helper, helper
 
