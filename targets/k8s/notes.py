@@ -55,7 +55,7 @@ def notes(
             reason = "what is in it stays when a program ends and is started again; it goes with the pod"
             found.append(Note(workload.resource, "tmpfs", Verdict.ADAPTED, reason))
     for service in release.services:
-        found += _service(service, cluster)
+        found += _service(service, observed, cluster)
     for job in release.jobs:
         found += _job(job)
     return tuple(sorted(found, key=lambda note: (note.resource, note.feature, note.reason)))
@@ -188,7 +188,7 @@ def _models(release: Release, workload: Workload) -> Iterator[Note]:
         yield Note(workload.resource, "models", Verdict.ADAPTED, reason)
 
 
-def _service(service: ReleaseService, cluster: Cluster) -> Iterator[Note]:
+def _service(service: ReleaseService, observed: Observed, cluster: Cluster) -> Iterator[Note]:
     resource = service.resource
     if service.max_instances > service.min_instances and not objects.scales(service, cluster):
         lacks = "the cluster measures no load (metrics.k8s.io)" if service.scale_cpu else "nothing says when to scale"
@@ -205,6 +205,15 @@ def _service(service: ReleaseService, cluster: Cluster) -> Iterator[Note]:
         if door.tls is not None and door.host is not None and not names.is_name(door.tls):
             reason = f"{door.tls!r} cannot name a Secret; site file: publish: {{{door.name}: {{tls: NAME}}}}"
             yield Note(resource, f"{feature} tls", Verdict.REFUSED, reason)
+        elif door.tls is not None and door.host is not None and _lacks_secret(observed, cluster, door.tls):
+            reason = f"Secret {door.tls} is not in namespace {cluster.namespace}; its certificate is served once it is"
+            yield Note(resource, f"{feature} tls", Verdict.ADAPTED, reason)
+
+
+def _lacks_secret(observed: Observed, cluster: Cluster, name: str) -> bool:
+    """As far as the user may see; where nothing serves an Ingress, nothing serves a certificate."""
+    served = cluster.features & {facts.INGRESS, facts.HIDDEN_INGRESS} or facts.told(cluster.features, facts.SERVES)
+    return bool(served) and not observed.hidden and all(thing.name != f"Secret/{name}" for thing in observed.things)
 
 
 def _unserved(resource: str, feature: str, door: ReleaseDoor, cluster: Cluster) -> Iterator[Note]:

@@ -387,6 +387,22 @@ def test_a_door_with_a_host_is_an_ingress() -> None:
     assert ingress.body["spec"]["tls"] == [{"hosts": ["web.example"], "secretName": "cert"}]
 
 
+def test_a_certificate_that_is_not_there_is_told() -> None:
+    door = ReleaseDoor("front", "web", 8000, "http", "127.0.0.1", 8080, host="web.example", tls="cert")
+    release, there = released(doors=(door,)), Thing("secret/cert", "Secret/cert", "", foreign=True)
+
+    def told(observed: Observed) -> list[tuple[Verdict, str]]:
+        notes = [note for note in plan(release, observed).notes if note.feature == "publish front tls"]
+        return [(note.verdict, note.reason) for note in notes]
+
+    served = nothing(FEATURES | {facts.INGRESS})
+    reason = "Secret cert is not in namespace sample; its certificate is served once it is"
+    assert told(served) == [(Verdict.ADAPTED, reason)]
+    assert told(replace(served, things=(there,))) == []
+    assert told(nothing()) == [], "nothing serves it"
+    assert told(replace(served, hidden="somebody may not list secrets")) == []
+
+
 # everything at once, against the schemas
 
 
