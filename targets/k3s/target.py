@@ -14,17 +14,18 @@ from pathlib import Path
 
 from bundler.contract import Target
 from bundler.edges import process
+from targets.k8s import options
 from targets.k8s.api import Api
 from targets.k8s.delivery import IN_K3S
-from targets.k8s.target import KubernetesTarget, settings_of
+from targets.k8s.target import KubernetesTarget
 
 TARGET = "k3s"
 KUBECONFIG = Path("/etc/rancher/k3s/k3s.yaml")
 
 
-def create(options: Mapping[str, str]) -> Target:
+def create(given: Mapping[str, str]) -> Target:
     """The entry point. Options are those of k8s; the node's containerd is k3s's own where the `k3s` program is here."""
-    settings = settings_of(options, TARGET)
+    settings = options.settings(given, TARGET)
     if not settings.sockets and process.has("k3s"):
         settings = replace(settings, sockets=(IN_K3S,))
     return K3sTarget(settings, Api(settings.context, kubeconfig(KUBECONFIG)))

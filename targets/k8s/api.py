@@ -1,14 +1,13 @@
 """A cluster's API as this target uses it: one method, one request.
 
-Address, certificates and tokens are the `kubernetes` package's, from the usual places (KUBECONFIG, ~/.kube/config, a
-pod's own account); requests are written out here, because objects are plain data and its models know one version's
-fields only. Every error is a TargetError. https://kubernetes.io/docs/reference/using-api/
+Address, certificates and tokens are those of `kubeconfig`; requests are written out here, because objects are plain
+data and the models of the `kubernetes` package know one version's fields only. Every error is a TargetError.
+https://kubernetes.io/docs/reference/using-api/
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from bundler.errors import TargetError
+from targets.k8s import kubeconfig
 from targets.k8s.names import MANAGER, Json
 from targets.k8s.refusals import MESSAGE_LIMIT, Forbidden, NotThere, no_cluster, refusal, unreachable
 
@@ -60,65 +60,14 @@ _BACKGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy":
 class Api:
     """One cluster. Safe to use from several threads; the connection is made at the first request."""
 
-    def __init__(self, context: str | None = None, kubeconfig: Path | None = None) -> None:
-        """`kubeconfig` None: KUBECONFIG, ~/.kube/config, or a pod's own account."""
-        self._context, self._kubeconfig = context, kubeconfig
+    def __init__(self, context: str | None = None, file: Path | None = None) -> None:
+        """`file` None: KUBECONFIG, ~/.kube/config, or a pod's own account."""
+        self._context, self._file = context, file
 
     @cached_property
     def _client(self) -> Any:
         """The package's client: what is used of it is its configuration and its pool of connections."""
-        from kubernetes import client, config
-        from kubernetes.config import ConfigException
-
-        configuration = client.Configuration()
-        chosen = self._context is not None or self._kubeconfig is not None
-        try:
-            with _logged() as complaints:
-                config.load_kube_config(  # type: ignore[no-untyped-call]
-                    None if self._kubeconfig is None else str(self._kubeconfig),
-                    context=self._context,
-                    client_configuration=configuration,
-                )
-            if complaints or not str(configuration.host).startswith(("https://", "http://")):
-                raise ConfigException("; ".join(complaints) or f"server {configuration.host} has no https:// before it")
-        except Exception as error:  # of the package, of YAML, of base64, of whatever a kubeconfig holds instead
-            try:
-                if chosen or self._contexts():
-                    raise self._unusable(error) from error
-                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-            except ConfigException:
-                raise self._unusable(error) from error
-        configuration.retries = False
-        return client.ApiClient(configuration)
-
-    def _unusable(self, error: Exception) -> TargetError:
-        """What is wrong with the kubeconfig, and which contexts it has."""
-        there, told = self._contexts(), " ".join(str(error).split())
-        hint = f"--context NAME chooses one of its contexts: {', '.join(there)}" if there else None
-        which = f"context {self._context!r} of the kubeconfig" if self._context is not None else "the kubeconfig"
-        what = f"{which} cannot be used: {told}"
-        if there and self._context is not None and self._context not in there:
-            what = f"the kubeconfig has no context {self._context!r}"
-        elif there and ("current-context" in told or "object with name in" in told):
-            what = "the kubeconfig has no current context"
-        elif "No configuration found" in told:
-            what = f"there is no kubeconfig at {self._place()}"
-        return TargetError(f"no cluster to talk to: {what}", hint=hint or "set KUBECONFIG, or write ~/.kube/config")
-
-    def _place(self) -> str:
-        from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
-
-        return str(self._kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION)
-
-    def _contexts(self) -> list[str]:
-        """The names in the kubeconfig; none where it cannot be read."""
-        from kubernetes.config.kube_config import KubeConfigMerger
-
-        try:
-            merged = KubeConfigMerger(self._place())  # type: ignore[no-untyped-call]
-            return sorted(str(one["name"]) for one in merged.config.value["contexts"])
-        except Exception:  # as above
-            return []
+        return kubeconfig.client(self._context, self._file)
 
     @property
     def address(self) -> str:
@@ -386,23 +335,6 @@ class Api:
                 f"{_lower(kind)} {name} is still being removed after {limit_s} s",
                 hint=f"kubectl get {KINDS[kind][1]} {name} -o yaml shows what holds it; then run the command again",
             )
-
-
-@contextmanager
-def _logged() -> Iterator[list[str]]:
-    """What the package only logs: a program for credentials that failed."""
-    found: list[str] = []
-
-    class Kept(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            found.append(f"its program for credentials: {record.getMessage()}")
-
-    handler = Kept(logging.ERROR)
-    logging.getLogger().addHandler(handler)
-    try:
-        yield found
-    finally:
-        logging.getLogger().removeHandler(handler)
 
 
 def _path(kind: str, namespace: str | None = None, name: str | None = None) -> str:
