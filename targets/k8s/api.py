@@ -259,20 +259,6 @@ class Api:
             )
         )
 
-    def validate(self, body: Json, namespace: str | None = None) -> Json:
-        """The same, without an effect."""
-        kind, name = body["kind"], body["metadata"]["name"]
-        return self._json(
-            self._call(
-                "PATCH",
-                _path(kind, namespace, name),
-                f"trying {_lower(kind)} {name}",
-                query={"fieldManager": MANAGER, "force": "false", "dryRun": "All", "fieldValidation": "Strict"},
-                body=body,
-                media_type="application/apply-patch+yaml",
-            )
-        )
-
     def create(self, body: Json, namespace: str) -> Json:
         kind, name = body["kind"], body["metadata"]["name"]
         query = {"fieldManager": MANAGER}
