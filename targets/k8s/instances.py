@@ -131,14 +131,35 @@ def _state(pod: Json, events: Events) -> tuple[State, str]:
             )
     if "running" in state:
         has_check = "readinessProbe" in pod["spec"]["containers"][0]
-        if status.get("ready"):
+        if is_ready(pod):
             return (State.HEALTHY if has_check else State.RUNNING), ""
-        return (State.UNHEALTHY if status.get("started") else State.STARTING), warning
+        detail = _unready(pod) if status.get("ready") else ""
+        return (State.UNHEALTHY if status.get("started") else State.STARTING), detail or warning
     last: Json = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
     if last:
         return State.RESTARTING, _ending(last)
     waiting = _waiting(pod)
     return State.CREATED, _with_hint(*waiting) if waiting else _unscheduled(pod) or _copying(pod) or warning
+
+
+def is_ready(pod: Json) -> bool:
+    """Whether Services lead to it. The containers of a pod whose node is gone stay ready, as nobody says otherwise."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or [{}]
+    return all(one.get("ready") for one in statuses) and _ready_condition(pod).get("status", "True") == "True"
+
+
+def _ready_condition(pod: Json) -> Json:
+    for condition in (pod.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "Ready":
+            found: Json = condition
+            return found
+    return {}
+
+
+def _unready(pod: Json) -> str:
+    """Why a pod is not, whose container is."""
+    told = " ".join(str(_ready_condition(pod).get("message") or "").split())
+    return told or f"nothing is heard of its node {pod['spec'].get('nodeName', '')}"
 
 
 def _waiting(pod: Json) -> tuple[str, str] | None:

@@ -31,7 +31,7 @@ from targets.k8s import names, nodes, pulling
 from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
 from targets.k8s.delivery import PREFIX, Brought
-from targets.k8s.instances import instances
+from targets.k8s.instances import instances, is_ready
 from targets.k8s.names import Json
 from targets.k8s.refusals import Forbidden, Silent
 
@@ -142,9 +142,7 @@ def _events(api: Api, namespace: str, found: Snapshot, app: str) -> Mapping[str,
 
 
 def _is_unwell(pod: Json) -> bool:
-    status = pod.get("status") or {}
-    statuses = status.get("containerStatuses") or [{}]
-    return status.get("phase") in ("Pending", "Running") and not all(one.get("ready") for one in statuses)
+    return (pod.get("status") or {}).get("phase") in ("Pending", "Running") and not is_ready(pod)
 
 
 # things

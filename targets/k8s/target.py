@@ -36,6 +36,7 @@ from targets.k8s import (
 from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
 from targets.k8s.helper import helper
+from targets.k8s.instances import is_ready
 from targets.k8s.names import Json
 from targets.k8s.refusals import Conflict, Forbidden
 
@@ -132,8 +133,7 @@ class KubernetesTarget:
         ready = [
             pod
             for pod in self.api.list("Pod", namespace, labels=labels)
-            if not pod["metadata"].get("deletionTimestamp")
-            and all(one.get("ready") for one in (pod.get("status") or {}).get("containerStatuses") or [{}])
+            if not pod["metadata"].get("deletionTimestamp") and is_ready(pod)
         ]
         if not ready:
             raise TargetError(
