@@ -7,6 +7,7 @@ are missing count as created, so that nothing is taken for ready before its pods
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from bundler.model.observed import Instance, State
@@ -14,7 +15,7 @@ from targets import ownership
 from targets.k8s import names, weights
 from targets.k8s.names import Json
 
-Events = Mapping[str, str]  # pod uid -> the last warning about it
+Events = Mapping[str, str]  # uid of a pod, or of what makes pods -> the last warning about it
 _NEVER = (
     "if the node's containerd has it, the kubelet once pulled the same image from a registry: go on with --registry, "
     "or remove it from the node first"
@@ -50,6 +51,21 @@ def _owner(found: Json) -> str:
     )
 
 
+def lacking(objects: Mapping[str, list[Json]], pods: list[Json], app: str) -> bool:
+    """Whether something of the app makes fewer pods than it shall."""
+    made = Counter(_owner(pod) for pod in pods)
+    sets = [one for one in objects.get("StatefulSet", ()) if names.ours(one, app)]
+    jobs = [one for one in objects.get("Job", ()) if names.ours(one, app) and not _has_ended(one)]
+    return any(made[one["metadata"]["uid"]] < one["spec"].get("replicas", 1) for one in sets) or any(
+        made[one["metadata"]["uid"]] < one["spec"].get("parallelism", 1) for one in jobs
+    )
+
+
+def _has_ended(job: Json) -> bool:
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    return any(one["type"] in ("Complete", "Failed") and one["status"] == "True" for one in conditions)
+
+
 # services
 
 
@@ -74,13 +90,14 @@ def _service(owner: Json, pods: list[Json], events: Events) -> Iterator[Instance
         yield _instance(pod, resource, index, spec, parts, State.STARTING, "its successor is not ready yet")
         index += 1
     for missing in range(len(current), wanted):
-        detail = _why_missing(owner)
+        detail = _why_missing(owner) or events.get(uid, "")
         yield Instance(resource, f"{uid}-{missing}", name, index, spec, State.CREATED, detail, parts=parts)
         index += 1
 
 
 def _why_missing(owner: Json) -> str:
-    """What keeps the controller from making pods: quota, Pod Security, an admission webhook."""
+    """What keeps a Deployment's controller from making pods: quota, Pod Security, an admission webhook. Of other kinds
+    only events tell."""
     for condition in (owner.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             return " ".join(str(condition.get("message", "")).split())
@@ -235,7 +252,7 @@ def _job(job: Json, pods: list[Json], events: Events) -> Iterator[Instance]:
         last = latest.get(rank)
         if last is None:
             state = State.COMPLETED if "Complete" in conditions else State.FAILED if failed else State.CREATED
-            detail = str(failed.get("message", "")) if failed else ""
+            detail = str(failed.get("message", "")) if failed else events.get(job["metadata"]["uid"], "")
             yield Instance(
                 resource,
                 f"{job['metadata']['uid']}-{rank}",

@@ -31,7 +31,7 @@ from targets.k8s import names, nodes, pulling
 from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
 from targets.k8s.delivery import PREFIX, Brought
-from targets.k8s.instances import instances, is_ready
+from targets.k8s.instances import instances, is_ready, lacking
 from targets.k8s.names import Json
 from targets.k8s.refusals import Forbidden, Silent
 
@@ -117,22 +117,22 @@ def _nodes(api: Api) -> list[Json]:
 
 
 def _events(api: Api, namespace: str, found: Snapshot, app: str) -> Mapping[str, str]:
-    """The last warning about each pod, or the claim that it waits for; asked for only where a pod is not well."""
+    """The last warning about each thing, of a pod also about the claim that it waits for; asked for only where a pod is
+    not well, or missing."""
     unwell = [pod for pod in found.pods if names.ours(pod, app) and _is_unwell(pod)]
-    if not unwell:
+    if not unwell and not lacking(found.objects, found.pods, app):
         return {}
     warnings: dict[str, tuple[str, str]] = {}
     try:
-        events = api.list("Event", namespace)
+        events = api.list("Event", namespace, fields="type=Warning")
     except Forbidden:
         return {}
     for event in events:
         about = event.get("involvedObject") or {}
-        if event.get("type") == "Warning":
-            when = str(event.get("lastTimestamp") or event.get("eventTime") or "")
-            told = (when, " ".join(str(event.get("message", "")).split()))
-            for key in (about.get("uid", ""), f"{about.get('kind')}/{about.get('name')}"):
-                warnings[key] = max(warnings.get(key, ("", "")), told)
+        when = str(event.get("lastTimestamp") or event.get("eventTime") or "")
+        told = (when, " ".join(str(event.get("message", "")).split()))
+        for key in (about.get("uid", ""), f"{about.get('kind')}/{about.get('name')}"):
+            warnings[key] = max(warnings.get(key, ("", "")), told)
     for pod in unwell:
         for volume in pod["spec"].get("volumes") or ():
             claim = f"PersistentVolumeClaim/{(volume.get('persistentVolumeClaim') or {}).get('claimName')}"
