@@ -30,7 +30,7 @@ from targets.k8s import cluster as facts
 from targets.k8s import names, nodes, pulling
 from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
-from targets.k8s.delivery import PREFIX, Brought
+from targets.k8s.delivery import PREFIX, Look
 from targets.k8s.instances import instances, is_ready, lacking
 from targets.k8s.names import Json
 from targets.k8s.refusals import Forbidden, Silent
@@ -51,15 +51,12 @@ class Snapshot:
     pods: list[Json]
     nodes: list[Json]
     records: list[Json]
-    sockets: tuple[str, ...]
-    brought: tuple[Brought, ...]
     hidden: str
+    look: Look
 
 
-def observe(
-    api: Api, settings: Settings, app: str, sockets: tuple[str, ...] = (), brought: tuple[Brought, ...] = ()
-) -> Observed:
-    """`brought` is what the containerds at `sockets` have, each of which is another one."""
+def observe(api: Api, settings: Settings, app: str, look: Look) -> Observed:
+    """`look` is what the nodes' containerds say."""
     name = settings.namespace or app
     api.version  # noqa: B018 - the first request tells whether there is a cluster
     there = _namespace(api, name)
@@ -70,9 +67,8 @@ def observe(
         pods=api.list("Pod", name) if there is not None else [],
         nodes=_nodes(api),
         records=_records(api, name, app) if there is not None and not hidden else [],
-        sockets=sockets,
-        brought=brought,
         hidden=hidden,
+        look=look,
     )
     events = _events(api, name, found, app)
     return Observed(
@@ -159,10 +155,10 @@ def _things(found: Snapshot, app: str) -> Iterator[Thing]:
             elif not _of_the_cluster(kind, one):
                 owner = ownership.owner(one["metadata"].get("labels") or {})
                 yield Thing(f"{kind.lower()}/{one['metadata']['name']}", name, "", foreign=True, owner=owner)
-    for image in found.brought:
+    for image in found.look.brought:
         mine, shared = app in image.apps, bool(image.apps - {app})
         repository, _, digest = image.reference.removeprefix(PREFIX).partition("@")
-        resource = names.in_node(f"image/{repository}@{Digest(digest).short}", image.socket, len(found.sockets))
+        resource = names.in_node(f"image/{repository}@{Digest(digest).short}", image.socket, len(found.look.sockets))
         yield Thing(resource, image.reference, image.socket, foreign=not mine, shared=shared)
 
 
@@ -266,7 +262,8 @@ def _host(api: Api, found: Snapshot, settings: Settings, app: str) -> Host:
     platform = nodes.platform(open_nodes or found.nodes, running)
     major, minor = api.version
     features = {*_features(api, found, app), *nodes.features(open_nodes, platform)}
-    features |= {facts.CONTAINERD + socket for socket in found.sockets}
+    features |= {facts.CONTAINERD + socket for socket in found.look.sockets}
+    features |= {facts.UNASKED + found.look.fault} if found.look.fault else set()
     if settings.pull_config is not None:
         features |= _pull_secret(api, found, settings, app, facts.told(features, facts.PULLS_FROM))
     return Host(platform, "kubernetes", f"{major}.{minor}", frozenset(features))

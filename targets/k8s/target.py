@@ -57,7 +57,7 @@ class KubernetesTarget:
         self.settings = settings
         self.api = api if api is not None else Api(settings.context)
         self._distinct: tuple[delivery.Node, ...] | None = None
-        self._brought: dict[str, tuple[delivery.Brought, ...]] = {}  # by app, until it is changed here
+        self._looks: dict[str, delivery.Look] = {}  # by app, until it is changed here
         self._changes = 0
 
     def _namespace(self, app: str) -> str:
@@ -82,19 +82,25 @@ class KubernetesTarget:
         return planning.plan_deploy(self.settings, release, observed)
 
     def observe(self, app: str) -> Observed:
-        """What the nodes' containerds have is asked once, and again when that was changed here: a deploy looks at its
-        app several times a second while it waits."""
-        changes, brought = self._changes, self._brought.get(app)
-        if brought is None:
-            brought = delivery.brought(self._nodes, self._namespace(app))
-            if changes == self._changes:
-                self._brought[app] = brought
-        sockets = tuple(node.socket for node in self._nodes)
         try:
-            return observe.observe(self.api, self.settings, app, sockets, brought)
+            return observe.observe(self.api, self.settings, app, self._look(app))
         except Forbidden as error:
             hint = access.grant(frozenset(), access.user(self.api), self._namespace(app))
             raise Forbidden(error.what, hint=hint) from error
+
+    def _look(self, app: str) -> delivery.Look:
+        """What the nodes' containerds have is asked once, and again when that was changed here: a deploy looks at its
+        app several times a second while it waits. One that does not answer only stops what needs it."""
+        changes, look = self._changes, self._looks.get(app)
+        if look is None:
+            try:
+                sockets = tuple(node.socket for node in self._nodes)
+                look = delivery.Look(sockets, delivery.brought(self._nodes, self._namespace(app)))
+            except TargetError as error:
+                look = delivery.Look(fault=f"{error.what}; {error.hint}" if error.hint else error.what)
+            if changes == self._changes:
+                self._looks[app] = look
+        return look
 
     def check(self, plan: Plan) -> tuple[Note, ...]:
         return checking.check(self.api, plan.steps)
@@ -155,7 +161,7 @@ class KubernetesTarget:
         finally:
             if payload["do"] in ("import", "unload"):
                 self._changes += 1
-                self._brought.clear()
+                self._looks.clear()
 
     def _do(
         self,

@@ -87,6 +87,12 @@ def test_who_may_work_in_one_namespace_has_the_whole_life_there(
     with opened(replace(one, env=one.env), "b-one", *where[2:]) as door:
         assert get(f"{door}/healthz") == "ok\n"
     assert "--namespace NAME" in one("list", "--target", "k8s", status=6).err
+    away = replace(one, env=one.env | {"CONTAINERD_ADDRESS": "/no/such.sock"})
+    assert "service/front  healthy" in away("status", "b-one", *where).out, "nothing has to be asked of containerd"
+    assert away("deploy", small, *where, "--app", "b-one").out.startswith("no changes\n")
+    said = away("remove", "b-one", *where, status=6).err
+    assert "images removal: containerd at /no/such.sock" in said
+    assert "without --containerd (or CONTAINERD_ADDRESS) they stay there" in said
     one("remove", "b-one", *where, "--volumes", "--yes")
     assert holds(namespace) == ""
 
