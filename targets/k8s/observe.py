@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from bundler.errors import TargetError, UsageError
 from bundler.model.observed import (
     FORWARDED_DOORS,
-    AppSummary,
     Host,
     Observed,
     OpenDoor,
@@ -208,49 +207,6 @@ def stored_secrets(api: Api, namespace: str, app: str) -> dict[str, StoredSecret
         for name, revision in revisions.items()
         if name in data
     }
-
-
-def apps(api: Api, namespace: str | None) -> tuple[AppSummary, ...]:
-    """Every app that has a pod or a record, in all namespaces, or in one where the user may not look further; of those
-    whose records nobody shows, the pods."""
-    labels = {ownership.TARGET: names.TARGET}
-    try:
-        records, pods = _records(api, None, None), api.list("Pod", labels=labels)
-    except Forbidden as error:
-        if namespace is None:
-            raise Forbidden(error.what, hint="--namespace NAME looks into one where you may") from error
-        pods = api.list("Pod", namespace, labels=labels)
-        try:
-            records = _records(api, namespace, None)
-        except Forbidden:
-            if not pods:
-                raise
-            records = []
-    running: dict[str, int] = {}
-    for pod in pods:
-        app = pod["metadata"]["labels"][ownership.APP]
-        up = (pod.get("status") or {}).get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
-        running[app] = running.get(app, 0) + up
-    newest: dict[str, tuple[int, Json]] = {}
-    for record in records:
-        app = record["metadata"]["labels"][ownership.APP]
-        revision = _record(record).revision
-        newest[app] = max(newest.get(app, (-1, {})), (revision, record), key=lambda pair: pair[0])
-    return tuple(_summary(app, newest.get(app), running.get(app, 0)) for app in sorted({*running, *newest}))
-
-
-def _summary(app: str, newest: tuple[int, Json] | None, count: int) -> AppSummary:
-    if newest is None:
-        return AppSummary(app, "", "", None, count)
-    record = newest[1]
-    root = names.annotation(record, ownership.ROOT)
-    return AppSummary(
-        app,
-        names.annotation(record, ownership.BUNDLE),
-        names.annotation(record, ownership.VERSION),
-        Digest(root) if root else None,
-        count,
-    )
 
 
 # the host

@@ -20,6 +20,7 @@ from targets import ownership, texts
 from targets.descriptors import descriptor
 from targets.k8s import (
     access,
+    apps,
     checking,
     delivery,
     files,
@@ -149,7 +150,7 @@ class KubernetesTarget:
         return self.api.dial(namespace, newest["metadata"]["name"], port)
 
     def apps(self) -> tuple[AppSummary, ...]:
-        return observe.apps(self.api, self.settings.namespace)
+        return apps.apps(self.api, self.settings.namespace)
 
     # writing
 
