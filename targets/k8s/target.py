@@ -41,6 +41,21 @@ from targets.k8s.instances import is_ready
 from targets.k8s.names import Json
 from targets.k8s.refusals import Conflict, Forbidden
 
+# Kinds of which nothing is missed once the namespace is gone: the cluster's own notes, and rights within it.
+COMING_ALONG = frozenset(
+    {
+        "Event",
+        "EndpointSlice",
+        "Endpoints",
+        "PodMetrics",
+        "ControllerRevision",
+        "CSIStorageCapacity",
+        "PodTemplate",
+        "Role",
+        "RoleBinding",
+    }
+)
+
 Payload = Mapping[str, Any]
 Secrets = Mapping[str, StoredSecret]
 
@@ -209,7 +224,7 @@ class KubernetesTarget:
         there = self.api.get("Namespace", payload["namespace"])
         if there is not None:
             self._own(there, payload["app"])
-        self.api.apply(payload["object"])
+        self.api.apply(payload["object"], uid=_uid(there))
 
     def _load(self, step: Step, blobs: BlobSource | None, progress: Callable[[int], None]) -> None:
         payload: Payload = step.payload
@@ -228,7 +243,7 @@ class KubernetesTarget:
         there = self.api.get(body["kind"], body["metadata"]["name"], namespace)
         if there is not None:
             self._own(there, app)
-        self.api.apply(body, namespace)
+        self.api.apply(body, namespace, uid=_uid(there))
 
     def _filled(self, wanted: Payload, blobs: BlobSource | None, secrets: Secrets) -> Json:
         """The object with its data."""
@@ -266,7 +281,7 @@ class KubernetesTarget:
             same = names.annotation(there, ownership.SPEC) == body["metadata"]["annotations"][ownership.SPEC]
             if same and not ended:
                 return
-            self.api.delete("Job", body["metadata"]["name"], namespace)
+            self.api.delete("Job", body["metadata"]["name"], namespace, uid=_uid(there))
         self.api.create(body, namespace)
 
     # what is kept
@@ -330,7 +345,7 @@ class KubernetesTarget:
         there = self.api.get(kind, name, namespace)
         if there is not None:
             self._own({"kind": kind, **there}, app)
-            self.api.delete(kind, name, namespace)
+            self.api.delete(kind, name, namespace, uid=_uid(there))
 
     def _remove_namespace(self, payload: Payload) -> None:
         """Only an empty one: whatever somebody else has put there keeps it."""
@@ -339,17 +354,23 @@ class KubernetesTarget:
         if there is None:
             return
         self._own(there, payload["app"])
+        content = self.api.in_namespace(namespace)
         foreign = sorted(
             f"{kind} {found['metadata']['name']}"
-            for kind, found in self.api.in_namespace(namespace)
-            if not names.ours(found, payload["app"]) and not _comes_along(kind, found)
+            for kind, found in content.objects
+            if not names.ours(found, payload["app"]) and not comes_along(kind, found)
         )
         if foreign:
             raise TargetError(
                 f"namespace {namespace} holds what is not this app's: {', '.join(foreign[:5])}; left alone",
                 hint=f"remove these, then: kubectl delete namespace {namespace}",
             )
-        self.api.delete("Namespace", namespace)
+        if hidden := sorted({*content.hidden} - COMING_ALONG):
+            raise TargetError(
+                f"namespace {namespace} may hold what is not shown to this user: {', '.join(hidden)}; left alone",
+                hint=f"who sees that there is nothing runs: kubectl delete namespace {namespace}",
+            )
+        self.api.delete("Namespace", namespace, uid=_uid(there))
 
 
 def _overtaken(app: str, what: str) -> TargetError:
@@ -359,12 +380,16 @@ def _overtaken(app: str, what: str) -> TargetError:
     )
 
 
-def _comes_along(kind: str, found: Json) -> bool:
-    """What the cluster itself puts into a namespace, or what goes with something else."""
+def _uid(found: Json | None) -> str | None:
+    return None if found is None else str(found["metadata"]["uid"])
+
+
+def comes_along(kind: str, found: Json) -> bool:
+    """What the cluster itself puts into a namespace, or what goes with something else. Pure."""
     name = found["metadata"]["name"]
     return (
         bool(found["metadata"].get("ownerReferences"))
         or bool(found["metadata"].get("deletionTimestamp"))
-        or kind in ("Event", "EndpointSlice", "Endpoints", "PodMetrics", "ControllerRevision")
+        or kind in COMING_ALONG
         or (kind, name) in (("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt"))
     )

@@ -132,6 +132,25 @@ def test_who_may_only_read_is_told_what_is_missing_and_who_grants_it(
     reader("remove", "b-read", *where, "--volumes", "--yes")
 
 
+def test_who_may_not_remove_a_namespace_can_once_the_printed_commands_have_run(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str], namespace: str, tmp_path: Path
+) -> None:
+    """A deploy made it; somebody else works in it."""
+    name = app("b-end", "k8s")
+    one, who = somebody(bundle, tmp_path, namespace)
+    account = f"--serviceaccount={who.removeprefix('system:serviceaccount:')}"
+    bundle("deploy", small, "--target", "k8s", "--app", name)
+    kubectl("create", "rolebinding", "one", "--clusterrole=edit", account, "--namespace", name)
+    removal = ("remove", name, "--target", "k8s", "--volumes", "--yes")
+    refused = one(*removal, status=6).err
+    assert f"{who} may not delete namespaces" in refused
+    granting = refused.partition("let an administrator run: ")[2].partition(", or")[0].splitlines()[0]
+    for command in granting.split("; "):
+        kubectl(*shlex.split(command)[1:])
+    one(*removal)
+    assert name not in kubectl("get", "namespaces", "--output", "name"), "it is gone when the command returns"
+
+
 def test_who_has_no_namespace_is_told_how_to_get_one(
     bundle: Bundle, small: Path, namespace: str, tmp_path: Path
 ) -> None:
