@@ -68,7 +68,7 @@ class OpenDoor:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A release as recorded on the target; `document` is `Release.record`."""
+    """A release as recorded on the target; `document` is `Release.record`, and may be empty of all but the newest."""
 
     revision: int
     document: str

@@ -12,6 +12,8 @@ from typing import Any
 
 from bundler.errors import TargetError
 
+CONNECTIONS = 32  # kept open; a look and several steps ask at once
+
 
 def client(context: str | None, file: Path | None) -> Any:
     """The package's client, without a request. `file` None: the usual places. Raises TargetError."""
@@ -35,6 +37,7 @@ def client(context: str | None, file: Path | None) -> Any:
         except ConfigException:
             raise _unusable(error, context, file) from error
     configuration.retries = False
+    configuration.connection_pool_maxsize = CONNECTIONS
     return client.ApiClient(configuration)
 
 

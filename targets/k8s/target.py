@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from bundler.contract import BlobSource, Target
 from bundler.edges.forward import Connection
 from bundler.errors import TargetError
-from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
+from bundler.model.observed import AppSummary, LogLine, Observed, Record, StoredSecret
 from bundler.model.plan import Note, Plan, Step
 from bundler.model.release import Release
 from targets import ownership, texts
@@ -36,6 +37,7 @@ from targets.k8s import (
 )
 from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
+from targets.k8s.ground import Ground, ground
 from targets.k8s.helper import helper
 from targets.k8s.instances import is_ready
 from targets.k8s.names import Json
@@ -75,6 +77,7 @@ class KubernetesTarget:
         self._distinct: tuple[delivery.Node, ...] | None = None
         self._looks: dict[str, delivery.Look] = {}  # by app, until it is changed here
         self._changes = 0
+        self._read: dict[str, Record] = {}
 
     def _namespace(self, app: str) -> str:
         return self.settings.namespace or app
@@ -86,6 +89,10 @@ class KubernetesTarget:
             sockets = () if self.settings.registry else self.settings.sockets
             self._distinct = delivery.distinct([delivery.Node(socket) for socket in sockets])
         return self._distinct
+
+    @cached_property
+    def _ground(self) -> Ground:
+        return ground(self.api)
 
     # reading
 
@@ -99,7 +106,7 @@ class KubernetesTarget:
 
     def observe(self, app: str) -> Observed:
         try:
-            return observe.observe(self.api, self.settings, app, self._look(app))
+            return observe.observe(self.api, self.settings, app, self._look(app), self._ground, self._read)
         except Forbidden as error:
             hint = access.grant(frozenset(), access.user(self.api), self._namespace(app))
             raise Forbidden(error.what, hint=hint) from error

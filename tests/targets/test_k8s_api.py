@@ -10,9 +10,11 @@ import pytest
 from clusters import settings
 
 from bundler.errors import TargetError
+from bundler.model.plan import Action, Step
 from targets.k8s import names
 from targets.k8s.api import Api, listed
-from targets.k8s.target import comes_along
+from targets.k8s.cluster import Settings
+from targets.k8s.target import KubernetesTarget, comes_along
 
 Json = dict[str, Any]
 
@@ -68,3 +70,49 @@ def test_an_object_that_was_made_anew_is_neither_written_nor_removed(namespace: 
     there = api.get("ConfigMap", "c", where)
     assert there is not None
     assert there["metadata"]["uid"] == second
+
+
+class Counted(Api):
+    """One that keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def _call(self, method: str, path: str, *rest: Any, **more: Any) -> Any:
+        self.asked.append(path)
+        return super()._call(method, path, *rest, **more)
+
+
+@pytest.mark.cluster
+def test_a_further_look_asks_for_nothing_but_what_may_have_changed(namespace: tuple[Api, str]) -> None:
+    _, app = namespace
+    api = Counted()
+    target = KubernetesTarget(Settings(), api)
+
+    def record(revision: int) -> None:
+        payload = {"do": "record", "app": app, "namespace": app, "revision": revision, "annotations": {}}
+        step = Step(f"record/{revision}", Action.STORE, "", {**payload, "document": f"release {revision}"})
+        target.apply(step, None, {}, lambda _: None)
+
+    for revision in (9, 10):
+        record(revision)
+    found = target.observe(app)
+    assert [one.revision for one in found.records] == [9, 10]
+    assert found.record is not None
+    assert found.record.document == "release 10"
+
+    api.asked.clear()
+    again = target.observe(app)
+    assert again.record == found.record
+    assert again.host == found.host
+    within = f"/api/v1/namespaces/{app}"
+    kinds = [path.rpartition("/")[2] for path in api.asked if path != within]
+    assert sorted({*kinds}) == sorted(kinds), "each once"
+    assert not {"version", "nodes", "storageclasses", "ingressclasses", "runtimeclasses", "v1beta1"} & {*kinds}
+    assert not any(path.startswith(f"{within}/secrets/") for path in api.asked), "the record is known"
+
+    record(11)
+    newest = target.observe(app).record
+    assert newest is not None
+    assert newest.document == "release 11"
