@@ -33,6 +33,7 @@ NODES = "nodes-"  # and how many take pods
 ALSO = "also-"  # and the platform of nodes that take pods and are of another than the host's
 RUNTIME = "runtime-"  # and what runs a node's containers, where that is not containerd
 CONTAINERD = "containerd-"  # and where one is that images go into
+UNASKED = "unasked-containerd-"  # and why one of those that were named does not say what it has
 ENFORCES = "enforces-"  # and a level of Pod Security
 PULLS_FROM = "pulls-from-"  # and the registry that the newest record names
 PULLS_WITH = "pulls-with-"  # and the Secret with the credentials for it
@@ -125,7 +126,9 @@ class Cluster:
 
 
 def reached(settings: Settings, features: frozenset[str]) -> tuple[str, ...]:
-    """The sockets that lead to another containerd than those before, as it was found."""
+    """The sockets that lead to another containerd than those before, as it was found; none where one did not answer."""
+    if told(features, UNASKED) is not None:
+        return ()
     found = tuple(socket for socket in settings.sockets if CONTAINERD + socket in features)
     return found or settings.sockets
 

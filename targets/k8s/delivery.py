@@ -66,6 +66,16 @@ class Brought:
     apps: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the containerds at `sockets`, each of which is another one, have of bundles; or in `fault` why one of them
+    does not say."""
+
+    sockets: tuple[str, ...] = ()
+    brought: tuple[Brought, ...] = ()
+    fault: str = ""
+
+
 class Node:
     """A node's containerd, through its own program `ctr`."""
 

@@ -71,7 +71,7 @@ def undelivered(settings: Settings, cluster: Cluster, lacking: list[Missing]) ->
     if cluster.registry is not None:
         return []
     if not cluster.sockets:
-        return [notes.unreached(lacking[0].image.reference)] if lacking else []
+        return [_unreached(cluster, lacking[0])] if lacking else []
     other = facts.told(cluster.features, facts.RUNTIME)
     if lacking and other is not None:
         return [notes.not_containerd(other)]
@@ -81,12 +81,22 @@ def undelivered(settings: Settings, cluster: Cluster, lacking: list[Missing]) ->
     return []
 
 
+def _unreached(cluster: Cluster, lacking: Missing) -> Note:
+    fault = facts.told(cluster.features, facts.UNASKED)
+    return notes.unreached(lacking.image.reference) if fault is None else notes.unasked("delivery", fault)
+
+
 def left(settings: Settings, observed: Observed) -> list[Note]:
     """What a removal does not get at."""
     features = observed.host.features
     reached, nodes = len(facts.reached(settings, features)), _nodes(features)
     by_registry = settings.registry or facts.told(features, facts.PULLS_FROM)
-    return [notes.left_on_nodes(nodes, reached)] if observed.records and not by_registry and reached < nodes else []
+    if not observed.records or by_registry:
+        return []
+    fault = facts.told(features, facts.UNASKED)
+    if fault is not None:
+        return [notes.unasked("removal", f"{fault}; without --containerd (or CONTAINERD_ADDRESS) they stay there")]
+    return [notes.left_on_nodes(nodes, reached)] if reached < nodes else []
 
 
 def _nodes(features: Iterable[str]) -> int:

@@ -70,6 +70,12 @@ def record(app: str, revision: int) -> str:
     return f"{app}-r{revision}"
 
 
+def revision(found: Mapping[str, Any]) -> int:
+    """Of a record, as it is kept; 0 where something else has changed it."""
+    told = annotation(found, ownership.RESOURCE).partition("/")[2]
+    return int(told) if told.isdecimal() else 0
+
+
 def hashed(node: str, kind: str, content: str) -> str:
     """A name that changes with the content."""
     return f"{node}-{kind}-{content[:DIGITS]}"

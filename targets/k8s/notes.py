@@ -244,6 +244,11 @@ def unreached(reference: str) -> Note:
     return Note("images", "delivery", Verdict.REFUSED, reason)
 
 
+def unasked(feature: str, fault: str) -> Note:
+    """A containerd that has to be asked, and does not answer."""
+    return Note("images", feature, Verdict.REFUSED, fault)
+
+
 def not_every_node(nodes: int, given: tuple[str, ...], reached: tuple[str, ...], *, lacks: bool) -> Note:
     """Fewer containerds are `reached` than there are nodes; `lacks`: and there is something to bring."""
     again = [socket for socket in given if socket not in reached]

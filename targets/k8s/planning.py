@@ -318,6 +318,8 @@ def plan_removal(settings: Settings, observed: Observed) -> Plan:
             gone.append(step.id)
     steps += images.removal(observed, told, tuple(gone))
     said = (*images.left(settings, observed), *_left(told["namespace"], features))
+    if any(note.verdict is Verdict.REFUSED for note in said):
+        return Plan((), said)
     return Plan((*steps, *_namespace_removal(told, features, steps)), said)
 
 

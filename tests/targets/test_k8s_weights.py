@@ -24,8 +24,8 @@ from targets.helper import binary
 from targets.k8s import cluster as facts
 from targets.k8s import init_containers, names, weights
 from targets.k8s.cluster import Cluster, Settings
+from targets.k8s.ground import image_volumes
 from targets.k8s.instances import instances
-from targets.k8s.observe import image_volumes
 from targets.k8s.target import KubernetesTarget
 from targets.sample import Deployment, job, settled, with_service
 
