@@ -24,7 +24,8 @@ from targets.ranks import MASTER_PORT
 
 DEFAULT_SIZE_BYTES = 1 << 30  # of a volume whose graph gives none; a claim must say something
 HISTORY = 2  # how many former ReplicaSets or revisions are kept
-WORKLOADS = ("Deployment", "StatefulSet", "Job", "CronJob")
+OWNERS = ("Deployment", "StatefulSet")  # of a service's pods
+WORKLOADS = (*OWNERS, "Job", "CronJob")
 
 
 @dataclass(frozen=True, slots=True)

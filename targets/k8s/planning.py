@@ -95,7 +95,7 @@ def _too_large(release: Release) -> list[Note]:
 def _volumes(draft: Draft, claims: tuple[Object, ...]) -> None:
     for claim in claims:
         if draft.thing(claim) is None:
-            payload = {"do": "apply", "objects": [_json(claim)]}
+            payload = {"do": "apply", "gone": [], "objects": [_json(claim)]}
             draft.add(claim.resource, Action.CREATE, "not there", payload, after=[NAMESPACE_STEP])
 
 
@@ -114,7 +114,7 @@ def _pull_secret(draft: Draft, settings: Settings, wanted: tuple[Object, ...]) -
     for one in wanted if settings.pull_config is not None else ():
         if not draft.same(one) or facts.CREDENTIALS_SAME not in draft.cluster.features:
             cause = "other credentials" if draft.thing(one) else "not there"
-            payload = {"do": "apply", "objects": [_json(one)]}
+            payload = {"do": "apply", "gone": [], "objects": [_json(one)]}
             draft.add(one.resource, Action.STORE, cause, payload, after=[NAMESPACE_STEP])
 
 
@@ -124,7 +124,7 @@ def _files(draft: Draft, made: Made) -> None:
         return
     resource = changed[0].resource
     had = draft.observed.thing(resource) is not None
-    payload = {"do": "apply", "objects": [_json(one) for one in changed]}
+    payload: dict[str, object] = {"do": "apply", "gone": [], "objects": [_json(one) for one in changed]}
     draft.add(
         resource,
         Action.CREATE,
@@ -164,7 +164,17 @@ def _payload(draft: Draft, made: Made, action: Action) -> dict[str, object]:
     if action is Action.RUN:
         main = replace(made.main, body=objects.once(made.main.body)) if made.main.kind == "CronJob" else made.main
         return {"do": "run", "objects": [_json(one) for one in (*made.around, main)]}
-    return {"do": "apply", "objects": [_json(one) for one in made.running]}
+    return {"do": "apply", "gone": _displaced(draft, made), "objects": [_json(one) for one in made.running]}
+
+
+def _displaced(draft: Draft, made: Made) -> list[str]:
+    """What has to be gone before the service is applied: its owner of another kind, whose pods would run beside the new
+    ones."""
+    if not isinstance(made.workload, ReleaseService):
+        return []
+    others = {f"{kind}/{made.main.name}" for kind in objects.OWNERS if kind != made.main.kind}
+    mine = {thing.name for thing in draft.observed.things if thing.resource == made.workload.resource}
+    return sorted(others & mine)
 
 
 def _replicas(made: Made) -> int:
@@ -196,10 +206,10 @@ def _decide(draft: Draft, made: Made) -> tuple[Action, str] | None:
     instances = draft.observed.of(made.workload.resource)
     if isinstance(made.workload, ReleaseJob):
         return _decide_job(draft, made, made.workload, instances)
-    there = draft.thing(made.main)
-    if there is None:
+    there, displaced = draft.thing(made.main), _displaced(draft, made)
+    if there is None and not displaced:
         return Action.CREATE, "not there"
-    if not draft.same(made.main):
+    if displaced or not draft.same(made.main):
         return Action.REPLACE, changes(instances[0].parts if instances else "", made.main.parts)
     other = [one for one in made.around if not draft.same(one)]
     if other:
@@ -262,7 +272,7 @@ def _record(draft: Draft, settings: Settings, ready: tuple[Ready, ...]) -> None:
 
 def _cleanup(draft: Draft, kept: list[Object], made: tuple[Made, ...]) -> None:
     """Adds the removal of what earlier releases left, after everything else."""
-    wanted = {one.id for one in kept}
+    wanted = {one.id for one in kept} | {name for each in made for name in _displaced(draft, each)}
     jobs = {each.workload.resource: each for each in made if isinstance(each.workload, ReleaseJob)}
     touched = {step.resource for step in draft.steps}
     busy = {resource for resource in jobs if _is_busy(draft.observed, resource)}

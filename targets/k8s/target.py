@@ -223,6 +223,8 @@ class KubernetesTarget:
             case "unload":
                 delivery.unload(delivery.Node(payload["socket"]), payload)
             case "apply":
+                for displaced in payload["gone"]:
+                    self._remove(displaced, namespace, payload["app"])
                 for one in payload["objects"]:
                     self._put(one, namespace, payload["app"], blobs, secrets)
             case "run":
