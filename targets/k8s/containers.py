@@ -20,6 +20,7 @@ from targets.k8s.security import container_security
 CPU_SHARE = 10  # a request is this part of the ceiling: what fits on one Docker host fits on one node
 PRE_STOP_S = 3  # the endpoints of a Service lag behind the end of a pod
 STARTUP_PERIOD_S = 1
+NEVER = (1 << 31) - 1  # how many failures a probe may allow
 RANK = "batch.kubernetes.io/job-completion-index"
 
 
@@ -118,17 +119,24 @@ def _service_part(service: ReleaseService, cluster: Cluster) -> Json:
         made["ports"] = [{"containerPort": port, "protocol": "TCP"} for port in sorted({p for _, p in service.ports})]
     check = service.healthcheck or service.liveness
     if check is not None:
-        budget_s = check.start_period_s + check.interval_s * check.retries
         made["readinessProbe"] = _probe(check, service)
-        made["startupProbe"] = _probe(check, service) | {
-            "periodSeconds": STARTUP_PERIOD_S,
-            "failureThreshold": math.ceil(budget_s / STARTUP_PERIOD_S),
-        }
+        made["startupProbe"] = _starting(service, check)
     if service.liveness is not None:
         made["livenessProbe"] = _probe(service.liveness, service)
     if _pauses(service, cluster):
         made["lifecycle"] = {"preStop": {"sleep": {"seconds": PRE_STOP_S}}}
     return made
+
+
+def _starting(service: ReleaseService, check: Healthcheck) -> Json:
+    """Asked every second until the first yes, so that what starts fast is ready soon. Out of failures, the kubelet
+    starts it anew: that is the liveness check's to say, once the time that either check gives is over."""
+    asked, failures = check, NEVER
+    if service.liveness is not None:
+        asked = service.liveness
+        budget_s = max(one.start_period_s + one.interval_s * one.retries for one in (check, asked))
+        failures = max(1, math.ceil(budget_s / STARTUP_PERIOD_S))
+    return _probe(asked, service) | {"periodSeconds": STARTUP_PERIOD_S, "failureThreshold": failures}
 
 
 def _pauses(workload: Workload, cluster: Cluster) -> bool:

@@ -365,16 +365,6 @@ def test_gpus_are_asked_for_where_there_are_any() -> None:
     assert plan(released(resources=Resources(gpus=Gpus(1, required=False)))).refused == ()
 
 
-def test_health_is_readiness_and_a_budget_to_start_and_never_liveness_unasked() -> None:
-    check = Healthcheck("/h", False, None, None, 10, 5, 3, 60)
-    found = container(released(healthcheck=check), "web")
-    assert (found["readinessProbe"]["periodSeconds"], found["readinessProbe"]["timeoutSeconds"]) == (10, 5)
-    assert found["startupProbe"]["failureThreshold"] * found["startupProbe"]["periodSeconds"] == 90
-    assert "livenessProbe" not in found
-    asked = container(released(healthcheck=check, liveness=replace(check, http="/live")), "web")
-    assert asked["livenessProbe"]["httpGet"]["path"] == "/live"
-
-
 def test_a_door_with_a_host_is_an_ingress() -> None:
     door = ReleaseDoor("front", "web", 8000, "http", "127.0.0.1", 8080, host="web.example", tls="cert")
     ingress = next(one for one in made(released(doors=(door,)))["web"].around if one.kind == "Ingress")
