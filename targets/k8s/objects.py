@@ -25,19 +25,22 @@ from targets.ranks import MASTER_PORT
 DEFAULT_SIZE_BYTES = 1 << 30  # of a volume whose graph gives none; a claim must say something
 HISTORY = 2  # how many former ReplicaSets or revisions are kept
 OWNERS = ("Deployment", "StatefulSet")  # of a service's pods
+AUTOSCALER = "HorizontalPodAutoscaler"
+SCALE = "scale"  # the part of a service that is its owner's alone: another number restarts no pod
 WORKLOADS = (*OWNERS, "Job", "CronJob")
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
     """`body` is the object as it is applied, but for the data of `content`, by key. `parts` says what the object was
-    made from in pieces, for workloads."""
+    made from in pieces, for workloads. `replicas` is set beside it; None where an autoscaler does."""
 
     resource: str
     body: Json
     spec: str
     content: Mapping[str, filing.Content] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)
+    replicas: int | None = None
 
     @property
     def kind(self) -> str:
@@ -165,7 +168,7 @@ def _workload(
     spec = "sha256:" + ownership.digest(parts)
     marks = {
         ownership.RESOURCE: workload.resource,
-        ownership.SPEC: spec,
+        ownership.SPEC: "sha256:" + ownership.digest({name: part for name, part in parts.items() if name != SCALE}),
         ownership.IMAGE: release.image(workload.image).reference,
     }
     template = {
@@ -173,7 +176,7 @@ def _workload(
         "spec": pod,
     }
     if isinstance(workload, ReleaseService):
-        body = _deployment(release, workload, template, cluster)
+        body = _deployment(release, workload, template)
         around = tuple(_around_service(release, workload, cluster))
     else:
         body = _job(workload, template)
@@ -188,6 +191,7 @@ def _workload(
             _own(release, workload.resource, workload.name, body, spec, extra),
             spec,
             parts=parts,
+            replicas=_replicas(workload, cluster),
         ),
         level=security.level(workload, (seed.user for seed in seeds.mounted(workload, seeded))),
     )
@@ -212,7 +216,7 @@ def _parts(
     }
     if isinstance(workload, ReleaseService):
         more["ports"] = sorted({port for _, port in workload.ports})
-        more["scale"] = [workload.min_instances, scales(workload, cluster)]
+        more[SCALE] = workload.min_instances
         more["liveness"] = repr(workload.liveness)
     else:
         more["run"] = [workload.run if is_cron(workload) else "", workload.timeout_s]
@@ -229,15 +233,18 @@ def scales(service: ReleaseService, cluster: Cluster) -> bool:
     )
 
 
-def _deployment(release: Release, service: ReleaseService, template: Json, cluster: Cluster) -> Json:
-    """A StatefulSet where two instances may not write the same data side by side during an upgrade."""
+def _replicas(workload: Workload, cluster: Cluster) -> int | None:
+    return workload.min_instances if isinstance(workload, ReleaseService) and not scales(workload, cluster) else None
+
+
+def _deployment(release: Release, service: ReleaseService, template: Json) -> Json:
+    """A StatefulSet where two instances may not write the same data side by side during an upgrade. The number of
+    replicas is no part of it: a field that is applied once and then left to an autoscaler would fall back to 1."""
     spec: Json = {
         "selector": {"matchLabels": names.selector(release.app, service.name)},
         "revisionHistoryLimit": HISTORY,
         "template": template,
     }
-    if not scales(service, cluster):
-        spec["replicas"] = service.min_instances
     if containers.keeps_data(service):
         kind = "StatefulSet"
         spec |= {"serviceName": service.name, "podManagementPolicy": "Parallel"}
@@ -287,7 +294,7 @@ def _autoscaler(service: ReleaseService) -> Json:
     kind = "StatefulSet" if containers.keeps_data(service) else "Deployment"
     return {
         "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
+        "kind": AUTOSCALER,
         "metadata": {"name": service.name},
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": kind, "name": service.name},

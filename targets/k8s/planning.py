@@ -169,10 +169,11 @@ def _payload(draft: Draft, made: Made, action: Action) -> dict[str, object]:
 
 def _displaced(draft: Draft, made: Made) -> list[str]:
     """What has to be gone before the service is applied: its owner of another kind, whose pods would run beside the new
-    ones."""
+    ones, and an autoscaler that would change the number of replicas back."""
     if not isinstance(made.workload, ReleaseService):
         return []
     others = {f"{kind}/{made.main.name}" for kind in objects.OWNERS if kind != made.main.kind}
+    others |= set() if made.main.replicas is None else {f"{objects.AUTOSCALER}/{made.main.name}"}
     mine = {thing.name for thing in draft.observed.things if thing.resource == made.workload.resource}
     return sorted(others & mine)
 
@@ -207,10 +208,14 @@ def _decide(draft: Draft, made: Made) -> tuple[Action, str] | None:
     if isinstance(made.workload, ReleaseJob):
         return _decide_job(draft, made, made.workload, instances)
     there, displaced = draft.thing(made.main), _displaced(draft, made)
-    if there is None and not displaced:
+    autoscaled = [name for name in displaced if name.startswith(objects.AUTOSCALER)]
+    if there is None and displaced == autoscaled:
         return Action.CREATE, "not there"
-    if displaced or not draft.same(made.main):
-        return Action.REPLACE, changes(instances[0].parts if instances else "", made.main.parts)
+    if displaced != autoscaled or not draft.same(made.main):
+        cause = changes(instances[0].parts if instances else "", made.main.parts)
+        return (Action.CREATE if cause == f"{objects.SCALE} changed" else Action.REPLACE), cause
+    if autoscaled:
+        return Action.CREATE, f"{autoscaled[0]} not wanted"
     other = [one for one in made.around if not draft.same(one)]
     if other:
         return Action.CREATE, f"{other[0].id} {'changed' if draft.thing(other[0]) else 'not there'}"
@@ -345,4 +350,5 @@ def _left(namespace: str, features: frozenset[str]) -> Iterable[Note]:
 
 
 def _json(wanted: Object) -> dict[str, object]:
-    return {"object": wanted.body, "content": dict(wanted.content)}
+    scaled = {} if wanted.replicas is None else {"replicas": wanted.replicas}
+    return {"object": wanted.body, "content": dict(wanted.content), **scaled}

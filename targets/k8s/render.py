@@ -112,6 +112,8 @@ def _waiting(release: Release, made: Made, cluster: Cluster) -> Json:
     manual job is suspended until somebody resumes it."""
     body: Json = copy.deepcopy(made.main.body)
     workload = made.workload
+    if made.main.replicas is not None:
+        body["spec"]["replicas"] = made.main.replicas
     if isinstance(workload, ReleaseJob) and body["kind"] == "Job" and not workload.ranked:
         spec = made.main.spec.removeprefix("sha256:")
         body["metadata"]["name"] = names.hashed(workload.name, "run", spec)  # a Job's template cannot be changed

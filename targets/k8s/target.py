@@ -272,7 +272,10 @@ class KubernetesTarget:
         there = self.api.get(body["kind"], body["metadata"]["name"], namespace)
         if there is not None:
             self._own(there, app)
-        self.api.apply(body, namespace)
+        applied = self.api.apply(body, namespace)
+        replicas = wanted.get("replicas")
+        if replicas is not None and applied["spec"].get("replicas") != replicas:
+            self.api.scale(body["kind"], namespace, body["metadata"]["name"], replicas)
 
     def _filled(self, wanted: Payload, blobs: BlobSource | None, secrets: Secrets) -> Json:
         """The object with its data."""

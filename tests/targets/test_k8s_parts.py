@@ -340,10 +340,10 @@ def test_cpus_are_a_ceiling_and_scaling_goes_by_it() -> None:
     release = released(**changes)
     found = container(release, "web")["resources"]
     assert (found["limits"]["cpu"], found["requests"]["cpu"]) == ("2000m", "200m")
-    assert made(release)["web"].main.body["spec"]["replicas"] == 1
+    assert made(release)["web"].main.replicas == 1
     assert "scale" in [note.feature for note in plan(release).notes]
     scaled = made(release, ALL)["web"]
-    assert "replicas" not in scaled.main.body["spec"]
+    assert scaled.main.replicas is None
     autoscaler = next(one for one in scaled.around if one.kind == "HorizontalPodAutoscaler")
     assert autoscaler.body["spec"]["metrics"][0]["resource"]["target"]["averageValue"] == "1400m"
 
@@ -497,7 +497,7 @@ def owner(spec: str = "s2", replicas: int = 1) -> Json:
     labels = names.labels("sample", "web")
     return {
         "metadata": {"uid": "u", "name": "web", "labels": labels, "annotations": annotations},
-        "spec": {"replicas": replicas},
+        "spec": {"replicas": replicas, "template": {"metadata": {"annotations": annotations}}},
     }
 
 
