@@ -15,7 +15,8 @@ from targets.k8s.objects import Made, Object
 from targets.k8s.security import is_root
 from targets.k8s.seeds import seeds
 
-CRON_NAME_LIMIT = 52  # the controller adds a time to it
+REVISION_DIGITS = 11  # a StatefulSet's pods are labelled with NAME-HASH, the hash of 10 digits at most
+TIME_DIGITS = 11  # a CronJob's Jobs are NAME-MINUTES
 IMAGE_VOLUMES = "image volumes come with Kubernetes 1.35 and containerd 2.1"
 
 
@@ -56,8 +57,8 @@ def notes(
             found.append(Note(workload.resource, "tmpfs", Verdict.ADAPTED, reason))
     for service in release.services:
         found += _service(service, cluster)
-    for job in release.jobs:
-        found += _job(job)
+    for each in made:
+        found += _name(each)
     return tuple(sorted(found, key=lambda note: (note.resource, note.feature, note.reason)))
 
 
@@ -220,9 +221,19 @@ def _unserved(resource: str, feature: str, door: ReleaseDoor, cluster: Cluster) 
         yield Note(resource, feature, Verdict.ADAPTED, reason)
 
 
-def _job(job: ReleaseJob) -> Iterator[Note]:
-    if objects.is_cron(job) and len(job.name) > CRON_NAME_LIMIT:
-        yield Note(job.resource, "name", Verdict.REFUSED, f"a cron job's has {CRON_NAME_LIMIT} characters at most")
+def _name(made: Made) -> Iterator[Note]:
+    """Of what the cluster makes longer names that must be labels too."""
+    workload, limit = made.workload, names.LABEL_LIMIT
+    what = "that of a service that keeps data"
+    if made.main.kind == "StatefulSet":
+        limit -= REVISION_DIGITS
+    if isinstance(workload, ReleaseJob):
+        what = "a cron job's" if objects.is_cron(workload) else f"a job's with {workload.max_workers} workers"
+        limit -= TIME_DIGITS if objects.is_cron(workload) else 0
+        limit -= len(f"-{workload.max_workers - 1}") if workload.ranked else 0
+    if len(workload.name) > limit:
+        reason = f"{what} has {limit} characters at most, this one has {len(workload.name)}"
+        yield Note(workload.resource, "name", Verdict.REFUSED, reason)
 
 
 def unreached(reference: str) -> Note:
