@@ -36,15 +36,15 @@ def seeds(release: Release) -> dict[str, Seed]:
         if mounts:
             first, at = mounts[0]
             writer = next((workload for workload, mount in mounts if not mount.read_only), first)
-            shared = sum(_pods(workload) for workload, _ in mounts) > 1
+            shared = sum(_pods(workload) for workload in {one.name: one for one, _ in mounts}.values()) > 1
             anywhere = shared and volume.name in classes
             made[volume.name] = Seed(volume.name, first.image, at.path, writer.user, shared, anywhere)
     return made
 
 
 def mounted(workload: Workload, seeded: Mapping[str, Seed]) -> list[Seed]:
-    """Of the volumes that the workload mounts, once for each mount."""
-    return [seeded[mount.name] for mount in workload.volumes if mount.name in seeded]
+    """Of the volumes that the workload mounts, each once, at however many paths."""
+    return [seeded[name] for name in dict.fromkeys(mount.name for mount in workload.volumes) if name in seeded]
 
 
 def _pods(workload: Workload) -> int:
