@@ -153,7 +153,7 @@ class ReleaseSecret:
 class Release:
     """`record` is the JSON text to keep on the target (no secret in it); `waves` the start order;
     `recorded`: the target's newest record says the same already. `storage` are the classes that the site names for
-    volumes, `placement` its words for "services.NAME" and "jobs.NAME"."""
+    volumes, `shared` those volumes that it lets several nodes mount, `placement` its words for "services.NAME" and "jobs.NAME"."""
 
     app: str
     bundle: str
@@ -171,6 +171,7 @@ class Release:
     recorded: bool
     storage: tuple[tuple[str, str], ...] = ()
     placement: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    shared: tuple[str, ...] = ()
 
     def image(self, name: str) -> BundleImage:
         return next(image for image in self.images if image.name == name)

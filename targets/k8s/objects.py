@@ -79,8 +79,7 @@ def namespace(app: str, name: str, level: Level) -> Json:
 
 
 def volumes(release: Release) -> tuple[Object, ...]:
-    seeded = seeds.seeds(release)
-    return tuple(_claim(release, volume, seeded.get(volume.name)) for volume in release.volumes)
+    return tuple(_claim(release, volume) for volume in release.volumes)
 
 
 def pull_secret(release: Release, cluster: Cluster) -> tuple[Object, ...]:
@@ -127,7 +126,7 @@ def _plain(
 # volumes and files
 
 
-def _claim(release: Release, volume: Volume, seed: Seed | None) -> Object:
+def _claim(release: Release, volume: Volume) -> Object:
     resource = f"volume/{volume.name}"
     given = dict(release.storage).get(volume.name)
     body: Json = {
@@ -135,7 +134,7 @@ def _claim(release: Release, volume: Volume, seed: Seed | None) -> Object:
         "kind": "PersistentVolumeClaim",
         "metadata": {"name": volume.name},
         "spec": {
-            "accessModes": ["ReadWriteMany" if seed is not None and seed.anywhere else "ReadWriteOnce"],
+            "accessModes": ["ReadWriteMany" if volume.name in release.shared else "ReadWriteOnce"],
             "resources": {"requests": {"storage": str(volume.size_bytes or DEFAULT_SIZE_BYTES)}},
             **({"storageClassName": given} if given is not None else {}),
         },

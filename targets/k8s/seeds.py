@@ -12,7 +12,7 @@ from bundler.model.release import Release, ReleaseService, Workload
 class Seed:
     """How a volume begins: a copy of `path` in `image`, made by `user`; as the first mounter's image has it, and owned
     by the first writer, both by name of node. `shared`: several pods mount it; `anywhere`: on whatever node, because
-    the site names a class for it, and such a class has to offer ReadWriteMany."""
+    the site says that the volume's class offers ReadWriteMany."""
 
     volume: str
     image: str
@@ -25,7 +25,6 @@ class Seed:
 def seeds(release: Release) -> dict[str, Seed]:
     """By volume, of those that are mounted."""
     made: dict[str, Seed] = {}
-    classes = dict(release.storage)
     for volume in release.volumes:
         mounts = [
             (workload, mount)
@@ -37,7 +36,7 @@ def seeds(release: Release) -> dict[str, Seed]:
             first, at = mounts[0]
             writer = next((workload for workload, mount in mounts if not mount.read_only), first)
             shared = sum(_pods(workload) for workload in {one.name: one for one, _ in mounts}.values()) > 1
-            anywhere = shared and volume.name in classes
+            anywhere = volume.name in release.shared
             made[volume.name] = Seed(volume.name, first.image, at.path, writer.user, shared, anywhere)
     return made
 

@@ -215,14 +215,6 @@ def test_one_way_of_naming_a_pull_secret_is_enough(tmp_path: Path) -> None:
         create({"pull_secret_from": str(tmp_path / "none")})
 
 
-def test_a_shared_volume_lies_where_the_site_says() -> None:
-    release = replace(released(volumes=(Mount("data", "/elsewhere"),)), storage=(("data", "nfs"),))
-    (claim,) = objects.volumes(release)
-    assert (claim.body["spec"]["storageClassName"], claim.body["spec"]["accessModes"]) == ("nfs", ["ReadWriteMany"])
-    assert "affinity" not in pod(release, "web")
-    assert "sharing" not in [note.feature for note in plan(release).notes]
-
-
 def test_an_unknown_word_of_placement_is_refused() -> None:
     release = replace(released(), placement=(("services.web", (("gpu_clas", "nvidia"),)),))
     (note,) = plan(release).refused
