@@ -9,7 +9,7 @@ from bundler.model.observed import Observed
 from bundler.model.plan import Note, Verdict
 from bundler.model.release import Release, ReleaseDoor, ReleaseJob, ReleaseService, Workload
 from targets.k8s import cluster as facts
-from targets.k8s import files, names, objects, pods, pulling, weights
+from targets.k8s import claims, files, names, objects, pods, pulling, weights
 from targets.k8s.cluster import Cluster, Level
 from targets.k8s.objects import Made, Object
 from targets.k8s.security import is_root
@@ -35,7 +35,7 @@ def notes(
         *_images(release, observed, cluster),
         *_platforms(observed),
         *_pull_secret(release, observed, cluster, given=given),
-        *_volumes(release, observed, cluster),
+        *_volumes(release, cluster),
         *_foreign(observed, {one.id for one in wanted}),
     ]
     for workload in release.workloads:
@@ -117,12 +117,14 @@ def _pull_secret(release: Release, observed: Observed, cluster: Cluster, *, give
     yield Note("pull-secret", "credentials", Verdict.ADAPTED, reason)
 
 
-def _volumes(release: Release, observed: Observed, cluster: Cluster) -> Iterator[Note]:
-    seeded = seeds(release)
+def _volumes(release: Release, cluster: Cluster) -> Iterator[Note]:
+    seeded = seeds(release, cluster)
     for volume in release.volumes:
         resource = f"volume/{volume.name}"
-        there = observed.thing(resource)
-        if there is None or there.foreign:
+        there = cluster.claims.get(volume.name)
+        if there is not None:
+            yield from claims.differences(release, volume, there, cluster.growing)
+        else:
             yield from _storage(volume.name, dict(release.storage).get(volume.name), cluster)
         if volume.size_bytes is None:
             yield Note(resource, "size", Verdict.ADAPTED, "1 GiB, because the graph gives none")

@@ -14,7 +14,7 @@ from bundler.model.observed import Host
 from bundler.model.release import Release, ReleaseDoor, ReleaseJob, ReleaseService, Workload
 from targets import ownership
 from targets.k8s import cluster as facts
-from targets.k8s import containers, names, pods, pulling, security, seeds
+from targets.k8s import claims, containers, names, pods, pulling, security, seeds
 from targets.k8s import files as filing
 from targets.k8s.cluster import Cluster, Level
 from targets.k8s.names import Json
@@ -22,7 +22,6 @@ from targets.k8s.seeds import Seed
 from targets.parts import digests, parts_of
 from targets.ranks import MASTER_PORT
 
-DEFAULT_SIZE_BYTES = 1 << 30  # of a volume whose graph gives none; a claim must say something
 HISTORY = 2  # how many former ReplicaSets or revisions are kept
 OWNERS = ("Deployment", "StatefulSet")  # of a service's pods
 AUTOSCALER = "HorizontalPodAutoscaler"
@@ -78,8 +77,8 @@ def namespace(app: str, name: str, level: Level) -> Json:
     }
 
 
-def volumes(release: Release) -> tuple[Object, ...]:
-    return tuple(_claim(release, volume) for volume in release.volumes)
+def volumes(release: Release, cluster: Cluster) -> tuple[Object, ...]:
+    return tuple(_claim(release, volume, cluster) for volume in release.volumes)
 
 
 def pull_secret(release: Release, cluster: Cluster) -> tuple[Object, ...]:
@@ -93,7 +92,7 @@ def pull_secret(release: Release, cluster: Cluster) -> tuple[Object, ...]:
 
 
 def workloads(release: Release, host: Host, cluster: Cluster) -> tuple[Made, ...]:
-    seeded = seeds.seeds(release)
+    seeded = seeds.seeds(release, cluster)
     return tuple(
         _workload(release, workload, parts_of(release, workload, host.platform), seeded, cluster)
         for workload in release.workloads
@@ -126,20 +125,11 @@ def _plain(
 # volumes and files
 
 
-def _claim(release: Release, volume: Volume) -> Object:
+def _claim(release: Release, volume: Volume, cluster: Cluster) -> Object:
     resource = f"volume/{volume.name}"
-    given = dict(release.storage).get(volume.name)
-    body: Json = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": volume.name},
-        "spec": {
-            "accessModes": ["ReadWriteMany" if volume.name in release.shared else "ReadWriteOnce"],
-            "resources": {"requests": {"storage": str(volume.size_bytes or DEFAULT_SIZE_BYTES)}},
-            **({"storageClassName": given} if given is not None else {}),
-        },
-    }
-    return Object(resource, _own(release, resource, None, body, "1"), "1")
+    claim = claims.settled(release, volume, cluster.claims, cluster.growing)
+    body = claims.manifest(volume.name, claim)
+    return Object(resource, _own(release, resource, None, body, claim.spec), claim.spec)
 
 
 def _files(release: Release, workload: Workload, filed: filing.Files) -> tuple[Object, ...]:

@@ -27,7 +27,7 @@ from bundler.model.observed import (
 from bundler.model.oci import Digest
 from targets import ownership
 from targets.k8s import cluster as facts
-from targets.k8s import names, nodes, pulling
+from targets.k8s import claims, names, nodes, pulling
 from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
 from targets.k8s.delivery import PREFIX, Brought
@@ -35,8 +35,8 @@ from targets.k8s.instances import instances
 from targets.k8s.names import Json
 from targets.k8s.refusals import Forbidden, Silent
 
-WHOLE = ("Deployment", "StatefulSet", "Job", "CronJob", "Service")
-NAMED = ("ConfigMap", "Secret", "PersistentVolumeClaim", "HorizontalPodAutoscaler", "Ingress")  # metadata is enough
+WHOLE = ("Deployment", "StatefulSet", "Job", "CronJob", "Service", claims.KIND)
+NAMED = ("ConfigMap", "Secret", "HorizontalPodAutoscaler", "Ingress")  # metadata is enough
 IMAGE_VOLUMES_SINCE = (1, 35)  # without a feature gate
 CONTAINERD_SINCE = (2, 1)  # mounts images
 SLEEP_SINCE = (1, 30)
@@ -157,7 +157,8 @@ def _things(found: Snapshot, app: str) -> Iterator[Thing]:
             if names.ours(one, app):
                 if one["metadata"].get("deletionTimestamp"):
                     continue
-                yield Thing(names.annotation(one, ownership.RESOURCE), name, names.annotation(one, ownership.SPEC))
+                spec = claims.told(one) if kind == claims.KIND else names.annotation(one, ownership.SPEC)
+                yield Thing(names.annotation(one, ownership.RESOURCE), name, spec)
             elif not _of_the_cluster(kind, one):
                 owner = ownership.owner(one["metadata"].get("labels") or {})
                 yield Thing(f"{kind.lower()}/{one['metadata']['name']}", name, "", foreign=True, owner=owner)
@@ -339,6 +340,7 @@ def _classes(api: Api) -> Iterator[str]:
         yield facts.STORAGE
     else:
         yield from (facts.STORES + one["metadata"]["name"] for one in storage)
+        yield from (facts.GROWS + one["metadata"]["name"] for one in storage if one.get("allowVolumeExpansion"))
         if any(names.annotation(one, "storageclass.kubernetes.io/is-default-class") == "true" for one in storage):
             yield facts.STORAGE
     try:

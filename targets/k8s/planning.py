@@ -36,7 +36,7 @@ _MAIN = tuple(f"{kind}/" for kind in objects.WORKLOADS)
 def plan_deploy(settings: Settings, release: Release, observed: Observed) -> Plan:
     cluster = Cluster.of(release, observed, settings)
     made = objects.workloads(release, observed.host, cluster)
-    claims = objects.volumes(release)
+    claims = objects.volumes(release, cluster)
     pull_secret = objects.pull_secret(release, cluster)
     kept = [*claims, *pull_secret, *(one for each in made for one in (*each.files, *each.running))]
     draft = Draft(release, observed, cluster)
@@ -94,9 +94,10 @@ def _too_large(release: Release) -> list[Note]:
 
 def _volumes(draft: Draft, claims: tuple[Object, ...]) -> None:
     for claim in claims:
-        if draft.thing(claim) is None:
+        if not draft.same(claim):
+            cause = "not there" if draft.thing(claim) is None else "larger"
             payload = {"do": "apply", "gone": [], "objects": [_json(claim)]}
-            draft.add(claim.resource, Action.CREATE, "not there", payload, after=[NAMESPACE_STEP])
+            draft.add(claim.resource, Action.CREATE, cause, payload, after=[NAMESPACE_STEP])
 
 
 def _secrets(draft: Draft) -> None:

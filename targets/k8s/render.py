@@ -67,7 +67,7 @@ def _text(document: Json) -> str:
 
 def _documents(release: Release, made: tuple[Made, ...], cluster: Cluster, blobs: BlobSource) -> Iterator[Json]:
     yield objects.namespace(release.app, cluster.namespace, weakest(made))
-    for claim in objects.volumes(release):
+    for claim in objects.volumes(release, cluster):
         yield _placed(claim.body, cluster)
     by_name = {each.workload.name: each for each in made}
     in_waves = [name for wave in release.waves for name in wave]

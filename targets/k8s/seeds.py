@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bundler.model.release import Release, ReleaseService, Workload
+from targets.k8s import claims
+from targets.k8s.cluster import Cluster
 
 
 @dataclass(frozen=True, slots=True)
 class Seed:
     """How a volume begins: a copy of `path` in `image`, made by `user`; as the first mounter's image has it, and owned
     by the first writer, both by name of node. `shared`: several pods mount it; `anywhere`: on whatever node, because
-    the site says that the volume's class offers ReadWriteMany."""
+    its claim is ReadWriteMany, or will be."""
 
     volume: str
     image: str
@@ -22,7 +24,7 @@ class Seed:
     anywhere: bool
 
 
-def seeds(release: Release) -> dict[str, Seed]:
+def seeds(release: Release, cluster: Cluster) -> dict[str, Seed]:
     """By volume, of those that are mounted."""
     made: dict[str, Seed] = {}
     for volume in release.volumes:
@@ -36,7 +38,7 @@ def seeds(release: Release) -> dict[str, Seed]:
             first, at = mounts[0]
             writer = next((workload for workload, mount in mounts if not mount.read_only), first)
             shared = sum(_pods(workload) for workload in {one.name: one for one, _ in mounts}.values()) > 1
-            anywhere = volume.name in release.shared
+            anywhere = claims.settled(release, volume, cluster.claims, cluster.growing).mode == claims.ANY_NODE
             made[volume.name] = Seed(volume.name, first.image, at.path, writer.user, shared, anywhere)
     return made
 

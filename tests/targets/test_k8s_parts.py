@@ -77,7 +77,7 @@ def container(release: Release, name: str, features: frozenset[str] = FEATURES) 
 def in_place(release: Release, settings: Settings = SETTINGS) -> Observed:
     """What a cluster shows when everything of the release is there."""
     cluster = Cluster.of(release, nothing(), settings)
-    wanted = [*objects.volumes(release), *objects.pull_secret(release, cluster)]
+    wanted = [*objects.volumes(release, cluster), *objects.pull_secret(release, cluster)]
     for each in objects.workloads(release, host(), cluster):
         wanted += each.files
         wanted += each.running if each.workload.resource.startswith("service/") else ()
@@ -316,7 +316,7 @@ def test_what_keeps_data_has_one_pod_at_a_time() -> None:
 
 def test_a_volume_begins_as_the_first_mounter_has_it_and_belongs_to_the_first_writer() -> None:
     release = released(volumes=(Mount("data", "/elsewhere", read_only=True),))
-    seed = seeds.seeds(release)["data"]
+    seed = seeds.seeds(release, Cluster.of(release, nothing(), SETTINGS))["data"]
     assert (seed.path, seed.user, seed.shared) == ("/data", "10001:10001", True)
     for name in ("store", "web"):
         spec = pod(release, name)
