@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 
 from bundler.model.graph import Healthcheck
-from bundler.model.release import Release, ReleaseJob, ReleaseService, SecretPart, Text, Workload
+from bundler.model.release import Release, ReleaseJob, ReleaseService, Text, Workload
 from targets import ranks
 from targets.k8s import cluster as facts
 from targets.k8s import volumes
 from targets.k8s.cluster import Cluster
-from targets.k8s.files import Files
+from targets.k8s.files import Files, in_arguments
 from targets.k8s.names import Json
 from targets.k8s.security import container_security
 
@@ -72,31 +72,17 @@ def _plain(text: Text, files: Files) -> str:
 
 
 def _environment(workload: Workload, files: Files) -> list[Json]:
-    """Variables that others are composed of come first: the expansion only knows those before."""
-    parts: dict[str, Json] = {}
-    texts: list[Text] = [text for _, text in workload.environment if not _single(text)]
-    texts += [*(workload.entrypoint or ()), *(workload.command or ())]
-    for text in texts:
-        for part in text:
-            if isinstance(part, SecretPart):
-                variable = files.variables[part.name, part.encoded]
-                parts[variable] = {"name": variable, "valueFrom": _secret_key(files, variable)}
-    made = [parts[name] for name in sorted(parts)]
+    """Variables with secrets in them are whole texts of the Secret. Arguments can only be expanded from variables, so
+    that what they hold of secrets is in the environment too."""
+    parts = sorted({files.variables[part.name, part.encoded] for part in in_arguments(workload)})
+    made: list[Json] = [{"name": name, "valueFrom": _secret_key(files, name)} for name in parts]
     if isinstance(workload, ReleaseJob) and workload.ranked:
         made += _ranks(workload)
     for name, text in workload.environment:
-        single = _single(text)
-        if single is not None:
-            key = files.variables[single.name, single.encoded]
-            made.append({"name": name, "valueFrom": _secret_key(files, key)})
-        else:
-            made.append({"name": name, "value": _plain(text, files)})
+        key = files.environment.get(name)
+        given = {"value": _plain(text, files)} if key is None else {"valueFrom": _secret_key(files, key)}
+        made.append({"name": name, **given})
     return made
-
-
-def _single(text: Text) -> SecretPart | None:
-    parts = [part for part in text if part != ""]
-    return parts[0] if len(parts) == 1 and isinstance(parts[0], SecretPart) else None
 
 
 def _secret_key(files: Files, key: str) -> Json:

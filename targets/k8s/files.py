@@ -12,14 +12,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bundler.model.release import FileMount, Release, SecretPart, Text, Workload
+from bundler.model.release import FileMount, Release, SecretPart, Workload
 from targets import ownership, texts
 from targets.k8s import names
 from targets.k8s.names import Json
 
 LIMIT_BYTES = 1 << 20  # what a ConfigMap or a Secret may hold (core/v1 validation, MaxSecretSize)
 
-Content = Mapping[str, object]  # as texts.content_json has it
+Content = Mapping[str, object]  # as texts.content_json has it; "variable": it is text for a process
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ class Files:
     bundles: tuple[Bundle, ...]
     placed: tuple[Placed, ...]
     secret: str | None  # the Secret's name
-    variables: Mapping[tuple[str, bool], str]  # its key of each secret's bytes, plain and percent-encoded
+    environment: Mapping[str, str]  # its key of each variable with a secret in it, by name
+    variables: Mapping[tuple[str, bool], str]  # its key of each secret in an argument, plain and percent-encoded
 
     @property
     def specs(self) -> list[str]:
@@ -73,8 +74,16 @@ def files(release: Release, workload: Workload) -> Files:
         room -= size
         groups[-1][key] = texts.content_json(file)
         placed.append(Placed(file.path, key, f"files-{len(groups) - 1}", secret=False))
-    for part in _parts_in_text(workload):
-        secret[variables[part.name, part.encoded]] = {"text": texts.text_json((part,))}
+    environment = {
+        name: f"env-{index}-{name}"[:253]
+        for index, (name, text) in enumerate(workload.environment)
+        if any(isinstance(part, SecretPart) for part in text)
+    }
+    for name, text in workload.environment:
+        if name in environment:
+            secret[environment[name]] = {"text": texts.text_json(text), "variable": True}
+    for part in in_arguments(workload):
+        secret[variables[part.name, part.encoded]] = {"text": texts.text_json((part,)), "variable": True}
     bundles = [
         Bundle("ConfigMap", names.hashed(workload.name, "files", ownership.digest(group)), f"files-{index}", group)
         for index, group in enumerate(groups)
@@ -85,7 +94,7 @@ def files(release: Release, workload: Workload) -> Files:
         used = sorted(_names(secret))
         name = names.hashed(workload.name, "secret", ownership.digest([secret, [[n, revisions.get(n)] for n in used]]))
         bundles.append(Bundle("Secret", name, "secret", secret))
-    return Files(tuple(bundles), tuple(placed), name, variables)
+    return Files(tuple(bundles), tuple(placed), name, environment, variables)
 
 
 def size_bytes(file: FileMount) -> int:
@@ -125,10 +134,9 @@ def store(body: Json, key: str, data: bytes) -> None:
     body.setdefault(where, {})[key] = told
 
 
-def _parts_in_text(workload: Workload) -> Iterator[SecretPart]:
-    found: list[Text] = [text for _, text in workload.environment]
-    found += [*(workload.entrypoint or ()), *(workload.command or ())]
-    for text in found:
+def in_arguments(workload: Workload) -> Iterator[SecretPart]:
+    """Secrets in the program's words, which reach them by way of a variable."""
+    for text in (*(workload.entrypoint or ()), *(workload.command or ())):
         yield from (part for part in text if isinstance(part, SecretPart))
 
 

@@ -167,6 +167,9 @@ def _workload(release: Release, workload: Workload, cluster: Cluster) -> Iterato
     if workload.entrypoint is None and workload.command == ():
         reason = "the image's own arguments cannot be left out; give an entrypoint"
         yield Note(resource, "command", Verdict.REFUSED, reason)
+    if any(files.in_arguments(workload)):
+        reason = "what it holds of secrets is in the environment too, as BUNDLE_SECRET_…"
+        yield Note(resource, "command", Verdict.ADAPTED, reason)
     if workload.stop_signal is not None:
         yield Note(resource, "stop_signal", Verdict.ADAPTED, "the signal is the one that its image names, or SIGTERM")
     if workload.init:

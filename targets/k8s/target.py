@@ -289,7 +289,7 @@ class KubernetesTarget:
                 if blobs is None:
                     raise TargetError(f"{body['metadata']['name']} is in the bundle, and no bundle was given")
                 data = blobs.read(descriptor(content["blob"]))
-            elif body["kind"] == "Secret" and key.startswith("BUNDLE_SECRET_"):
+            elif content.get("variable"):
                 data = texts.reveal_text(content["text"], secrets).encode()
             else:
                 data = texts.reveal(content["text"], secrets)

@@ -265,21 +265,6 @@ def test_configs_are_split_where_one_map_does_not_hold_them() -> None:
 # pods
 
 
-def test_dollars_are_doubled_and_secrets_composed() -> None:
-    environment = (
-        ("PLAIN", ("$HOME $(PATH) $$",)),
-        ("KEY", (SecretPart("key"),)),
-        ("URL", ("http://u:", SecretPart("key", True), "@h")),
-    )
-    found = container(released(environment=environment), "web")["env"]
-    by_name = {one["name"]: one for one in found}
-    assert by_name["PLAIN"]["value"] == "$$HOME $$(PATH) $$$$"
-    assert by_name["KEY"]["valueFrom"]["secretKeyRef"]["key"] == "BUNDLE_SECRET_key"
-    assert by_name["URL"]["value"] == "http://u:$(BUNDLE_SECRET_key_URL)@h"
-    order = [one["name"] for one in found]
-    assert order.index("BUNDLE_SECRET_key_URL") < order.index("URL")
-
-
 @pytest.mark.parametrize(
     ("entrypoint", "command", "expected"),
     [

@@ -1,0 +1,52 @@
+"""Secrets on their way into a pod, without a cluster."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from test_k8s_parts import container, made, plan, released
+
+from bundler.model.observed import StoredSecret
+from bundler.model.plan import Verdict
+from bundler.model.release import Release, SecretPart
+from targets.k8s.cluster import Settings
+from targets.k8s.target import KubernetesTarget
+
+KEY = StoredSecret("revision-1", b"a/b")
+TEXTS = (
+    ("PLAIN", ("$HOME $(PATH) $$",)),
+    ("KEY", (SecretPart("key"),)),
+    ("URL", ("http://u:", SecretPart("key", encoded=True), "@h/$x")),
+)
+
+
+def kept(release: Release) -> dict[str, bytes]:
+    """What the Secret of `web` holds."""
+    (secret,) = [one for one in made(release)["web"].files if one.kind == "Secret"]
+    wanted = {"object": secret.body, "content": dict(secret.content)}
+    body = KubernetesTarget(Settings())._filled(wanted, None, {"key": KEY})
+    return {key: base64.b64decode(text) for key, text in body["data"].items()}
+
+
+def test_the_environment_is_the_graphs_and_nothing_else() -> None:
+    release = released(environment=TEXTS, files=())
+    found: dict[str, Any] = {one["name"]: one for one in container(release, "web")["env"]}
+    assert list(found) == ["PLAIN", "KEY", "URL"]
+    assert found["PLAIN"]["value"] == "$$HOME $$(PATH) $$$$"
+    held = kept(release)
+    assert {name: held[one["valueFrom"]["secretKeyRef"]["key"]] for name, one in found.items() if name != "PLAIN"} == {
+        "KEY": b"a/b",
+        "URL": b"http://u:a%2Fb@h/$x",
+    }
+    assert "command" not in [note.feature for note in plan(release).notes]
+
+
+def test_secrets_in_arguments_come_by_variables_and_the_plan_says_so() -> None:
+    release = released(environment=(), files=(), command=(("--key=$", SecretPart("key")),))
+    found = container(release, "web")
+    assert found["args"] == ["--key=$$$(BUNDLE_SECRET_key)"]
+    assert [one["name"] for one in found["env"]] == ["BUNDLE_SECRET_key"]
+    assert kept(release) == {"BUNDLE_SECRET_key": b"a/b"}
+    (note,) = [one for one in plan(release).notes if one.feature == "command"]
+    assert note.verdict is Verdict.ADAPTED
