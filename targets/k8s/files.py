@@ -113,6 +113,13 @@ def content_bytes(content: Content) -> int:
     return 0
 
 
+def secret_bytes(content: Content, sizes: Mapping[str, int]) -> int:
+    """How many bytes of a Secret it takes at least, with secrets of these sizes; percent-encoded ones take more."""
+    text = content["text"]
+    parts = text if isinstance(text, list) else [text]
+    return sum(len(part.encode()) if isinstance(part, str) else sizes[part["secret"]] for part in parts)
+
+
 def manifest(bundle: Bundle) -> Json:
     """Without its data, which `apply` fills in."""
     made: Json = {"apiVersion": "v1", "kind": bundle.kind, "metadata": {"name": bundle.name}, "immutable": True}

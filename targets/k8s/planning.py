@@ -19,7 +19,7 @@ from targets.k8s import cluster as facts
 from targets.k8s import images, names, objects
 from targets.k8s.cluster import Cluster, Settings
 from targets.k8s.draft import Draft
-from targets.k8s.files import LIMIT_BYTES
+from targets.k8s.files import LIMIT_BYTES, secret_bytes
 from targets.k8s.notes import notes, weakest
 from targets.k8s.objects import Made, Object
 from targets.parts import changes
@@ -44,7 +44,7 @@ def plan_deploy(settings: Settings, release: Release, observed: Observed) -> Pla
     said = notes(release, observed, cluster, made, kept, given=settings.pull_config is not None)
     ready = _ready(release)
     said += tuple(images.undelivered(settings, cluster, missing))
-    said += tuple(_too_large(release))
+    said += tuple(_too_large(release, made))
     if any(note.verdict is Verdict.REFUSED for note in said):
         return Plan((), said, ready)
     _namespace(draft, made)
@@ -84,12 +84,19 @@ def _namespace(draft: Draft, made: tuple[Made, ...]) -> None:
     draft.add("namespace", Action.CREATE, cause, {"do": "namespace", "object": body, "there": there})
 
 
-def _too_large(release: Release) -> list[Note]:
-    size = len(packed(release.record))
-    if size <= LIMIT_BYTES:
-        return []
-    reason = f"its record has {size:,} bytes; a Secret holds {LIMIT_BYTES:,} at most"
-    return [Note("record", "size", Verdict.REFUSED, reason)]
+def _too_large(release: Release, made: tuple[Made, ...]) -> Iterable[Note]:
+    """What no Secret holds: the record, all secrets that are kept, those of one workload."""
+    sizes = {secret.name: secret.size_bytes for secret in release.secrets}
+    found = [("record", "its record has", len(packed(release.record)))]
+    found.append(("secrets", "together they have", sum(sizes.values())))
+    for each in made:
+        secret = [content for one in each.files if one.kind == "Secret" for content in one.content.values()]
+        size = sum(secret_bytes(content, sizes) for content in secret)
+        found.append((each.workload.resource, "its secrets, in files and variables, have", size))
+    for resource, what, size in found:
+        if size > LIMIT_BYTES:
+            reason = f"{what} {size:,} bytes; a Secret holds {LIMIT_BYTES:,} at most"
+            yield Note(resource, "size", Verdict.REFUSED, reason)
 
 
 def _volumes(draft: Draft, claims: tuple[Object, ...]) -> None:
