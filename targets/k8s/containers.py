@@ -144,10 +144,15 @@ def grace_s(workload: Workload, cluster: Cluster) -> int:
     return math.ceil(workload.stop_grace_period_s) + (PRE_STOP_S if _pauses(workload, cluster) else 0)
 
 
+def whole_s(seconds: float) -> int:
+    """As a cluster counts: what is no whole number of seconds becomes longer."""
+    return max(1, math.ceil(seconds))
+
+
 def _probe(check: Healthcheck, service: ReleaseService) -> Json:
     made: Json = {
-        "periodSeconds": max(1, round(check.interval_s)),
-        "timeoutSeconds": max(1, math.ceil(check.timeout_s)),
+        "periodSeconds": whole_s(check.interval_s),
+        "timeoutSeconds": whole_s(check.timeout_s),
         "failureThreshold": max(1, check.retries),
         "successThreshold": 1,
     }

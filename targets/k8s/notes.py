@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from bundler.model.observed import Observed
 from bundler.model.plan import Note, Verdict
 from bundler.model.release import Release, ReleaseDoor, ReleaseJob, ReleaseService, Workload
+from targets.k8s import claims, containers, files, names, objects, pods, pulling, weights
 from targets.k8s import cluster as facts
-from targets.k8s import claims, files, names, objects, pods, pulling, weights
 from targets.k8s.cluster import Cluster, Level
 from targets.k8s.objects import Made, Object
 from targets.k8s.security import is_root
@@ -162,6 +162,7 @@ def _workload(release: Release, workload: Workload, cluster: Cluster) -> Iterato
         if files.size_bytes(file) > files.LIMIT_BYTES:
             limit = f"{files.size_bytes(file):,} bytes; a ConfigMap or Secret holds {files.LIMIT_BYTES:,} at most"
             yield Note(resource, f"file {file.path}", Verdict.REFUSED, limit)
+    yield from _rounded(workload)
     if weights.copied(workload, cluster):
         yield from _models(release, workload)
     if workload.entrypoint is None and workload.command == ():
@@ -211,6 +212,22 @@ def _service(service: ReleaseService, cluster: Cluster) -> Iterator[Note]:
         if door.tls is not None and door.host is not None and not names.is_name(door.tls):
             reason = f"{door.tls!r} cannot name a Secret; site file: publish: {{{door.name}: {{tls: NAME}}}}"
             yield Note(resource, f"{feature} tls", Verdict.REFUSED, reason)
+
+
+def _rounded(workload: Workload) -> Iterator[Note]:
+    """Times that a cluster counts in whole seconds."""
+    times: dict[str, float | None] = {"stop_grace_period": workload.stop_grace_period_s}
+    if isinstance(workload, ReleaseJob):
+        times["timeout"] = workload.timeout_s
+    else:
+        checks = {"healthcheck": workload.healthcheck, "liveness": workload.liveness}
+        for what, check in checks.items():
+            if check is not None:
+                times |= {f"{what} interval": check.interval_s, f"{what} timeout": check.timeout_s}
+    for what, seconds in times.items():
+        if seconds and seconds != containers.whole_s(seconds):
+            reason = f"{containers.whole_s(seconds)} s, not {seconds:g} s, because a cluster counts in whole seconds"
+            yield Note(workload.resource, what, Verdict.ADAPTED, reason)
 
 
 def _unserved(resource: str, feature: str, door: ReleaseDoor, cluster: Cluster) -> Iterator[Note]:

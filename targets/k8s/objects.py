@@ -13,8 +13,8 @@ from bundler.model.graph import Volume
 from bundler.model.observed import Host
 from bundler.model.release import Release, ReleaseDoor, ReleaseJob, ReleaseService, Workload
 from targets import ownership
-from targets.k8s import cluster as facts
 from targets.k8s import claims, containers, names, pods, pulling, security, seeds
+from targets.k8s import cluster as facts
 from targets.k8s import files as filing
 from targets.k8s.cluster import Cluster, Level
 from targets.k8s.names import Json
@@ -319,7 +319,7 @@ def _job(job: ReleaseJob, template: Json) -> Json:
     if job.ranked:
         spec |= {"completionMode": "Indexed", "completions": job.max_workers, "parallelism": job.max_workers}
     if job.timeout_s is not None:
-        spec["activeDeadlineSeconds"] = max(1, round(job.timeout_s))
+        spec["activeDeadlineSeconds"] = containers.whole_s(job.timeout_s)
     if not is_cron(job):
         return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": job.name}, "spec": spec}
     metadata = {key: template["metadata"][key] for key in ("labels", "annotations")}
