@@ -8,6 +8,7 @@ from test_k8s_parts import ALL, documents, in_place, made, plan, released
 
 from bundler.model.graph import Mount, Resources
 from bundler.model.observed import Instance, Observed, State, Thing
+from bundler.model.plan import Ready
 from bundler.model.release import Release
 from targets.k8s import access
 from targets.ownership import canonical
@@ -38,6 +39,11 @@ def test_an_owner_of_another_kind_beside_the_wanted_one_goes() -> None:
     there = replace(there, things=(*there.things, Thing("service/web", "StatefulSet/web", "s")))
     (step,) = plan(replace(settled(released(), there), recorded=True), there).steps
     assert (step.id, step.payload["gone"]) == ("replace service/web", ["StatefulSet/web"])
+
+
+def test_needs_are_waited_for() -> None:
+    web = next(step for step in plan(released()).steps if step.resource == "service/web")
+    assert web.waits == (Ready("job/seed", "completed"), Ready("service/store", "healthy"))
 
 
 # how many
