@@ -154,7 +154,8 @@ class ReleaseSecret:
 class Release:
     """`record` is the JSON text to keep on the target (no secret in it); `waves` the start order;
     `recorded`: the target's newest record says the same already. `storage` are the classes that the site names for
-    volumes, `shared` those volumes that it lets several nodes mount, `placement` its words for "services.NAME" and "jobs.NAME"."""
+    volumes, `shared` those that it lets several nodes mount, `placement` its words for "services.NAME" and
+    "jobs.NAME"."""
 
     app: str
     bundle: str

@@ -77,7 +77,8 @@ def differences(release: Release, volume: Volume, found: Claim, growing: frozens
     anew = "its data goes with it: `bundle remove --volumes`, and a deploy makes it anew"
     if volume.size_bytes is not None and wanted.size_bytes > found.size_bytes and found.storage_class not in growing:
         has, asks = (room.said("memory", size * 1000) for size in (found.size_bytes, wanted.size_bytes))
-        reason = f"it was made with {has}, {asks} are asked for, and its class {found.storage_class!r} lets none grow, as far as is seen"
+        limit = f"its class {found.storage_class!r} lets none grow, as far as is seen"
+        reason = f"it was made with {has}, {asks} are asked for, and {limit}"
         yield Note(resource, "size", Verdict.ADAPTED, f"{reason}; {anew}")
     if wanted.storage_class and wanted.storage_class != found.storage_class:
         reason = f"it was made in the class {found.storage_class!r} and stays there, not in {wanted.storage_class!r}"

@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bundler.model.release import FileMount, Release, SecretPart, Workload
 from targets import ownership, texts
@@ -79,9 +80,9 @@ def files(release: Release, workload: Workload) -> Files:
         for index, (name, text) in enumerate(workload.environment)
         if any(isinstance(part, SecretPart) for part in text)
     }
-    for name, text in workload.environment:
-        if name in environment:
-            secret[environment[name]] = {"text": texts.text_json(text), "variable": True}
+    for variable, text in workload.environment:
+        if variable in environment:
+            secret[environment[variable]] = {"text": texts.text_json(text), "variable": True}
     for part in in_arguments(workload):
         secret[variables[part.name, part.encoded]] = {"text": texts.text_json((part,)), "variable": True}
     bundles = [
@@ -115,8 +116,8 @@ def content_bytes(content: Content) -> int:
 
 def secret_bytes(content: Content, sizes: Mapping[str, int]) -> int:
     """How many bytes of a Secret it takes at least, with secrets of these sizes; percent-encoded ones take more."""
-    text = content["text"]
-    parts = text if isinstance(text, list) else [text]
+    text: Any = content["text"]
+    parts = [text] if isinstance(text, str) else text
     return sum(len(part.encode()) if isinstance(part, str) else sizes[part["secret"]] for part in parts)
 
 

@@ -26,8 +26,8 @@ from bundler.model.observed import (
 )
 from bundler.model.oci import Digest
 from targets import ownership
-from targets.k8s import cluster as facts
 from targets.k8s import claims, names, nodes, pulling
+from targets.k8s import cluster as facts
 from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
 from targets.k8s.delivery import PREFIX, Brought

@@ -116,7 +116,9 @@ def _waiting(release: Release, made: Made, cluster: Cluster) -> Json:
         body["spec"]["replicas"] = made.main.replicas
     if isinstance(workload, ReleaseJob) and body["kind"] == "Job" and not workload.ranked:
         spec = made.main.spec.removeprefix("sha256:")
-        body["metadata"]["name"] = names.fitting(names.hashed(workload.name, "run", spec))  # a Job's template cannot be changed
+        body["metadata"]["name"] = names.fitting(
+            names.hashed(workload.name, "run", spec)
+        )  # a Job's template cannot be changed
     if isinstance(workload, ReleaseJob) and workload.run == "manual":
         body["spec"]["suspend"] = True
     ports = {service.name: service.ports for service in release.services}

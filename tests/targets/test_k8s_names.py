@@ -51,7 +51,11 @@ def test_rendered_names_fit_and_differ() -> None:
     base = replace(base, services=(*alike, replace(web, needs=needs)))
     found = documents(base)
     runs = [one["metadata"]["name"] for one in found if one["kind"] == "Job"]
-    (spec,) = [one["spec"]["template"]["spec"] for one in found if one["metadata"]["name"] == "web" and "template" in one["spec"]]
+    (spec,) = [
+        one["spec"]["template"]["spec"]
+        for one in found
+        if one["metadata"]["name"] == "web" and "template" in one["spec"]
+    ]
     waits = [one["name"] for one in spec["initContainers"]]
     for name in (*runs, *waits):
         assert names.is_label(name), name
