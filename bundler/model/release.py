@@ -141,19 +141,21 @@ class ReleaseSecret:
     """`revision` is random, made anew whenever the bytes change; `stored`: the target has these bytes.
 
     `before` is the revision that the target had when this was settled; one that finds another stops, because two
-    deploys at once would each use secrets of their own."""
+    deploys at once would each use secrets of their own. `size_bytes` is 0 in a record."""
 
     name: str
     revision: str
     stored: bool
     before: str | None = None
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
     """`record` is the JSON text to keep on the target (no secret in it); `waves` the start order;
     `recorded`: the target's newest record says the same already. `storage` are the classes that the site names for
-    volumes, `placement` its words for "services.NAME" and "jobs.NAME"."""
+    volumes, `shared` those that it lets several nodes mount, `placement` its words for "services.NAME" and
+    "jobs.NAME"."""
 
     app: str
     bundle: str
@@ -171,6 +173,7 @@ class Release:
     recorded: bool
     storage: tuple[tuple[str, str], ...] = ()
     placement: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    shared: tuple[str, ...] = ()
 
     def of_platform(self, platform: Platform) -> Release:
         """With the images that run on it and no others."""

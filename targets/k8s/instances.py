@@ -70,7 +70,7 @@ def _has_ended(job: Json) -> bool:
 
 def _service(owner: Json, pods: list[Json], events: Events) -> Iterator[Instance]:
     resource, spec = names.annotation(owner, ownership.RESOURCE), names.annotation(owner, ownership.SPEC)
-    parts = names.annotation(owner, ownership.PARTS)
+    parts, template = names.annotation(owner, ownership.PARTS), names.annotation(_template(owner), ownership.SPEC)
     wanted = owner["spec"].get("replicas", 1)
     uid, name = owner["metadata"]["uid"], owner["metadata"]["name"]
     if wanted == 0:
@@ -78,7 +78,7 @@ def _service(owner: Json, pods: list[Json], events: Events) -> Iterator[Instance
         return
     alive = [pod for pod in pods if (pod.get("status") or {}).get("phase") not in ("Failed", "Succeeded")]
     alive.sort(key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
-    current = [pod for pod in alive if names.annotation(pod, ownership.SPEC) == spec]
+    current = [pod for pod in alive if names.annotation(pod, ownership.SPEC) == template]
     former = [pod for pod in alive if pod not in current]
     index = 0
     for pod in current:
@@ -92,6 +92,11 @@ def _service(owner: Json, pods: list[Json], events: Events) -> Iterator[Instance
         detail = _why_missing(owner) or events.get(uid, "")
         yield Instance(resource, f"{uid}-{missing}", name, index, spec, State.CREATED, detail, parts=parts)
         index += 1
+
+
+def _template(owner: Json) -> Json:
+    found: Json = owner["spec"]["template"]
+    return found
 
 
 def _why_missing(owner: Json) -> str:

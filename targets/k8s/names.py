@@ -81,6 +81,13 @@ def hashed(node: str, kind: str, content: str) -> str:
     return f"{node}-{kind}-{content[:DIGITS]}"
 
 
+def fitting(text: str) -> str:
+    """As a label's value may be: a longer one is cut, and ends in a digest of all of it."""
+    if len(text) <= LABEL_LIMIT:
+        return text
+    return f"{text[: LABEL_LIMIT - DIGITS - 1].rstrip('-')}-{ownership.digest(text, DIGITS)}"
+
+
 def is_label(text: str) -> bool:
     return re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", text) is not None
 

@@ -21,7 +21,7 @@ from bundler.errors import UsageError
 from bundler.model.graph import Condition, Gpus, Healthcheck, Mount, Resources, Volume
 from bundler.model.observed import Host, Instance, LogLine, Observed, State, Thing
 from bundler.model.plan import Plan, Ready, Verdict
-from bundler.model.release import FileMount, Need, Release, ReleaseDoor, SecretPart
+from bundler.model.release import FileMount, Need, Release, ReleaseDoor
 from targets.k8s import cluster as facts
 from targets.k8s import logs, names, objects, planning, pulling, seeds
 from targets.k8s.cluster import Cluster, Settings
@@ -77,7 +77,7 @@ def container(release: Release, name: str, features: frozenset[str] = FEATURES) 
 def in_place(release: Release, settings: Settings = SETTINGS) -> Observed:
     """What a cluster shows when everything of the release is there."""
     cluster = Cluster.of(release, nothing(), settings)
-    wanted = [*objects.volumes(release), *objects.pull_secret(release, cluster)]
+    wanted = [*objects.volumes(release, cluster), *objects.pull_secret(release, cluster)]
     for each in objects.workloads(release, host(), cluster):
         wanted += each.files
         wanted += each.running if each.workload.resource.startswith("service/") else ()
@@ -221,14 +221,6 @@ def test_one_way_of_naming_a_pull_secret_is_enough(tmp_path: Path) -> None:
         create({"pull_secret_from": str(tmp_path / "none")})
 
 
-def test_a_shared_volume_lies_where_the_site_says() -> None:
-    release = replace(released(volumes=(Mount("data", "/elsewhere"),)), storage=(("data", "nfs"),))
-    (claim,) = objects.volumes(release)
-    assert (claim.body["spec"]["storageClassName"], claim.body["spec"]["accessModes"]) == ("nfs", ["ReadWriteMany"])
-    assert "affinity" not in pod(release, "web")
-    assert "sharing" not in [note.feature for note in plan(release).notes]
-
-
 def test_an_unknown_word_of_placement_is_refused() -> None:
     release = replace(released(), placement=(("services.web", (("gpu_clas", "nvidia"),)),))
     (note,) = plan(release).refused
@@ -279,21 +271,6 @@ def test_configs_are_split_where_one_map_does_not_hold_them() -> None:
 # pods
 
 
-def test_dollars_are_doubled_and_secrets_composed() -> None:
-    environment = (
-        ("PLAIN", ("$HOME $(PATH) $$",)),
-        ("KEY", (SecretPart("key"),)),
-        ("URL", ("http://u:", SecretPart("key", True), "@h")),
-    )
-    found = container(released(environment=environment), "web")["env"]
-    by_name = {one["name"]: one for one in found}
-    assert by_name["PLAIN"]["value"] == "$$HOME $$(PATH) $$$$"
-    assert by_name["KEY"]["valueFrom"]["secretKeyRef"]["key"] == "BUNDLE_SECRET_key"
-    assert by_name["URL"]["value"] == "http://u:$(BUNDLE_SECRET_key_URL)@h"
-    order = [one["name"] for one in found]
-    assert order.index("BUNDLE_SECRET_key_URL") < order.index("URL")
-
-
 @pytest.mark.parametrize(
     ("entrypoint", "command", "expected"),
     [
@@ -330,7 +307,7 @@ def test_what_keeps_data_has_one_pod_at_a_time() -> None:
 
 def test_a_volume_begins_as_the_first_mounter_has_it_and_belongs_to_the_first_writer() -> None:
     release = released(volumes=(Mount("data", "/elsewhere", read_only=True),))
-    seed = seeds.seeds(release)["data"]
+    seed = seeds.seeds(release, Cluster.of(release, nothing(), SETTINGS))["data"]
     assert (seed.path, seed.user, seed.shared) == ("/data", "10001:10001", True)
     for name in ("store", "web"):
         spec = pod(release, name)
@@ -346,10 +323,10 @@ def test_cpus_are_a_ceiling_and_scaling_goes_by_it() -> None:
     release = released(**changes)
     found = container(release, "web")["resources"]
     assert (found["limits"]["cpu"], found["requests"]["cpu"]) == ("2000m", "200m")
-    assert made(release)["web"].main.body["spec"]["replicas"] == 1
+    assert made(release)["web"].main.replicas == 1
     assert "scale" in [note.feature for note in plan(release).notes]
     scaled = made(release, ALL)["web"]
-    assert "replicas" not in scaled.main.body["spec"]
+    assert scaled.main.replicas is None
     autoscaler = next(one for one in scaled.around if one.kind == "HorizontalPodAutoscaler")
     assert autoscaler.body["spec"]["metrics"][0]["resource"]["target"]["averageValue"] == "1400m"
 
@@ -369,16 +346,6 @@ def test_gpus_are_asked_for_where_there_are_any() -> None:
     assert note.feature == "gpus"
     assert container(released(resources=wanted), "web", ALL)["resources"]["limits"] == {"nvidia.com/gpu": "1"}
     assert plan(released(resources=Resources(gpus=Gpus(1, required=False)))).refused == ()
-
-
-def test_health_is_readiness_and_a_budget_to_start_and_never_liveness_unasked() -> None:
-    check = Healthcheck("/h", False, None, None, 10, 5, 3, 60)
-    found = container(released(healthcheck=check), "web")
-    assert (found["readinessProbe"]["periodSeconds"], found["readinessProbe"]["timeoutSeconds"]) == (10, 5)
-    assert found["startupProbe"]["failureThreshold"] * found["startupProbe"]["periodSeconds"] == 90
-    assert "livenessProbe" not in found
-    asked = container(released(healthcheck=check, liveness=replace(check, http="/live")), "web")
-    assert asked["livenessProbe"]["httpGet"]["path"] == "/live"
 
 
 def test_a_door_with_a_host_is_an_ingress() -> None:
@@ -544,7 +511,7 @@ def owner(spec: str = "s2", replicas: int = 1) -> Json:
     labels = names.labels("sample", "web")
     return {
         "metadata": {"uid": "u", "name": "web", "labels": labels, "annotations": annotations},
-        "spec": {"replicas": replicas},
+        "spec": {"replicas": replicas, "template": {"metadata": {"annotations": annotations}}},
     }
 
 
