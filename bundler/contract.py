@@ -73,7 +73,7 @@ class Target(Protocol):
         """
 
     def apps(self) -> tuple[AppSummary, ...]:
-        """The apps of this adapter on the target, by name."""
+        """The apps of this adapter on the target, by name; of each part, where the target has parts."""
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -154,10 +155,22 @@ def open_target(name: str | None, site: Site | None = None) -> Target:
 
 
 def same_place() -> str:
-    """What a further command must be told beside `--target` to get to the same place; begins with a space."""
+    """What a further command must be told beside `--target` to get to the same place, for a shell; begins with a
+    space."""
+    return where() + _said("containerd")
+
+
+def where() -> str:
+    """Of that, what names the place and not the way there."""
+    return _said("context") + _said("namespace")
+
+
+def _said(name: str) -> str:
     context = click.get_current_context(silent=True)
     told: dict[str, str] = context.meta.get(_TOLD, {}) if context is not None else {}
-    return "".join(f" --{name} {told[name]}" for name in ("context", "namespace") if name in told)
+    given = told.get(name, "")
+    each = given.split(",") if name == "containerd" else [given]
+    return "".join(f" --{name} {shlex.quote(one.strip())}" for one in each if one.strip())
 
 
 def duration_s(text: str | None) -> float | None:

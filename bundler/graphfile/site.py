@@ -299,7 +299,7 @@ def _steps(path: str, graph: Graph) -> list[str]:
 def _paths(graph: Graph) -> list[str]:
     """Paths of assignments that somebody may have meant."""
     found = [*_WORDS, *(f"values.{value.name}" for value in graph.values)]
-    found += [f"storage.{volume.name}.class" for volume in graph.volumes]
+    found += [f"storage.{volume.name}.{key}" for volume in graph.volumes for key in ("class", "shared")]
     return found + [f"publish.{door.name}.{key}" for door in graph.doors for key in ("port", "host", "bind", "tls")]
 
 
@@ -309,5 +309,5 @@ def _meant(steps: Sequence[str], text: str, graph: Graph) -> object:
         schema = next((value.schema for value in graph.values if value.name == steps[1]), {})
         return text if values.type_of(schema) == "string" else scalar(text)
     meant = scalar(text)
-    wants_number = steps[0] == "publish" and steps[-1] == "port"
-    return meant if wants_number or meant is None else text
+    no_text = (steps[0], steps[-1]) in (("publish", "port"), ("storage", "shared"))
+    return meant if no_text or meant is None else text

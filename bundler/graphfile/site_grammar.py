@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bundler.graphfile import forms
 from bundler.graphfile.atoms import FIELD, LABEL, PORT, SOME_DURATION
-from bundler.graphfile.shapes import Key, MapOf, Record, Scalar, Text
+from bundler.graphfile.shapes import Flag, Key, MapOf, Record, Scalar, Text
 
 _HOST = (
     r"(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
@@ -116,11 +116,19 @@ SITE = Record(
                 Record(
                     "storage",
                     "Where a volume lies.",
-                    (Key("class", Text("the name of a storage class", _OBJECT), "The storage class."),),
+                    (
+                        Key("class", Text("the name of a storage class", _OBJECT), "The storage class."),
+                        Key(
+                            "shared",
+                            Flag(),
+                            "Whether pods of several nodes may mount it at once, which its class must offer.",
+                            default="false",
+                        ),
+                    ),
                     hint=lambda found: f"write {{class: {found}}}" if isinstance(found, str) else None,
                 ),
             ),
-            "Storage classes of volumes.",
+            "Storage classes of volumes, and which of them several nodes may mount.",
         ),
         Key(
             "placement",

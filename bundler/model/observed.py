@@ -68,7 +68,7 @@ class OpenDoor:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A release as recorded on the target; `document` is `Release.record`."""
+    """A release as recorded on the target; `document` is `Release.record`, and may be empty of all but the newest."""
 
     revision: int
     document: str
@@ -125,13 +125,14 @@ class StoredSecret:
 
 @dataclass(frozen=True, slots=True)
 class AppSummary:
-    """One line of `bundle list`."""
+    """One line of `bundle list`. `namespace`: which part of the target it is in, where that has parts."""
 
     app: str
     bundle: str
     version: str
     root: Digest | None
     instances: int
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,36 @@
 """A cluster's API as this target uses it: one method, one request.
 
-Address, certificates and tokens are the `kubernetes` package's, from the usual places (KUBECONFIG, ~/.kube/config, a
-pod's own account); requests are written out here, because objects are plain data and its models know one version's
-fields only. Every error is a TargetError. https://kubernetes.io/docs/reference/using-api/
+Address, certificates and tokens are those of `kubeconfig`; requests are written out here, because objects are plain
+data and the models of the `kubernetes` package know one version's fields only. Every error is a TargetError.
+https://kubernetes.io/docs/reference/using-api/
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from bundler.errors import TargetError
+from targets.k8s import kubeconfig
 from targets.k8s.names import MANAGER, Json
-from targets.k8s.refusals import MESSAGE_LIMIT, Forbidden, NotThere, no_cluster, refusal, unreachable
+from targets.k8s.refusals import (
+    MESSAGE_LIMIT,
+    Conflict,
+    Forbidden,
+    NotThere,
+    Silent,
+    no_cluster,
+    refusal,
+    replaced,
+    unreachable,
+)
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -57,68 +69,25 @@ _FOREGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy":
 _BACKGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is in a namespace: kind and metadata of each object; `hidden` are the kinds that the user may not see."""
+
+    objects: tuple[tuple[str, Json], ...]
+    hidden: tuple[str, ...]
+
+
 class Api:
     """One cluster. Safe to use from several threads; the connection is made at the first request."""
 
-    def __init__(self, context: str | None = None, kubeconfig: Path | None = None) -> None:
-        """`kubeconfig` None: KUBECONFIG, ~/.kube/config, or a pod's own account."""
-        self._context, self._kubeconfig = context, kubeconfig
+    def __init__(self, context: str | None = None, file: Path | None = None) -> None:
+        """`file` None: KUBECONFIG, ~/.kube/config, or a pod's own account."""
+        self._context, self._file = context, file
 
     @cached_property
     def _client(self) -> Any:
         """The package's client: what is used of it is its configuration and its pool of connections."""
-        from kubernetes import client, config
-        from kubernetes.config import ConfigException
-
-        configuration = client.Configuration()
-        chosen = self._context is not None or self._kubeconfig is not None
-        try:
-            with _logged() as complaints:
-                config.load_kube_config(  # type: ignore[no-untyped-call]
-                    None if self._kubeconfig is None else str(self._kubeconfig),
-                    context=self._context,
-                    client_configuration=configuration,
-                )
-            if complaints or not str(configuration.host).startswith(("https://", "http://")):
-                raise ConfigException("; ".join(complaints) or f"server {configuration.host} has no https:// before it")
-        except Exception as error:  # of the package, of YAML, of base64, of whatever a kubeconfig holds instead
-            try:
-                if chosen or self._contexts():
-                    raise self._unusable(error) from error
-                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-            except ConfigException:
-                raise self._unusable(error) from error
-        configuration.retries = False
-        return client.ApiClient(configuration)
-
-    def _unusable(self, error: Exception) -> TargetError:
-        """What is wrong with the kubeconfig, and which contexts it has."""
-        there, told = self._contexts(), " ".join(str(error).split())
-        hint = f"--context NAME chooses one of its contexts: {', '.join(there)}" if there else None
-        which = f"context {self._context!r} of the kubeconfig" if self._context is not None else "the kubeconfig"
-        what = f"{which} cannot be used: {told}"
-        if there and self._context is not None and self._context not in there:
-            what = f"the kubeconfig has no context {self._context!r}"
-        elif there and ("current-context" in told or "object with name in" in told):
-            what = "the kubeconfig has no current context"
-        elif "No configuration found" in told:
-            what = f"there is no kubeconfig at {self._place()}"
-        return TargetError(f"no cluster to talk to: {what}", hint=hint or "set KUBECONFIG, or write ~/.kube/config")
-
-    def _place(self) -> str:
-        from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
-
-        return str(self._kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION)
-
-    def _contexts(self) -> list[str]:
-        """The names in the kubeconfig; none where it cannot be read."""
-        from kubernetes.config.kube_config import KubeConfigMerger
-
-        try:
-            merged = KubeConfigMerger(self._place())  # type: ignore[no-untyped-call]
-            return sorted(str(one["name"]) for one in merged.config.value["contexts"])
-        except Exception:  # as above
-            return []
+        return kubeconfig.client(self._context, self._file)
 
     @property
     def address(self) -> str:
@@ -234,27 +203,28 @@ class Api:
         found: Json = self._json(self._call("POST", _path(kind), f"asking for {plural}", body=body))["status"]
         return found
 
-    def in_namespace(self, namespace: str) -> Iterator[tuple[str, Json]]:
-        """(kind, metadata only) of every object in a namespace, of whatever kinds the cluster has."""
+    def in_namespace(self, namespace: str) -> Content:
+        """Every object in a namespace, of whatever kinds the cluster has."""
+        objects: list[tuple[str, Json]] = []
+        hidden: list[str] = []
         for group, resource in self._discovered():
+            kind = resource["responseKind"]["kind"]
             path = f"{group}/namespaces/{quote(namespace)}/{resource['resource']}"
             try:
                 answer = self._call("GET", path, f"listing {resource['resource']}", accept=_METADATA_ONLY)
-            except (NotThere, Forbidden):
+            except NotThere:
                 continue
-            for item in self._json(answer)["items"] or ():
-                yield resource["responseKind"]["kind"], item
+            except (Forbidden, Silent):
+                hidden.append(kind)
+                continue
+            objects += ((kind, item) for item in self._json(answer)["items"] or ())
+        return Content(tuple(objects), tuple(hidden))
 
     def _discovered(self) -> Iterator[tuple[str, Json]]:
         accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
         for root in ("/api", "/apis"):
             for group in self._json(self._call("GET", root, "listing kinds", accept=accept))["items"]:
-                version = group["versions"][0]
-                name = group["metadata"].get("name")
-                path = f"/apis/{name}/{version['version']}" if name else f"/api/{version['version']}"
-                for resource in version.get("resources", ()):
-                    if resource["scope"] == "Namespaced" and "list" in resource["verbs"]:
-                        yield path, resource
+                yield from listed(group)
 
     def logs(
         self, namespace: str, pod: str, container: str, *, follow: bool, since: str | None, tail: int | None
@@ -296,11 +266,14 @@ class Api:
 
     # writing
 
-    def apply(self, body: Json, namespace: str | None = None) -> Json:
-        """Server-side apply with our field manager. A field that somebody else manages is not taken from them."""
+    def apply(self, body: Json, namespace: str | None = None, *, uid: str | None = None) -> Json:
+        """Server-side apply with our field manager. A field that somebody else manages is not taken from them. With
+        `uid` to no other than the object that has it."""
         kind, name = body["kind"], body["metadata"]["name"]
-        return self._json(
-            self._call(
+        if uid is not None:
+            body = {**body, "metadata": {**body["metadata"], "uid": uid}}
+        try:
+            answer = self._call(
                 "PATCH",
                 _path(kind, namespace, name),
                 f"applying {_lower(kind)} {name}",
@@ -308,21 +281,11 @@ class Api:
                 body=body,
                 media_type="application/apply-patch+yaml",
             )
-        )
-
-    def validate(self, body: Json, namespace: str | None = None) -> Json:
-        """The same, without an effect."""
-        kind, name = body["kind"], body["metadata"]["name"]
-        return self._json(
-            self._call(
-                "PATCH",
-                _path(kind, namespace, name),
-                f"trying {_lower(kind)} {name}",
-                query={"fieldManager": MANAGER, "force": "false", "dryRun": "All", "fieldValidation": "Strict"},
-                body=body,
-                media_type="application/apply-patch+yaml",
-            )
-        )
+        except Conflict as error:
+            if uid is None or "uid" not in error.what.lower():
+                raise
+            raise replaced(kind, name) from error
+        return self._json(answer)
 
     def create(self, body: Json, namespace: str) -> Json:
         kind, name = body["kind"], body["metadata"]["name"]
@@ -341,68 +304,76 @@ class Api:
             media_type="application/merge-patch+json",
         )
 
-    def delete(self, kind: str, name: str, namespace: str | None = None, *, wait: bool = True) -> None:
-        """Removes an object and what depends on it; with `wait`, returns when all of it is gone."""
-        path, doing = _path(kind, namespace, name), f"removing {_lower(kind)} {name}"
-        body = _FOREGROUND if wait and kind != "Namespace" else _BACKGROUND
-        try:
-            self._call("DELETE", path, doing, body=body)
-        except NotThere:
-            return
-        if wait:
-            self._until_gone(kind, name, namespace, doing)
-
-    def _until_gone(self, kind: str, name: str, namespace: str | None, doing: str) -> None:
-        """One watch, which the server ends at the latest when the time is up."""
+    def delete(self, kind: str, name: str, namespace: str | None = None, *, uid: str | None = None) -> None:
+        """Removes an object and what depends on it, and returns when all of it is gone. With `uid` no other than that.
+        The watch begins before the removal, which may take the right to watch along."""
+        doing = f"removing {_lower(kind)} {name}"
         there = self.get(kind, name, namespace)
         if there is None:
             return
-        grace_s = (((there.get("spec") or {}).get("template") or {}).get("spec") or {}).get(
-            "terminationGracePeriodSeconds", 0
-        )
-        limit_s = int(grace_s) + GONE_S
-        query = {
-            "watch": "true",
-            "fieldSelector": f"metadata.name={name}",
-            "resourceVersion": there["metadata"]["resourceVersion"],
-            "timeoutSeconds": limit_s,
-        }
-        answer = self._call(
-            "GET", _path(kind, namespace), doing, query=query, stream=True, timeout_s=limit_s + TIMEOUT_S
-        )
-        uid = there["metadata"]["uid"]
-        with self._errors(doing):
+        uid = uid or there["metadata"]["uid"]
+        limit_s = _grace_s(there) + GONE_S
+        with self._watching(kind, there, namespace, limit_s, doing) as events:
+            options = _BACKGROUND if kind == "Namespace" else _FOREGROUND
             try:
-                for event in _lines(answer.stream(1 << 16)):
-                    told = json.loads(event)
-                    if told["type"] == "DELETED" and told["object"]["metadata"]["uid"] == uid:
-                        return
-                    if told["type"] == "ERROR":
-                        break
-            finally:
-                answer.close()
-        if self.get(kind, name, namespace) is not None:
+                self._call(
+                    "DELETE", _path(kind, namespace, name), doing, body={**options, "preconditions": {"uid": uid}}
+                )
+            except NotThere:
+                return
+            except Conflict as error:
+                raise replaced(kind, name) from error
+            if any(told["type"] == "DELETED" and told["object"]["metadata"]["uid"] == uid for told in events):
+                return
+        if self._has(kind, name, namespace, uid):
             raise TargetError(
                 f"{_lower(kind)} {name} is still being removed after {limit_s} s",
                 hint=f"kubectl get {KINDS[kind][1]} {name} -o yaml shows what holds it; then run the command again",
             )
 
+    def _has(self, kind: str, name: str, namespace: str | None, uid: str) -> bool:
+        there = self.get(kind, name, namespace)
+        return there is not None and there["metadata"]["uid"] == uid
 
-@contextmanager
-def _logged() -> Iterator[list[str]]:
-    """What the package only logs: a program for credentials that failed."""
-    found: list[str] = []
+    @contextmanager
+    def _watching(
+        self, kind: str, there: Json, namespace: str | None, limit_s: int, doing: str
+    ) -> Iterator[Iterator[Json]]:
+        """What happens to an object from now on, in one request that the server ends at the latest when the time is
+        up, or with an error."""
+        name = there["metadata"]["name"]
+        query: dict[str, object] = {"resourceVersion": there["metadata"]["resourceVersion"], "timeoutSeconds": limit_s}
+        path = _path(kind, namespace)
+        if kind == "Namespace":  # a right within the namespace is enough for this path, and not for the other
+            path = f"/api/v1/watch/namespaces/{quote(name)}"
+        else:
+            query |= {"watch": "true", "fieldSelector": f"metadata.name={name}"}
+        answer = self._call("GET", path, doing, query=query, stream=True, timeout_s=limit_s + TIMEOUT_S)
+        with self._errors(doing):
+            try:
+                events = (json.loads(line) for line in _lines(answer.stream(1 << 16)))
+                yield itertools.takewhile(lambda told: told["type"] != "ERROR", events)
+            finally:
+                answer.close()
 
-    class Kept(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            found.append(f"its program for credentials: {record.getMessage()}")
 
-    handler = Kept(logging.ERROR)
-    logging.getLogger().addHandler(handler)
-    try:
-        yield found
-    finally:
-        logging.getLogger().removeHandler(handler)
+def _grace_s(found: Json) -> int:
+    template = (found.get("spec") or {}).get("template") or {}
+    return int((template.get("spec") or {}).get("terminationGracePeriodSeconds", 0))
+
+
+def listed(group: Json) -> Iterator[tuple[str, Json]]:
+    """(path of the version, resource) of what can be listed in a namespace, out of a group as discovery shows it: each
+    from the first version that has it, as not every version has everything. Pure."""
+    name = group["metadata"].get("name")
+    seen: set[str] = set()
+    for version in group["versions"]:
+        path = f"/apis/{name}/{version['version']}" if name else f"/api/{version['version']}"
+        for resource in version.get("resources", ()):
+            listable = resource["scope"] == "Namespaced" and "list" in resource["verbs"]
+            if listable and resource["resource"] not in seen:
+                seen.add(resource["resource"])
+                yield path, resource
 
 
 def _path(kind: str, namespace: str | None = None, name: str | None = None) -> str:

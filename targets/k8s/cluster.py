@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bundler.model.bundle import BundleImage, BundleModel, PlatformImage
+from bundler.model.bundle import BundleImage, BundleModel, PlatformImage, for_platform
 from bundler.model.observed import Observed
 from bundler.model.release import Release
-from targets.descriptors import for_platform
-from targets.k8s import names
+from targets.k8s import claims, names
+from targets.k8s.claims import Claim
 from targets.k8s.helper import Helper, helper
 
 # Features of the host: facts about the cluster and the app's namespace.
@@ -26,6 +26,7 @@ NVIDIA = "nvidia"
 NVIDIA_CLASS = "nvidia-runtime-class"
 STORAGE = "default-storage"
 STORES = "storage-class-"  # and the name of a StorageClass
+GROWS = "growing-storage-"  # and the name of a StorageClass whose volumes may be made larger
 NAMESPACE = "namespace"
 OWN_NAMESPACE = "own-namespace"
 ENDING = "namespace-ending"
@@ -34,6 +35,7 @@ NODES = "nodes-"  # and how many take pods
 ALSO = "also-"  # and the platform of nodes that take pods and are of another than the host's
 RUNTIME = "runtime-"  # and what runs a node's containers, where that is not containerd
 CONTAINERD = "containerd-"  # and where one is that images go into
+UNASKED = "unasked-containerd-"  # and why one of those that were named does not say what it has
 ENFORCES = "enforces-"  # and a level of Pod Security
 PULLS_FROM = "pulls-from-"  # and the registry that the newest record names
 PULLS_WITH = "pulls-with-"  # and the Secret with the credentials for it
@@ -87,6 +89,7 @@ class Cluster:
     sockets: tuple[str, ...]  # of the containerds that images go into, each once
     images: Mapping[str, Image]  # by the bundle's reference
     helper: Helper
+    claims: Mapping[str, Claim]  # by volume, of those that are there
 
     @classmethod
     def of(cls, release: Release, observed: Observed, settings: Settings) -> Cluster:
@@ -100,6 +103,7 @@ class Cluster:
             sockets=reached(settings, host.features),
             images={image.tagged: image for image in _images(release, observed, registry)},
             helper=helper(host.platform.architecture, registry),
+            claims=claims.there(observed),
         )
 
     @property
@@ -114,6 +118,10 @@ class Cluster:
         return found.reference if found is not None else tagged
 
     @property
+    def growing(self) -> frozenset[str]:
+        return frozenset(all_told(self.features, GROWS))
+
+    @property
     def ingress_class(self) -> str | None:
         """The only class, where none is the default."""
         classes = all_told(self.features, SERVES)
@@ -126,7 +134,9 @@ class Cluster:
 
 
 def reached(settings: Settings, features: frozenset[str]) -> tuple[str, ...]:
-    """The sockets that lead to another containerd than those before, as it was found."""
+    """The sockets that lead to another containerd than those before, as it was found; none where one did not answer."""
+    if told(features, UNASKED) is not None:
+        return ()
     found = tuple(socket for socket in settings.sockets if CONTAINERD + socket in features)
     return found or settings.sockets
 

@@ -1,7 +1,8 @@
 """Images on their way to the nodes, and out of them again, as steps. Pure.
 
 A registry is one place; by import each node's containerd is one of its own. What a place lacks is sent there one image
-after the other, so that what images share is sent once; the places side by side.
+after the other, so that what images share is sent once (a registry takes it over from the first one's repository); the
+places side by side.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def undelivered(settings: Settings, cluster: Cluster, lacking: list[Missing]) ->
     if cluster.registry is not None:
         return []
     if not cluster.sockets:
-        return [notes.unreached(lacking[0].image.reference)] if lacking else []
+        return [_unreached(cluster, lacking[0])] if lacking else []
     other = facts.told(cluster.features, facts.RUNTIME)
     if lacking and other is not None:
         return [notes.not_containerd(other)]
@@ -80,12 +81,22 @@ def undelivered(settings: Settings, cluster: Cluster, lacking: list[Missing]) ->
     return []
 
 
+def _unreached(cluster: Cluster, lacking: Missing) -> Note:
+    fault = facts.told(cluster.features, facts.UNASKED)
+    return notes.unreached(lacking.image.reference) if fault is None else notes.unasked("delivery", fault)
+
+
 def left(settings: Settings, observed: Observed) -> list[Note]:
     """What a removal does not get at."""
     features = observed.host.features
     reached, nodes = len(facts.reached(settings, features)), _nodes(features)
     by_registry = settings.registry or facts.told(features, facts.PULLS_FROM)
-    return [notes.left_on_nodes(nodes, reached)] if observed.records and not by_registry and reached < nodes else []
+    if not observed.records or by_registry:
+        return []
+    fault = facts.told(features, facts.UNASKED)
+    if fault is not None:
+        return [notes.unasked("removal", f"{fault}; without --containerd (or CONTAINERD_ADDRESS) they stay there")]
+    return [notes.left_on_nodes(nodes, reached)] if reached < nodes else []
 
 
 def _nodes(features: Iterable[str]) -> int:
@@ -97,19 +108,27 @@ def loads(draft: Draft, lacking: Iterable[Missing]) -> dict[str, list[str]]:
     """Step ids by reference."""
     made: dict[str, list[str]] = {}
     last: dict[str | None, list[str]] = {}
-    sent: dict[str | None, set[str]] = {}
+    sent: dict[str | None, dict[str, str]] = {}  # the image's reference by blob
     for one in lacking:
-        image, gone = one.image, sent.setdefault(one.socket, set())
+        image, gone = one.image, sent.setdefault(one.socket, {})
         there = next((thing for thing in draft.observed.things if _is(thing, one)), None)
+        blobs = [str(blob.digest) for blob in (*image.part.layers, image.part.config)]
+        elsewhere = {digest: repository(gone[digest]) for digest in blobs if digest in gone and one.socket is None}
         size = sum(layer.size_bytes for layer in image.part.layers if str(layer.digest) not in gone and not there)
-        gone |= {str(layer.digest) for layer in image.part.layers}
+        gone |= {digest: image.reference for digest in blobs if digest not in gone}
         cause = "not there" if there is None else "another app brought it" if there.shared else "there already"
         action = Action.CREATE if _is_helper(draft, image) else Action.LOAD
         after = last.get(one.socket, [])
-        step = draft.add(_resource(draft, one), action, cause, _payload(draft, one), after=after, moves_bytes=size)
+        payload = {**_payload(draft, one), "elsewhere": elsewhere}
+        step = draft.add(_resource(draft, one), action, cause, payload, after=after, moves_bytes=size)
         made.setdefault(image.reference, []).append(step)
         last[one.socket] = [step]
     return made
+
+
+def repository(reference: str) -> str:
+    """In its registry, of HOST/REPOSITORY@DIGEST."""
+    return reference.partition("@")[0].partition("/")[2]
 
 
 def _is(thing: Thing, one: Missing) -> bool:

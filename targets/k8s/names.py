@@ -27,6 +27,7 @@ NAME_LIMIT = 253
 RECORD_TYPE = "bundle.release/v1"
 SECRETS_TYPE = "bundle.secrets/v1"
 ENFORCE = "pod-security.kubernetes.io/enforce"
+RANK = "batch.kubernetes.io/job-completion-index"  # annotation of a worker's pod
 
 DIGITS = 8
 
@@ -69,9 +70,22 @@ def record(app: str, revision: int) -> str:
     return f"{app}-r{revision}"
 
 
+def revision(found: Mapping[str, Any]) -> int:
+    """Of a record, as it is kept; 0 where something else has changed it."""
+    told = annotation(found, ownership.RESOURCE).partition("/")[2]
+    return int(told) if told.isdecimal() else 0
+
+
 def hashed(node: str, kind: str, content: str) -> str:
     """A name that changes with the content."""
     return f"{node}-{kind}-{content[:DIGITS]}"
+
+
+def fitting(text: str) -> str:
+    """As a label's value may be: a longer one is cut, and ends in a digest of all of it."""
+    if len(text) <= LABEL_LIMIT:
+        return text
+    return f"{text[: LABEL_LIMIT - DIGITS - 1].rstrip('-')}-{ownership.digest(text, DIGITS)}"
 
 
 def is_label(text: str) -> bool:

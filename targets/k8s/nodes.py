@@ -9,21 +9,28 @@ from bundler.model.oci import Platform
 from targets.k8s import cluster as facts
 from targets.k8s.names import Json
 
+CLOSING = ("NoSchedule", "NoExecute")
 # Taints that come and go with the node's state, and those of nodes with GPUs, which a cluster's admission tolerates.
 PASSING = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "nvidia.com/gpu")
 
 
 def taking_pods(nodes: list[Json]) -> list[Json]:
-    """Those that the scheduler may choose for a pod that tolerates no taint."""
-    return [node for node in nodes if not (node.get("spec") or {}).get("unschedulable") and not _is_reserved(node)]
+    """Those that the scheduler may choose, now or once they are well, for a pod that tolerates no taint."""
+    return [node for node in nodes if not is_cordoned(node) and not any(not is_passing(key) for key in closing(node))]
 
 
-def _is_reserved(node: Json) -> bool:
+def is_cordoned(node: Json) -> bool:
+    return bool((node.get("spec") or {}).get("unschedulable"))
+
+
+def closing(node: Json) -> tuple[str, ...]:
+    """The taints that keep pods away which do not tolerate them, by key."""
     taints = (node.get("spec") or {}).get("taints") or ()
-    return any(
-        taint.get("effect") in ("NoSchedule", "NoExecute") and not str(taint.get("key", "")).startswith(PASSING)
-        for taint in taints
-    )
+    return tuple(str(taint.get("key", "")) for taint in taints if taint.get("effect") in CLOSING)
+
+
+def is_passing(taint: str) -> bool:
+    return taint.startswith(PASSING)
 
 
 def platform(nodes: list[Json], running: Container[str]) -> Platform:

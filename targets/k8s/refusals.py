@@ -54,12 +54,22 @@ def refusal(status: int, data: bytes, doing: str) -> TargetError:
             )
         case 409:
             return Conflict(f"{doing}: {_short(message)}")
+        case 422 if any(cause.get("field") == "metadata.uid" for cause in causes):  # of an apply that names another
+            return Conflict(f"{doing}: {_short(message)}")
         case 503:
             return Silent(f"{doing}: {_short(message)}")
         case 422 if causes:
             told_causes = "; ".join(f"{one.get('field')}: {_short(one.get('message'))}" for one in causes[:5])
             return TargetError(f"{doing}: the cluster refuses {told_causes}")
     return TargetError(f"{doing}: {_short(message) or f'the cluster answers {status}'}")
+
+
+def replaced(kind: str, name: str) -> TargetError:
+    """An object that was looked at is another one by now."""
+    return TargetError(
+        f"{kind} {name} is another one than was looked at; left alone",
+        hint="something made it anew meanwhile; run the same command again",
+    )
 
 
 def unreachable(error: BaseException, doing: str, address: str) -> TargetError:

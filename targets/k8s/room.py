@@ -15,6 +15,7 @@ from typing import Any
 from bundler.model.plan import Action, Step
 from targets.k8s import names
 from targets.k8s.names import Json
+from targets.k8s.nodes import closing, is_cordoned
 
 Amounts = Mapping[str, int]
 
@@ -23,7 +24,6 @@ LESS = "let the graph ask for less (`resources`)"
 LARGER = f"add a larger node, or {LESS}"
 MORE = f"make room there, add a node, or {LESS}"
 AWAY = f"{MORE}; `bundle remove` takes the old one away first, and its data stays"
-CLOSING = ("NoSchedule", "NoExecute")
 _UNITS = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 
@@ -55,7 +55,7 @@ class Wanted:
 class Node:
     name: str
     whole: Amounts
-    closed: str  # the taint or mark that keeps pods away; empty for none
+    closed: tuple[str, ...]  # the taints or the mark that keep pods away
 
 
 def lacking(steps: Sequence[Step], nodes: Sequence[Json], pods: Sequence[Json] | None, app: str) -> list[Lack]:
@@ -82,11 +82,11 @@ def places_pods(steps: Iterable[Step]) -> bool:
 
 def _takes(node: Node, wanted: Wanted) -> bool:
     """Taints that are named after a device are let pass for pods that ask for it (ExtendedResourceToleration)."""
-    return not node.closed or node.closed in wanted.each
+    return all(one in wanted.each for one in node.closed)
 
 
 def _closed(wanted: Wanted, nodes: Sequence[Node]) -> Lack:
-    why = ", ".join(f"{node.name} ({node.closed})" for node in nodes[:3])
+    why = ", ".join(f"{node.name} ({', '.join(node.closed)})" for node in nodes[:3])
     return Lack(wanted.resource, "room", f"no node takes pods: {why}", MORE)
 
 
@@ -225,9 +225,8 @@ def said(kind: str, amount: int) -> str:
 
 
 def _node(found: Json) -> Node:
-    spec, status = found.get("spec") or {}, found.get("status") or {}
-    closing = [one["key"] for one in spec.get("taints") or () if one.get("effect") in CLOSING]
-    closed = ", ".join(closing) or ("cordoned" if spec.get("unschedulable") else "")
+    status = found.get("status") or {}
+    closed = closing(found) or (("cordoned",) if is_cordoned(found) else ())
     whole = {kind: quantity(amount) for kind, amount in (status.get("allocatable") or {}).items()}
     return Node(found["metadata"]["name"], whole, closed)
 
@@ -248,6 +247,6 @@ def _wanted(steps: Iterable[Step]) -> Iterable[Wanted]:
         if "priorityClassName" in pod or kind == "CronJob":
             continue
         stays = kind in ("Deployment", "StatefulSet")
-        count = spec.get("replicas", 1) if stays else spec.get("parallelism", 1)
-        beside = kind == "Deployment" and step.action is Action.REPLACE
+        count = objects[-1].get("replicas", 1) if stays else spec.get("parallelism", 1)
+        beside = kind == "Deployment" and step.action is Action.REPLACE and not step.payload.get("gone")
         yield Wanted(step.resource, step.resource.partition("/")[2], requests(pod), count, beside, stays)

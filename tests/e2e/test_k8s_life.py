@@ -240,7 +240,9 @@ def on_a_node(bundle: Bundle) -> Bundle:
     """The command as somebody on a node of k3s has it."""
     if shutil.which("k3s") is None:
         pytest.fail("no k3s: run scripts/k3s-stand-in up DIR and eval its env", pytrace=False)
-    return replace(bundle, env={key: value for key, value in bundle.env.items() if key != "CONTAINERD_ADDRESS"})
+    env = {key: value for key, value in bundle.env.items() if key != "CONTAINERD_ADDRESS"}
+    own = Path(os.environ.get("K3S_STAND_IN_ROOT", "/"), "etc/rancher/k3s/k3s.yaml")
+    return replace(bundle, env=env | {"KUBECONFIG": str(own)})
 
 
 @pytest.mark.k3s

@@ -87,6 +87,12 @@ def test_who_may_work_in_one_namespace_has_the_whole_life_there(
     with opened(replace(one, env=one.env), "b-one", *where[2:]) as door:
         assert get(f"{door}/healthz") == "ok\n"
     assert "--namespace NAME" in one("list", "--target", "k8s", status=6).err
+    away = replace(one, env=one.env | {"CONTAINERD_ADDRESS": "/no/such.sock"})
+    assert "service/front  healthy" in away("status", "b-one", *where).out, "nothing has to be asked of containerd"
+    assert away("deploy", small, *where, "--app", "b-one").out.startswith("no changes\n")
+    said = away("remove", "b-one", *where, status=6).err
+    assert "images removal: containerd at /no/such.sock" in said
+    assert "without --containerd (or CONTAINERD_ADDRESS) they stay there" in said
     one("remove", "b-one", *where, "--volumes", "--yes")
     assert holds(namespace) == ""
 
@@ -124,6 +130,25 @@ def test_who_may_only_read_is_told_what_is_missing_and_who_grants_it(
     kubectl(*shlex.split(grant))
     assert reader("deploy", small, *where, "--app", "b-read").out.startswith("no changes\n")
     reader("remove", "b-read", *where, "--volumes", "--yes")
+
+
+def test_who_may_not_remove_a_namespace_can_once_the_printed_commands_have_run(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str], namespace: str, tmp_path: Path
+) -> None:
+    """A deploy made it; somebody else works in it."""
+    name = app("b-end", "k8s")
+    one, who = somebody(bundle, tmp_path, namespace)
+    account = f"--serviceaccount={who.removeprefix('system:serviceaccount:')}"
+    bundle("deploy", small, "--target", "k8s", "--app", name)
+    kubectl("create", "rolebinding", "one", "--clusterrole=edit", account, "--namespace", name)
+    removal = ("remove", name, "--target", "k8s", "--volumes", "--yes")
+    refused = one(*removal, status=6).err
+    assert f"{who} may not delete namespaces" in refused
+    granting = refused.partition("let an administrator run: ")[2].partition(", or")[0].splitlines()[0]
+    for command in granting.split("; "):
+        kubectl(*shlex.split(command)[1:])
+    one(*removal)
+    assert name not in kubectl("get", "namespaces", "--output", "name"), "it is gone when the command returns"
 
 
 def test_who_has_no_namespace_is_told_how_to_get_one(

@@ -55,7 +55,7 @@ SITE_DATA: dict[str, Any] = {
     "secrets": {"a.b": {"file": "x"}},
     "publish": {"ui": {"port": 80, "bind": "::1", "host": "a.b"}},
     "externals": {"a": {"b": "c", "port": 1}},
-    "storage": {"x": {"class": "y"}},
+    "storage": {"x": {"class": "y", "shared": True}},
     "placement": {"services.x": {"gpu_class": "y"}},
     "timeout": "5m",
 }

@@ -28,7 +28,7 @@ secrets:
   admin-password: {env: ADMIN}
 publish:
   ui: {host: nlp.hospital.example, tls: nlp-cert}
-storage: {runs: {class: nfs}}
+storage: {runs: {class: nfs, shared: true}}
 placement: {"services.embedder": {gpu_class: nvidia}}
 timeout: 10m
 """
@@ -62,7 +62,7 @@ def test_everything_a_site_can_say_is_read() -> None:
         },
         doors={"ui": SiteDoor(host="nlp.hospital.example", tls="nlp-cert")},
         externals={"corpus": {"bucket": "notes", "endpoint": "https://s3.hospital.example"}},
-        storage={"runs": {"class": "nfs"}},
+        storage={"runs": {"class": "nfs", "shared": True}},
         placement={"services.embedder": {"gpu_class": "nvidia"}},
         timeout_s=600.0,
     )

@@ -81,7 +81,7 @@ class InCluster:
     def remains(self, app: str) -> Sequence[str]:
         found = [f"namespace {app}"] if self.api.get("Namespace", app) is not None else []
         if found:
-            found += [f"{kind} {one['metadata']['name']}" for kind, one in self.api.in_namespace(app)]
+            found += [f"{kind} {one['metadata']['name']}" for kind, one in self.api.in_namespace(app).objects]
         repository = self.image.reference.rpartition(":")[0]
         digest = str(self.image.platforms[0].manifest.digest)
         images = self.node.images()
