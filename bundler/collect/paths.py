@@ -91,8 +91,8 @@ class SourceTree:
         skip: frozenset[str] = frozenset(),
         left_out: Callable[[Path, str], bool] = lambda directory, name: False,
     ) -> Iterator[SourceFile]:
-        """Every regular file below the directory `top`, sorted by path. `skip` are paths left out, `left_out` says of the
-        others, by directory and name, whether they are."""
+        """Every regular file below the directory `top`, sorted by path. `skip` are paths left out, `left_out` says
+        of the others, by directory and name, whether they are."""
         found: list[SourceFile] = []
         repository = _cache_repository(top)
         for path, entry_path in _entries(top, what, skip, left_out):

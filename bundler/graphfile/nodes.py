@@ -73,7 +73,9 @@ def _python(scope: Scope, workload: Workload) -> None:
     elif named is not None and version is not None and named[1] != version:
         scope.report(path, f"{base} is no image of Python {version}", "leave version out, or name another base")
     elif base is not None and "alpine" in base:
-        hint = f"take {base.replace('alpine', 'slim')}" if named else "take an image with glibc, such as python:3.13-slim"
+        hint = (
+            f"take {base.replace('alpine', 'slim')}" if named else "take an image with glibc, such as python:3.13-slim"
+        )
         scope.report(path, f"{base} has musl, and wheels are chosen for glibc", hint)
 
 

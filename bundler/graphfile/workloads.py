@@ -86,8 +86,8 @@ _WORKLOAD_KEYS = (
                 _PYTHON,
             ),
         ),
-        "A folder with a Dockerfile, relative to this file, or {python: ./folder} for a Python project without one; built "
-        "when packed.",
+        "A folder with a Dockerfile, relative to this file, or {python: ./folder} for a Python project without one; "
+        "built when packed.",
     ),
     Key(
         "connect",

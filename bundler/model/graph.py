@@ -107,8 +107,8 @@ class Workers:
 
 @dataclass(frozen=True, slots=True)
 class PythonBuild:
-    """A Python project, put on a base without a Dockerfile. `project` is its directory, relative to the graph file, `base`
-    what `image` could be, `version` that of its Python, such as "3.13"."""
+    """A Python project, put on a base without a Dockerfile. `project` is its directory, relative to the graph file,
+    `base` what `image` could be, `version` that of its Python, such as "3.13"."""
 
     project: str
     base: str
