@@ -37,8 +37,8 @@ _GLIBC = (*(f"manylinux_2_{minor}" for minor in range(34, 16, -1)), "manylinux20
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """Makes the images of one build. `cache` keeps wheels by lock; `stack` removes what was unpacked. `known` are layers
-    of earlier builds, by their wheels, and `made` takes those of this one."""
+    """Makes the images of one build. `cache` keeps wheels by lock; `stack` removes what was unpacked. `known` are
+    layers of earlier builds, by their wheels, and `made` takes those of this one."""
 
     tree: SourceTree
     output: Output | None
@@ -177,4 +177,5 @@ def _keep(found: Path, kept: Path) -> None:
         private_directory(kept.parent)
         with tempfile.TemporaryDirectory(dir=kept.parent) as work:
             shutil.copytree(found, Path(work) / "wheels")
+            (Path(work) / "wheels").chmod(0o700)
             (Path(work) / "wheels").rename(kept)

@@ -54,9 +54,9 @@ _PYTHON = Record(
         Key(
             "version",
             Text(
-                'a version of Python in quotes, such as "3.13"',
+                'a version of Python from "3.9" on, in quotes',
                 forms.PYTHON_VERSION,
-                hint=lambda found: f'quote it: "{found}"' if isinstance(found, float) else None,
+                hint=lambda found: "quote it: YAML reads 3.10 as 3.1" if isinstance(found, float) else None,
             ),
             "The base's Python, which wheels are chosen for.",
             default='that of a base called python:X.Y, "3.13" without a base',
