@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -381,6 +383,80 @@ def test_a_damaged_wheel_is_refused(request_: BuildRequest, graph: Path) -> None
 def test_a_base_of_another_python_is_refused(request_: BuildRequest, graph: Path) -> None:
     base(graph / "base", Env=["PYTHON_VERSION=3.9.1"])
     assert refused(request_)[0] == f"web: build app: its base has Python 3.9.1, not {HERE}"
+
+
+def test_a_base_may_be_what_docker_save_writes(request_: BuildRequest, graph: Path, key: PrivateKey) -> None:
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("saved"))
+    diff_id = f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"
+    described = {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [diff_id]}}
+    parts = {
+        "config.json": json.dumps(described).encode(),
+        "layer.tar": layer.getvalue(),
+        "manifest.json": json.dumps([{"Config": "config.json", "RepoTags": ["b:1"], "Layers": ["layer.tar"]}]).encode(),
+    }
+    with tarfile.open(graph / "base.tar", "w") as archive:
+        for name, data in parts.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    write(graph, {"bundle.yaml": GRAPH.replace("oci:./base", "docker-archive:./base.tar")})
+    result = pack.build(request_, Silent())
+    assert layers(result, key)[0].getnames() == ["saved"]
+    assert config(result, key)["rootfs"]["diff_ids"][0] == diff_id
+    (graph / "base.tar").touch()
+    assert not pack.build(request_, Silent()).unchanged
+
+
+def test_a_base_of_dockers_own_media_types_keeps_its_bytes(
+    request_: BuildRequest, graph: Path, key: PrivateKey
+) -> None:
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("pulled"))
+    pressed = gzip.compress(plain.getvalue(), mtime=0)
+    diff_id = f"sha256:{hashlib.sha256(plain.getvalue()).hexdigest()}"
+    shutil.rmtree(graph / "base")
+    (graph / "base/blobs/sha256").mkdir(parents=True)
+
+    def put(data: bytes, media_type: str) -> dict[str, Any]:
+        name = hashlib.sha256(data).hexdigest()
+        (graph / "base/blobs/sha256" / name).write_bytes(data)
+        return {"mediaType": f"application/vnd.docker.{media_type}", "digest": f"sha256:{name}", "size": len(data)}
+
+    described = {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [diff_id]}}
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": put(json.dumps(described).encode(), "container.image.v1+json"),
+        "layers": [put(pressed, "image.rootfs.diff.tar.gzip")],
+    }
+    top = put(json.dumps(manifest).encode(), "distribution.manifest.v2+json")
+    write(graph, {"base/index.json": json.dumps({"schemaVersion": 2, "manifests": [top]})})
+    write(graph, {"base/oci-layout": '{"imageLayoutVersion":"1.0.0"}'})
+    result = pack.build(request_, Silent())
+    under = checked(result, key).images[0].platforms[0].layers[0]
+    assert under.media_type == "application/vnd.oci.image.layer.v1.tar+gzip"
+    assert blob(result, under.digest.text) == pressed
+
+
+def test_a_variant_may_put_it_on_another_base(request_: BuildRequest, graph: Path, key: PrivateKey) -> None:
+    base(graph / "other", Env=["WHICH=other"])
+    write(graph, {"variants/acme.yaml": "variant: acme\nof: hello\nservices: {web: {build: {base: 'oci:./other'}}}\n"})
+    result = pack.build(replace(request_, variants=("acme",)), Silent())
+    whole = checked(result, key)
+    first, second = (bundle.images[0].platforms[0] for bundle in (whole, *whole.variants))
+    assert first.layers == second.layers  # the bases have the same layer
+    assert first.config != second.config
+
+
+def test_who_says_no_command_needs_a_program_in_a_variant_too(request_: BuildRequest, graph: Path) -> None:
+    write(graph, {"app/pyproject.toml": PYPROJECT.partition("[project.scripts]")[0]})
+    write(graph, {"bundle.yaml": GRAPH.rstrip() + f"\n    command: [python{HERE}, x.py]\n"})
+    pack.build(request_, Silent())
+    write(graph, {"variants/acme.yaml": "variant: acme\nof: hello\nservices: {web: {command: null}}\n"})
+    assert "nothing says what runs" in refused(replace(request_, variants=("acme",)))[0]
 
 
 # --- what is said before anything is packed --------------------------------------------------------------------------
