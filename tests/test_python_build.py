@@ -520,6 +520,19 @@ LOCKING = requirements.LOCKING
             " | put its wheel into the project's folder wheels and write NAME==VERSION, or write a Dockerfile",
         ),
         (
+            {"app/pyproject.toml": "[tool.poetry.dependencies]\nflask = '*'\n", "app/poetry.lock": ""},
+            "there is no requirements.txt that pins what pyproject.toml needs | poetry export -o requirements.txt",
+        ),
+        (
+            {"app/pyproject.toml": '[project]\nname="a"\ndynamic=["dependencies"]\n'},
+            f"there is no requirements.txt that pins what pyproject.toml needs | {LOCKING}",
+        ),
+        (
+            {"app/requirements.txt": "--index-url https://me:secret@example.com/simple\na==1\n"},
+            "requirements.txt names an index with credentials, and is packed"
+            " | give them to pip alone: pip config set global.index-url URL, or ~/.netrc",
+        ),
+        (
             {"app/requirements.txt": "-r more.txt\n"},
             "requirements.txt has the line -r more.txt"
             " | it holds NAME==VERSION lines, --hash, --index-url and --extra-index-url alone",
@@ -588,15 +601,19 @@ def test_extras_are_followed_to_what_they_need() -> None:
         closed(pins, wants, ["speed>=3"], AMD64, "3.13", "x")
 
 
-def test_pip_that_has_no_answer_is_quoted(tmp_path: Path) -> None:
-    write(tmp_path, {"r.txt": "a==1\n", "wheels": ""})
-    with pytest.raises(SourceError, match="x: the project's folder wheels has no wheel of a==1"):
+def test_an_index_that_is_not_reached_is_not_one_without_the_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    write(tmp_path, {"r.txt": "a==1\n"})
+    with pytest.raises(SourceError, match="x: pip does not reach its index"):
         pip.download(
             tmp_path / "r.txt",
             tmp_path,
             machines=["manylinux2014_x86_64"],
             version="3.13",
-            wheels=tmp_path,
+            wheels=None,
             what="x",
             where="here",
         )

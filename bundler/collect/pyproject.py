@@ -13,11 +13,11 @@ from typing import Any
 from bundler.collect import requirements, wheels
 from bundler.collect.output import Output
 from bundler.collect.paths import SourceFile, SourceTree, read_file, shown
+from bundler.collect.pythonimage import BIN, PLACE
 from bundler.collect.requirements import Lock
 from bundler.collect.treelayer import Entry
 from bundler.errors import SourceError
 
-PLACE = "app"
 WHEELS = "wheels"
 MAX_TEXT_BYTES = 8 << 20
 _LOCKS = {
@@ -50,7 +50,7 @@ class Project:
     def program(self, version: str) -> tuple[str, ...] | None:
         """What runs where nothing else is said: its one script, else its one package with a __main__."""
         if len(self.scripts) == 1:
-            return (f"python{version}", f"/{wheels.BIN}/{self.scripts[0][0]}")
+            return (f"python{version}", f"/{BIN}/{self.scripts[0][0]}")
         top = PurePosixPath(self.import_path).relative_to(f"/{PLACE}")
         mains = [
             path.parent.name
@@ -63,7 +63,7 @@ class Project:
         """The application's layer."""
         files = [Entry(f"{PLACE}/{file.path}", file, bool(file.real.stat().st_mode & 0o100)) for file in self.files]
         programs = [
-            Entry(f"{wheels.BIN}/{name}", wheels.script(module, attribute, version), executable=True)
+            Entry(f"{BIN}/{name}", wheels.script(module, attribute, version), executable=True)
             for name, module, attribute in self.scripts
         ]
         return (*files, *programs)
@@ -96,7 +96,7 @@ def read(tree: SourceTree, folder: str, what: str, output: Output | None = None)
     needs = requirements.of_project(document)
     locked = by_path.get(requirements.FILE)
     if locked is None:
-        _require_no_needs(tree, folder, what, needs, there="pyproject.toml" in by_path)
+        _require_no_needs(by_path, document, folder, what)
     lock = requirements.parse(_text(locked, what) if locked is not None else "", what)
     wheelhouse = tree.locate(folder, what) / WHEELS
     return Project(
@@ -108,16 +108,19 @@ def read(tree: SourceTree, folder: str, what: str, output: Output | None = None)
     )
 
 
-def _require_no_needs(tree: SourceTree, folder: str, what: str, needs: tuple[str, ...], *, there: bool) -> None:
-    if not there:
+def _require_no_needs(files: Mapping[str, SourceFile], document: Mapping[str, Any], folder: str, what: str) -> None:
+    """Of a project without a lock."""
+    if "pyproject.toml" not in files:
         raise SourceError(
             f"{what}: {shown(folder)} holds no pyproject.toml and no {requirements.FILE}",
             hint=f"an empty {requirements.FILE} says that it needs no package",
         )
-    if needs:
-        top = tree.locate(folder, what)
-        how = next((how for name, how in _LOCKS.items() if (top / name).is_file()), requirements.LOCKING)
-        raise SourceError(f"{what}: there is no {requirements.FILE} that pins what pyproject.toml needs", hint=how)
+    how = next((how for name, how in _LOCKS.items() if name in files), None)
+    if how is not None or requirements.of_project(document) or requirements.elsewhere(document):
+        raise SourceError(
+            f"{what}: there is no {requirements.FILE} that pins what pyproject.toml needs",
+            hint=how or requirements.LOCKING,
+        )
 
 
 def _pyproject(file: SourceFile | None, what: str) -> Mapping[str, Any]:

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from bundler.collect import manifests
-from bundler.collect.pyproject import PLACE
 from bundler.collect.sources import ImageSource, OwnImage, UpstreamImage, packed_of
-from bundler.collect.wheels import BIN, PREFIX
 from bundler.errors import SourceError
 from bundler.layout import strictjson
 from bundler.layout.assembly import PackedImage
 from bundler.model.oci import INDEX, INDEXES, MANIFEST, Descriptor, Digest, Platform
 
+PLACE = "app"  # of the application in the image
+PREFIX = "opt/python"  # of what it needs
+BIN = f"{PREFIX}/bin"
 USER = "10001:10001"
 CREATED = "1970-01-01T00:00:00Z"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

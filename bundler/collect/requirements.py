@@ -81,6 +81,11 @@ def parse(text: str, what: str) -> Lock:
         if _PROJECT.match(line):
             continue
         if _INDEX.match(line):
+            if "@" in line:
+                raise SourceError(
+                    f"{what}: {FILE} names an index with credentials, and is packed",
+                    hint="give them to pip alone: pip config set global.index-url URL, or ~/.netrc",
+                )
             indexes.append(line)
         elif line.startswith("-"):
             raise SourceError(
@@ -140,6 +145,14 @@ def of_project(document: Mapping[str, Any]) -> tuple[str, ...]:
     project = document.get("project")
     found = project.get("dependencies") if isinstance(project, dict) else None
     return tuple(text for text in found if isinstance(text, str)) if isinstance(found, list) else ()
+
+
+def elsewhere(document: Mapping[str, Any]) -> bool:
+    """Whether a pyproject.toml leaves it to a tool to say what the project needs."""
+    project, tools = document.get("project"), document.get("tool")
+    dynamic = project.get("dynamic") if isinstance(project, dict) else None
+    named = isinstance(dynamic, list) and "dependencies" in dynamic
+    return named or (isinstance(tools, dict) and "poetry" in tools)
 
 
 def normal(name: str) -> str:

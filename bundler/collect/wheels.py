@@ -23,11 +23,10 @@ from installer.sources import WheelFile
 from installer.utils import Scheme, parse_metadata_file
 
 from bundler.collect.paths import SourceTree, shown
+from bundler.collect.pythonimage import BIN, PREFIX
 from bundler.collect.treelayer import Entry
 from bundler.errors import SourceError
 
-PREFIX = "opt/python"
-BIN = f"{PREFIX}/bin"
 INSTALLER = b"bundle\n"
 _T = TypeVar("_T")
 

@@ -13,6 +13,7 @@ from bundler.edges import process
 from bundler.errors import SourceError
 
 _NONE = re.compile(r"No matching distribution found for (\S+)")
+_UNREACHED = "after connection broken by"
 _HASHES = "DO NOT MATCH THE HASHES"
 
 
@@ -43,6 +44,11 @@ def download(
         return
     said = done.stderr.decode("utf-8", "replace")
     place = "the project's folder wheels" if wheels is not None else "the index that pip asks"
+    if _UNREACHED in said:
+        raise SourceError(
+            f"{what}: pip does not reach its index",
+            hint="pip config list shows which; without a network, put the wheels into the project's folder wheels",
+        )
     if missing := _NONE.findall(said):
         raise SourceError(
             f"{what}: {place} has no wheel of {missing[-1]} for Python {version} on {where}",
