@@ -261,6 +261,7 @@ class _Building:
             self._stack,
             self._progress,
             self._place,
+            self._request.cache,
         )
         found = finder.find(union.graph.name, union.images)
         self._new.items = [item for item in (*items, *found.items) if item is not None]

@@ -31,6 +31,10 @@ def of_config(tree: SourceTree, config: Config) -> Item | None:
     return Item("config-dir" if config.file is None else "config-file", path, stamp_of(files))
 
 
+def of_python(tree: SourceTree, folder: str, output: Output | None) -> Item:
+    return Item("python", folder, _now(Item("python", folder, ""), tree, output))
+
+
 def of_library(tree: SourceTree, folder: str) -> Item:
     """A folder of components: a file more may be a newer version."""
     return Item("library", folder, _now(Item("library", folder, ""), tree))
@@ -73,6 +77,10 @@ def _now(item: Item, tree: SourceTree, output: Output | None = None) -> str:
             return stamp_of(listing.config_files(tree, text, file=None, directory=text))
         case "file":
             return stamp_of([tree.file(tree.locate(text, text), text, text)])
+        case "python":
+            from bundler.collect import pyproject
+
+            return stamp_of(pyproject.listing(tree, text, text, output))
         case "library":
             return stamp_of([tree.file(path, path.name, text) for path in library.files(tree.locate(text, text))])
         case "context":

@@ -16,6 +16,7 @@ from bundler.collect.finding import Found
 from bundler.collect.layers import LayerWriter
 from bundler.collect.manifests import image_config
 from bundler.collect.outside import Outside
+from bundler.collect.pythonimage import PythonImage
 from bundler.collect.record import Record
 from bundler.collect.sources import Image, OwnImage, OwnPart
 from bundler.collect.union import Union
@@ -52,7 +53,7 @@ def pack(
 ) -> PackedImages:
     """Store every layer once. `directory` takes layers that come before their turn."""
     users = _Users(union, found.images, record.users)
-    parts = [part for image in found.images if isinstance(image, OwnImage) for part in image.parts]
+    parts = [part for image in map(_under, found.images) if isinstance(image, OwnImage) for part in image.parts]
     for part in parts:
         _recall_config(part, record, previous)
     wanted = {digest for image in found.images for digest in image.all_layers}
@@ -71,6 +72,11 @@ def pack(
         known_users=users.known,
         configs={_key(part): Digest.of(part.config).text for part in parts if part.config is not None},
     )
+
+
+def _under(image: Image) -> Image:
+    """What of an image comes from elsewhere."""
+    return image.base if isinstance(image, PythonImage) else image
 
 
 def _receive(parts: list[OwnPart], layers: LayerWriter, outside: Outside) -> None:

@@ -95,7 +95,7 @@ def _packed(union: Union, tree: SourceTree) -> Iterator[tuple[str, str]]:
         if path := config.file if config.file is not None else config.dir:
             yield f"config {config.name}", path
     for source in union.images:
-        if (place := ondisk.transport(source.image or "")) is not None:
+        if (place := ondisk.transport(source.base.image or "")) is not None:
             yield f"the image of {source.first}", ondisk.split_tag(tree, place[1])[0]
 
 

@@ -37,6 +37,7 @@ class Union:
                     name = _free(source.name, variant, taken)
                     taken.add(name)
                     made[key] = ImageSource(name, (), source.image, source.build)
+                made[key] = replace(made[key], silent=made[key].silent or source.silent)
                 more = tuple((variant, workload) for workload in source.workloads)
                 made[key] = replace(made[key], varied=(*made[key].varied, *more))
         return tuple(made.values())

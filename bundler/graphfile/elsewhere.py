@@ -114,6 +114,20 @@ JOB: Mapping[str, str] = {
     "completions": "write workers",
 }
 
+_FOLDER = "write the folder alone: build: ./folder"
+BUILD: Mapping[str, str] = {
+    "context": _FOLDER,
+    "dockerfile": _FOLDER,
+    "args": _FOLDER,
+    "target": "the Dockerfile's last stage is built",
+    "image": "write base",
+    "python_version": "write version",
+    "requirements": "the project's requirements.txt pins what it needs",
+    "command": "write command beside build",
+    "entrypoint": "write entrypoint beside build",
+    "user": "write user beside build",
+}
+
 HEALTHCHECK: Mapping[str, str] = {
     "disable": "leave the health check out",
     "start_interval": "interval holds from the start",

@@ -35,6 +35,8 @@ REFERENCE = rf"{_NAME}(?:{_TAG})?(?:{_DIGEST})?"
 # On disk: the "./" tells `oci:./dir` from the image named "oci" with a tag.
 _ON_DISK = rf"(?:oci|oci-archive|docker-archive):\./{RELATIVE_PATH}(?::[A-Za-z0-9][A-Za-z0-9._:/-]{{0,254}})?"
 IMAGE = rf"(?:{_ON_DISK}|{REFERENCE})"
+PYTHON_VERSION = r"3\.(?:9|[1-9][0-9])"
+PYTHON_IMAGE = re.compile(rf"(?:.*/)?python:({PYTHON_VERSION})(?![0-9]).*")  # and its Python
 MODEL = rf"\.|\./{RELATIVE_PATH}|{_NAME}(?:{_TAG}(?:{_DIGEST})?|{_DIGEST})"
 
 SIZE = r"[1-9][0-9]{0,8}(?:KiB|MiB|GiB)"

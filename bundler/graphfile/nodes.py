@@ -24,6 +24,7 @@ _SHM = "/dev/shm"  # noqa: S108 - a path of the container
 def check_nodes(scope: Scope) -> None:
     _names(scope)
     for workload in scope.workloads():
+        _python(scope, workload)
         _mounts(scope, workload)
         if workload.kind == "services":
             _service(scope, workload)
@@ -59,6 +60,23 @@ def _names(scope: Scope) -> None:
         if "workers" in as_map(scope.declared("jobs").get(job)) and re.fullmatch("0|[1-9][0-9]*", rank):
             message = f"{quoted(name)} is the network name of worker {rank} of the job {quoted(job)}"
             scope.report((kind, name), message, "give the node another name", key=True)
+
+
+def _python(scope: Scope, workload: Workload) -> None:
+    """The Python that wheels are chosen for is known without a look into the base."""
+    build = as_map(workload.data.get("build"))
+    base, version = build.get("base"), build.get("version")
+    named = forms.PYTHON_IMAGE.fullmatch(base) if base is not None else None
+    path: Path = (*workload.path, "build", "base")
+    if base is not None and version is None and named is None:
+        scope.report(path, f"the name {base} does not say which Python is in it", 'add the version: version: "3.11"')
+    elif named is not None and version is not None and named[1] != version:
+        scope.report(path, f"{base} is no image of Python {version}", "leave version out, or name another base")
+    elif base is not None and "alpine" in base:
+        hint = (
+            f"take {base.replace('alpine', 'slim')}" if named else "take an image with glibc, such as python:3.13-slim"
+        )
+        scope.report(path, f"{base} has musl, and wheels are chosen for glibc", hint)
 
 
 def _mounts(scope: Scope, workload: Workload) -> None:

@@ -23,30 +23,71 @@ from bundler.graphfile.atoms import (
 from bundler.graphfile.parts import CONNECTION, DEPENDS_ON, ENVIRONMENT, HEALTHCHECK, RESOURCES, SCALE, TMPFS
 from bundler.graphfile.shapes import Either, Flag, Key, ListOf, MapOf, Number, Patch, Record, Text
 
+_IMAGE = Text(
+    "the reference of an image, such as registry.example/acme/api:1.0",
+    forms.IMAGE,
+    max_length=255,
+    hint=forms.image_hint,
+)
+_PYTHON = Record(
+    "a Python project",
+    "A Python project that becomes an image without a Dockerfile, from wheels alone.",
+    (
+        Key(
+            "python",
+            Text(
+                "the path of a folder with a pyproject.toml or a requirements.txt, such as ./app",
+                forms.RELATIVE_PATH,
+                max_length=1024,
+                read=forms.relative_path,
+                hint=forms.path_hint,
+            ),
+            "The project's folder, relative to this file. Its requirements.txt pins every package that it needs.",
+            True,
+        ),
+        Key(
+            "base",
+            _IMAGE,
+            "The image that it is put on, with this Python in it; pinned by digest when packed.",
+            default="python:VERSION-slim",
+        ),
+        Key(
+            "version",
+            Text(
+                'a version of Python from "3.9" on, in quotes',
+                forms.PYTHON_VERSION,
+                hint=lambda found: "quote it: YAML reads 3.10 as 3.1" if isinstance(found, float) else None,
+            ),
+            "The base's Python, which wheels are chosen for.",
+            default='that of a base called python:X.Y, "3.13" without a base',
+        ),
+    ),
+    elsewhere=elsewhere.BUILD,
+)
 _WORKLOAD_KEYS = (
     Key(
         "image",
-        Text(
-            "the reference of an image, such as registry.example/acme/api:1.0",
-            forms.IMAGE,
-            max_length=255,
-            hint=forms.image_hint,
-        ),
+        _IMAGE,
         "The image, pinned by digest when packed: a reference, or one on disk as oci:./DIR, oci-archive:./FILE or "
         "docker-archive:./FILE.",
     ),
     Key(
         "build",
-        Text(
-            "the path of a folder with a Dockerfile, such as ./api",
-            forms.RELATIVE_PATH,
-            max_length=1024,
-            read=forms.relative_path,
-            hint=lambda found: (
-                "write the folder alone: build: ./folder" if isinstance(found, dict) else forms.path_hint(found)
+        Either(
+            "the path of a folder with a Dockerfile, or {python: ./folder}",
+            (
+                Text(
+                    "the path of a folder with a Dockerfile, such as ./api",
+                    forms.RELATIVE_PATH,
+                    max_length=1024,
+                    read=forms.relative_path,
+                    hint=forms.path_hint,
+                ),
+                _PYTHON,
             ),
         ),
-        "A folder with a Dockerfile, relative to this file; built when packed.",
+        "A folder with a Dockerfile, relative to this file, or {python: ./folder} for a Python project without one; "
+        "built when packed.",
     ),
     Key(
         "connect",
