@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "verify": ("verify", "Bundles"),
     "inspect": ("inspect", "Bundles"),
     "keys": ("keys", "Bundles"),
+    "site": ("sites", "Deploy"),
     "plan": ("plan", "Deploy"),
     "deploy": ("deploy", "Deploy"),
     "render": ("render", "Deploy"),
