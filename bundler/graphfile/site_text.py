@@ -84,14 +84,14 @@ def _section(name: str, knobs: Sequence[_Knob]) -> Iterator[str]:
 def _value(value: Value) -> _Knob:
     schema = value.schema
     meaning = [str(schema[key]).rstrip(".") for key in ("title", "description") if key in schema]
-    form = _form(schema)
-    notes = (". ".join([*meaning, f"{form[0].upper()}{form[1:]}"]) + ".",)
+    what = form(schema)
+    notes = (". ".join([*meaning, f"{what[0].upper()}{what[1:]}"]) + ".",)
     if value.default is None:
         return _Knob(notes, (f"{_plain(value.name)}:  # must be given",), ())
     return _Knob(notes, (), (f"{_plain(value.name)}: {_plain(value.default)}",))
 
 
-def _form(schema: Mapping[str, Any]) -> str:
+def form(schema: Mapping[str, Any]) -> str:
     """What a value may be, in words."""
     if "enum" in schema:
         return "one of " + ", ".join(found(each) for each in schema["enum"])

@@ -1,0 +1,139 @@
+"""What a site must answer and does not is asked at a terminal, and nowhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bundler.cli.main import run
+from tests.test_cli import write_layout
+
+BUNDLE = (sys.executable, "-c", "from bundler.cli.main import main; main()")
+GRAPH = """\
+bundle: shop
+version: "1.0"
+values: {rate: {type: number, maximum: 1, description: Share of the takings.}, size: {default: 3}}
+secrets: {db: {generate: 24}, license: {}}
+externals: {relay: {as: smtp}}
+services:
+  api:
+    image: oci:./layout
+    secrets: [license, db]
+    connect: {mail: relay}
+    environment: {RATE: "${values.rate}", MAIL: "${mail.host} ${mail.password}"}
+"""
+# A target of somebody else's, found as every other: the reference one, which keeps its things in a file.
+PLUGIN = """\
+import atexit, os, pathlib, pickle
+from targets.memory import MemoryTarget
+
+FILE = pathlib.Path(os.environ["KEPT_FILE"])
+
+def create(options):
+    target = MemoryTarget()
+    if FILE.exists():
+        target._apps = pickle.loads(FILE.read_bytes())
+    atexit.register(lambda: FILE.write_bytes(pickle.dumps(target._apps)))
+    return target
+"""
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for variable in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    plugin = tmp_path / "plugin"
+    info = plugin / "kept-1.dist-info"
+    info.mkdir(parents=True)
+    (plugin / "kept.py").write_text(PLUGIN)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: kept\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[bundler.targets]\nkept = kept:create\n")
+    monkeypatch.setenv("PYTHONPATH", f"{plugin}:{Path(__file__).parents[2]}")
+    monkeypatch.setenv("KEPT_FILE", str(tmp_path / "kept.pickle"))
+    write_layout(tmp_path / "graph" / "layout")
+    (tmp_path / "graph" / "bundle.yaml").write_text(GRAPH)
+    file = tmp_path / "shop.tar"
+    assert run(["build", str(tmp_path / "graph"), "-o", str(file)]) == 0
+    return file
+
+
+def talk(answers: list[tuple[str, str]], *arguments: str) -> tuple[int, str]:
+    """Exit status, and all that is seen, of the command on a terminal at which somebody answers one question after
+    the other."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [*BUNDLE, *arguments])
+    seen, since, left = "", "", list(answers)
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while True:
+            if select.select([terminal], [], [], 0.3)[0]:
+                piece = os.read(terminal, 4096).decode()
+                seen, since = seen + piece, since + piece
+            elif left and left[0][0] in since:
+                since = ""
+                os.write(terminal, left.pop(0)[1].encode())
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen
+
+
+def away_from_one(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*BUNDLE, *arguments], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+def test_what_is_missing_is_asked_and_a_second_deploy_asks_for_no_secret(bundle: Path) -> None:
+    answers = [
+        ("values.rate: ", "much\n"),
+        ("values.rate: ", "2\n"),
+        ("values.rate: ", "0.5\n"),
+        ("secrets.license (not shown): ", "s3cret-license\n"),
+        ("secrets.license (not shown), again: ", "s3cret-license\n"),
+        ("externals.relay.host: ", "mail.example.org\n"),
+        ("secrets.relay.password (not shown): ", "s3cret-relay\n"),
+    ]
+    status, seen = talk(answers, "deploy", str(bundle), "-t", "kept")
+    assert status == 0, seen
+    assert "shop needs to be told 4 things" in seen
+    assert "Share of the takings." in seen
+    assert 'values.rate is "much", expected a number' in seen
+    assert "values.rate is 2, expected at most 1" in seen
+    assert "relay lies outside and speaks smtp" in seen
+    assert "bundle site init FILE writes one" in seen
+    assert "s3cret" not in seen
+    given = ("--set", "values.rate=0.5", "--set", "externals.relay.host=mail.example.org")
+    again = away_from_one("deploy", str(bundle), "-t", "kept", *given)
+    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "no changes"), again.stderr
+    status, seen = talk([], "deploy", str(bundle), "-t", "kept", *given)
+    assert (status, "needs to be told" in seen) == (0, False)
+
+
+def test_nobody_is_asked_where_nobody_is(bundle: Path) -> None:
+    done = away_from_one("plan", str(bundle), "-t", "kept")
+    assert done.returncode == 2
+    assert "values.rate: needs a value; the graph has no default\n    --set values.rate=…" in done.stderr
+
+
+def test_yes_asks_nothing(bundle: Path) -> None:
+    status, seen = talk([], "deploy", str(bundle), "-t", "kept", "--yes")
+    assert status == 2
+    assert ": needs a value; the graph has no default" in seen
+
+
+def test_who_answers_no_more_has_changed_nothing(bundle: Path) -> None:
+    status, seen = talk([("values.rate: ", "\x04")], "deploy", str(bundle), "-t", "kept")
+    assert (status, "not done; nothing was changed" in seen) == (9, True)
+    status, seen = talk([("values.rate: ", "\x03")], "plan", str(bundle), "-t", "kept")
+    assert (status, "interrupted" in seen) == (130, True)
+
+
+def test_an_empty_secret_is_asked_for_again(bundle: Path) -> None:
+    given = ("--set", "values.rate=1", "--set", "externals.relay.host=a", "--set", "secrets.license.env=HOME")
+    answers = [("relay.password (not shown): ", "\n"), ("relay.password (not shown): ", "x\n")]
+    status, seen = talk(answers, "plan", str(bundle), "-t", "kept", *given)
+    assert status == 0, seen
