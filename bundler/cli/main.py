@@ -37,6 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "logs": ("logs", "Apps"),
     "run": ("run", "Apps"),
     "open": ("open", "Apps"),
+    "secrets": ("secrets", "Apps"),
     "remove": ("remove", "Apps"),
 }
 

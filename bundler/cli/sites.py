@@ -23,7 +23,8 @@ def command() -> None:
 
     \b
     bundle site init search.bundle.tar             site.yaml, with every knob and its meaning
-    bundle deploy search.bundle.tar --site site.yaml
+    bundle site schema search.bundle.tar           what an editor needs to check it
+    bundle explain site                            every key of a site file
     """
 
 

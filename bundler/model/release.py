@@ -141,12 +141,14 @@ class ReleaseSecret:
     """`revision` is random, made anew whenever the bytes change; `stored`: the target has these bytes.
 
     `before` is the revision that the target had when this was settled; one that finds another stops, because two
-    deploys at once would each use secrets of their own."""
+    deploys at once would each use secrets of their own. `origin` is where the bytes came from: "generated", "file",
+    "env", "kubernetes", "typed" or "set"; "" where nobody has noted it."""
 
     name: str
     revision: str
     stored: bool
     before: str | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

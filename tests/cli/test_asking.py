@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pty
-import select
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from bundler.cli.main import run
+from tests.cli.terminal import away_from_one, talk
 from tests.test_cli import write_layout
 
-BUNDLE = (sys.executable, "-c", "from bundler.cli.main import main; main()")
 GRAPH = """\
 bundle: shop
 version: "1.0"
@@ -29,62 +23,15 @@ services:
     connect: {mail: relay}
     environment: {RATE: "${values.rate}", MAIL: "${mail.host} ${mail.password}"}
 """
-# A target of somebody else's, found as every other: the reference one, which keeps its things in a file.
-PLUGIN = """\
-import atexit, os, pathlib, pickle
-from targets.memory import MemoryTarget
-
-FILE = pathlib.Path(os.environ["KEPT_FILE"])
-
-def create(options):
-    target = MemoryTarget()
-    if FILE.exists():
-        target._apps = pickle.loads(FILE.read_bytes())
-    atexit.register(lambda: FILE.write_bytes(pickle.dumps(target._apps)))
-    return target
-"""
 
 
 @pytest.fixture
-def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for variable in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(variable, str(tmp_path / variable))
-    plugin = tmp_path / "plugin"
-    info = plugin / "kept-1.dist-info"
-    info.mkdir(parents=True)
-    (plugin / "kept.py").write_text(PLUGIN)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: kept\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[bundler.targets]\nkept = kept:create\n")
-    monkeypatch.setenv("PYTHONPATH", f"{plugin}:{Path(__file__).parents[2]}")
-    monkeypatch.setenv("KEPT_FILE", str(tmp_path / "kept.pickle"))
+def bundle(tmp_path: Path, kept_target: Path) -> Path:
     write_layout(tmp_path / "graph" / "layout")
     (tmp_path / "graph" / "bundle.yaml").write_text(GRAPH)
     file = tmp_path / "shop.tar"
     assert run(["build", str(tmp_path / "graph"), "-o", str(file)]) == 0
     return file
-
-
-def talk(answers: list[tuple[str, str]], *arguments: str) -> tuple[int, str]:
-    """Exit status, and all that is seen, of the command on a terminal at which somebody answers one question after
-    the other."""
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execv(sys.executable, [*BUNDLE, *arguments])
-    seen, since, left = "", "", list(answers)
-    with contextlib.suppress(OSError):  # the end of a terminal
-        while True:
-            if select.select([terminal], [], [], 0.3)[0]:
-                piece = os.read(terminal, 4096).decode()
-                seen, since = seen + piece, since + piece
-            elif left and left[0][0] in since:
-                since = ""
-                os.write(terminal, left.pop(0)[1].encode())
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen
-
-
-def away_from_one(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*BUNDLE, *arguments], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
 
 
 def test_what_is_missing_is_asked_and_a_second_deploy_asks_for_no_secret(bundle: Path) -> None:
