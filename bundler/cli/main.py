@@ -18,6 +18,7 @@ from bundler.errors import BundleError, DeclinedError, UsageError
 
 # verb -> (module, group of the help page); a verb's module is imported only when it is used
 VERBS: dict[str, tuple[str, str]] = {
+    "init": ("init", "Write"),
     "explain": ("explain", "Write"),
     "add": ("add", "Write"),
     "components": ("components", "Write"),
