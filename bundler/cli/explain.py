@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bundler.cli import output
+from bundler.cli import completing, output
 from bundler.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _WIDTH = 100  # of what is no terminal
 
 
 @click.command("explain", short_help="Explain a key of a graph, a site file, a component or a variant.")
-@click.argument("key", required=False)
+@click.argument("key", required=False, shell_complete=completing.keys)
 @json_option
 def command(key: str | None, *, as_json: bool) -> int:
     """Explain KEY: what it is, what it may hold, its default, its own keys and an example. Without KEY, the sections of
