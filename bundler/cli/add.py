@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bundler.cli import output
+from bundler.cli import completing, output
 from bundler.cli.asking import can_ask
 from bundler.cli.graph import graph_file, read_exactly
 from bundler.errors import UsageError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("add", short_help="Put a component into a graph file.")
-@click.argument("component")
+@click.argument("component", shell_complete=completing.components)
 @click.argument("directory", type=click.Path(path_type=Path), default=Path())
 @click.option("--as", "node", metavar="NODE", help="The node's name in the graph; the component's unless given.")
 @click.option(

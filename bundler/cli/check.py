@@ -49,12 +49,12 @@ def command(directory: Path, *, as_json: bool) -> int:
             }
         )
         return 0
-    output.answer(
-        f"{graph.name} {graph.version} is valid: " + ", ".join(output.count(n, word) for word, n in counts.items() if n)
-    )
+    holds = ", ".join(output.count(n, word) for word, n in counts.items() if n)
+    output.answer(f"{graph.name} {graph.version} is valid: {holds or 'nothing is in it yet'}")
     if union.variants:
         output.answer(f"with its variants {', '.join(union.variants)}")
-    output.answer("starts in this order: " + " → ".join(", ".join(wave) for wave in graph.waves))
+    if graph.waves:
+        output.answer("starts in this order: " + " → ".join(", ".join(wave) for wave in graph.waves))
     return 0
 
 

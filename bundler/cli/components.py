@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bundler.cli import output
+from bundler.cli import completing, output
 from bundler.cli.graph import FILE_NAME, read_exactly
 from bundler.cli.options import json_option
 from bundler.errors import BundleError, GraphError
@@ -73,7 +73,7 @@ def command(context: click.Context, *, search: str | None, directory: Path, as_j
 
 
 @command.command("show", short_help="Show what a component is, needs, offers and brings along.")
-@click.argument("component")
+@click.argument("component", shell_complete=completing.components)
 @graph_option
 @json_option
 def show(component: str, *, directory: Path, as_json: bool) -> int:

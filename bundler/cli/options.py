@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from bundler.cli import output, places
+from bundler.cli import completing, output, places
 from bundler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def target_option(function: F) -> F:
         function = told(function)
     sites = any(one.name == "sites" for one in getattr(function, "__click_params__", ()))
     text = "docker, compose, k8s or k3s" + ("; what the site file says unless given." if sites else ".")
-    return click.option("--target", "-t", metavar="TARGET", help=text)(function)
+    return click.option("--target", "-t", metavar="TARGET", help=text, shell_complete=completing.targets)(function)
 
 
 def site_options(function: F) -> F:

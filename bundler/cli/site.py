@@ -46,11 +46,7 @@ def read_secrets(site: Site) -> Mapping[str, bytes]:
             path = Path(source.file).expanduser()
             try:
                 given[name] = within_limit(path.read_bytes(), name)
-                if given[name].find(b"\n") == len(given[name]) - 1:  # several lines, as of a key in PEM, end with one
-                    output.note(
-                        f"warning: secret {name} ends with a newline, which is part of it; "
-                        f"if it should not be: printf '%s' … > {path}"
-                    )
+                warn_of_newline(name, given[name], str(path))
             except OSError as error:
                 raise UsageError(f"secret {name}: {path} cannot be read: {error.strerror}") from error
         elif source.env is not None:
@@ -58,3 +54,12 @@ def read_secrets(site: Site) -> Mapping[str, bytes]:
                 raise UsageError(f"secret {name}: the environment variable {source.env} is not set")
             given[name] = within_limit(os.environb[os.fsencode(source.env)], name)
     return given
+
+
+def warn_of_newline(name: str, value: bytes, path: str) -> None:
+    """One that an editor or `echo` has put there; several lines, as of a key in PEM, end with one."""
+    if value.find(b"\n") == len(value) - 1:
+        output.note(
+            f"warning: secret {name} ends with a newline, which is part of it; "
+            f"if it should not be: printf '%s' … > {path}"
+        )

@@ -65,6 +65,7 @@ def command(
         variant=variant,
         app=app,
         trusted=Policy((key.public,)),
+        ask=not yes,
     ) as (ready, site_timeout_s):
         deploy.refuse(ready)
         consent(ready, yes=yes)

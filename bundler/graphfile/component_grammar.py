@@ -40,6 +40,7 @@ COMPONENT = Record(
             MapOf("a map of slots to what they take", Text("a slot's name", forms.LABEL, max_length=63), NEED),
             "What whoever uses it must connect: {SLOT: volume}, or the type of an endpoint. A slot stands in this file "
             "where the node's name would.",
+            example="{logs: volume, store: postgres}",
         ),
         Key("services", _nodes("services", SERVICE), _doc("services"), True),
         Key("jobs", _nodes("jobs", JOB), _doc("jobs")),

@@ -97,13 +97,15 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """`default` is the sentence or value shown to people; the checker's own default is in `build`."""
+    """`default` is the sentence or value shown to people; the checker's own default is in `build`. `example` is what
+    may stand at the key, as YAML on one line or below it; only where it says more than the rest."""
 
     name: str
     shape: Shape
     doc: str
     required: bool = False
     default: str | None = None
+    example: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

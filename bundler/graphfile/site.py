@@ -10,7 +10,8 @@ from __future__ import annotations
 import ipaddress
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -120,29 +121,57 @@ def read_document(data: Mapping[str, object], graph: Graph) -> Site:
     return parse_site([source], graph)
 
 
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What the graph needs and nobody has given: its path in a site file, ("values", NAME), ("secrets", NAME or
+    EXTERNAL.FIELD) or ("externals", NAME, FIELD). Of an external each of `fields` would do; the first is the usual."""
+
+    path: tuple[str, ...]
+    problem: Problem
+    fields: tuple[str, ...] = ()
+
+
 def missing(site: Site, graph: Graph) -> tuple[Problem, ...]:
     """What the graph needs and the site does not give: values without a default, fields of externals that the graph
     reads, secrets that are not generated. (A target may still hold a secret from before.)"""
-    problems = [
-        Problem(f"values.{value.name}", "needs a value; the graph has no default", f"--set values.{value.name}=…")
-        for value in graph.values
-        if value.default is None and value.name not in site.values
-    ]
+    return tuple(lack.problem for lack in lacks(site, graph))
+
+
+def lacks(site: Site, graph: Graph, kept: Collection[str] = ()) -> tuple[Lack, ...]:
+    """As `missing`, with the place of each in a site file; `kept` are the names of secrets that the target holds."""
+    return (*_lacking_values(site, graph), *_lacking_secrets(site, graph, kept), *_lacking_fields(site, graph, kept))
+
+
+def _lacking_values(site: Site, graph: Graph) -> Iterator[Lack]:
+    for value in graph.values:
+        if value.default is None and value.name not in site.values:
+            message, hint = "needs a value; the graph has no default", f"--set values.{value.name}=…"
+            yield Lack(("values", value.name), Problem(f"values.{value.name}", message, hint))
+
+
+def _lacking_secrets(site: Site, graph: Graph, kept: Collection[str]) -> Iterator[Lack]:
     for secret in graph.secrets:
-        if secret.generate is None and secret.name not in site.secrets:
+        if secret.generate is None and secret.name not in {*site.secrets, *kept}:
             hint = f"site file: secrets: {{{secret.name}: {{file: …}}}}"
-            problems.append(Problem(f"secrets.{secret.name}", "needs a secret; the graph generates none", hint))
+            problem = Problem(f"secrets.{secret.name}", "needs a secret; the graph generates none", hint)
+            yield Lack(("secrets", secret.name), problem)
+
+
+def _lacking_fields(site: Site, graph: Graph, kept: Collection[str]) -> Iterator[Lack]:
     used = used_fields(graph)
     for external in graph.externals:
-        given = {*site.externals.get(external.name, {}), *_secret_fields(site.secrets, external.name)}
+        given = {*site.externals.get(external.name, {}), *_secret_fields([*site.secrets, *kept], external.name)}
         for choice in types.needed_fields(external.type, used.get(external.name, frozenset())):
-            if not choice & given:
-                fields = " or ".join(sorted(choice))
-                hint = f"externals: {{{external.name}: {{{min(choice)}: …}}}}"
-                if choice & types.secret_fields(external.type):
-                    hint = f"secrets: {{{external.name}.{fields}: {{file: …}}}}"
-                problems.append(Problem(f"externals.{external.name}", f"needs {fields}", f"site file: {hint}"))
-    return tuple(problems)
+            if choice & given:
+                continue
+            fields = tuple(sorted(choice))
+            path: tuple[str, ...] = ("externals", external.name, fields[0])
+            hint = f"externals: {{{external.name}: {{{fields[0]}: …}}}}"
+            if choice & types.secret_fields(external.type):
+                path = ("secrets", f"{external.name}.{fields[0]}")
+                hint = f"secrets: {{{external.name}.{fields[0]}: {{file: …}}}}"
+            problem = Problem(f"externals.{external.name}", f"needs {' or '.join(fields)}", f"site file: {hint}")
+            yield Lack(path, problem, fields)
 
 
 def used_fields(graph: Graph) -> Mapping[str, frozenset[str]]:

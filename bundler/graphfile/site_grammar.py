@@ -90,16 +90,19 @@ SITE = Record(
             "values",
             MapOf("a map of values", Text("a value's name", forms.SLOT), Scalar("a text, a number, true or false")),
             "Answers to the graph's values.",
+            example="{results: 20}",
         ),
         Key(
             "secrets",
             MapOf("a map of secrets", Text("a secret, or external.field", _SECRET), SECRET),
             "Where secrets come from; an external's password as EXTERNAL.password.",
+            example="{api-key: {file: ./api-key.txt}, relay.password: {env: RELAY_PASSWORD}}",
         ),
         Key(
             "publish",
             MapOf("a map of front doors", LABEL, DOOR),
             "Host name, port, address and TLS of front doors; an optional door opens by being named.",
+            example="{api: {host: search.example.org, tls: search-cert}, admin: {port: 9000}}",
         ),
         Key(
             "externals",
@@ -107,6 +110,7 @@ SITE = Record(
                 "a map of externals", LABEL, MapOf("a map of fields", FIELD, Text("a text or a number", numbers=True))
             ),
             "Addresses of what lies outside: url, or host and port, and the type's fields.",
+            example="{relay: {host: mail.example.org, port: 587, user: search}}",
         ),
         Key(
             "storage",
@@ -129,6 +133,7 @@ SITE = Record(
                 ),
             ),
             "Storage classes of volumes, and which of them several nodes may mount.",
+            example="{documents: {class: fast}}",
         ),
         Key(
             "placement",
@@ -140,6 +145,7 @@ SITE = Record(
                 MapOf("a map of words to texts", FIELD, _OPTION),
             ),
             "Where nodes run, in the target's words, such as gpu_class.",
+            example="{services.api: {gpu_class: large}}",
         ),
         Key("timeout", SOME_DURATION, "How long a deploy waits until everything is ready."),
     ),

@@ -30,7 +30,7 @@ from bundler.model.release import (
 from bundler.model.site import Site
 from bundler.release.doors import choose_doors
 from bundler.release.record import read_record, write_record
-from bundler.release.secrets import new_revision, settle_secrets
+from bundler.release.secrets import new_revision, settle_secrets, with_origins
 from bundler.release.texts import Scope, expand
 from bundler.release.values import check_externals, settle_values
 
@@ -77,6 +77,7 @@ def release(inputs: Inputs) -> Released:
     values = settle_values(graph, inputs.site)
     doors = choose_doors(graph, inputs.site, inputs.observed, before.release.doors if before else ())
     secrets, kept = settle_secrets(graph, inputs.given, inputs.stored, inputs.revision)
+    secrets = with_origins(secrets, inputs.site, inputs.given, before.release if before else None)
     check_externals(graph, inputs.site, kept)
     scope = Scope(graph, inputs.site, values, {door.name: door for door in doors}, frozenset(kept))
 
