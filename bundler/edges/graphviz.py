@@ -15,7 +15,7 @@ _TIMEOUT_S = 120.0
 def laid_out(document: str) -> dict[str, Any]:
     """A graph in the DOT language as Graphviz's JSON, with positions. Raises UsageError where there is no Graphviz."""
     try:
-        import pygraphviz
+        import pygraphviz  # type: ignore[import-untyped]
     except ImportError:
         text = _program(document)
     else:

@@ -53,4 +53,6 @@ def _part(name: str) -> str:
 
 def _block(content: object) -> str:
     """JSON that cannot end the element it stands in."""
-    return json.dumps(content, ensure_ascii=True).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return (
+        json.dumps(content, ensure_ascii=True).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    )

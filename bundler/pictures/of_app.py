@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bundler.graphfile.edges import waves
-from bundler.model.observed import Instance, Observed, State
+from bundler.model.observed import FORWARDED_DOORS, Instance, Observed, State
 from bundler.model.release import Release, ReleaseJob, ReleaseService
 from bundler.pictures import facts
 from bundler.pictures.of_graph import CONDITIONS, counted, mounts
@@ -52,7 +52,8 @@ def of_app(release: Release, observed: Observed, place: str) -> Picture:
         told = facts.given(license=model.license or "", digest=model.image.digest.short)
         nodes.append(Node(f"model/{model.name}", Kind.MODEL, model.name, "weights", facts=told))
     for door in release.doors:
-        told = facts.given(address=door.url)
+        forwarded = door.host is None and FORWARDED_DOORS in observed.host.features
+        told = facts.given(address="" if forwarded else door.url)
         nodes.append(Node(f"door/{door.name}", Kind.DOOR, door.name, facts=told))
         edges.append(Edge(f"door/{door.name}", f"service/{door.node}", Tie.DOOR, waits=False))
     nodes.sort(key=lambda node: node.id)

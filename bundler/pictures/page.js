@@ -74,6 +74,9 @@ function choose(id) {
   list("Needed by", into.filter((edge) => edge.kind !== "mount" && edge.kind !== "door"), "from");
   list("Mounted by", into.filter((edge) => edge.kind === "mount"), "from");
   list("Front doors", into.filter((edge) => edge.kind === "door"), "from");
+  const [shape, cover] = [drawn.get(id).getBoundingClientRect(), panel.getBoundingClientRect()];
+  const hidden = shape.right + 30 - cover.left;
+  if (hidden > 0 && shape.bottom > cover.top && cover.left > innerWidth / 3) look([view[0] + hidden * scale(), view[1], view[2], view[3]]);
 }
 
 for (const [id, shape] of drawn) {

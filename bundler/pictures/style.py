@@ -1,5 +1,5 @@
-"""The colours of a picture, for light and dark surroundings, as a style sheet without variables or anything from outside,
-so that simple SVG programs understand it too."""
+"""The colours of a picture, for light and dark surroundings, as a style sheet without variables or anything from
+outside, so that simple SVG programs understand it too."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIGHT = Palette(
     ink="#1c2128",
     muted="#57606a",
     line="#7d8894",
-    faint="#b3bcc6",
+    faint="#9aa5b1",
     tints={
         "service": ("#e9f1fe", "#4577d4"),
         "job": ("#fdf1dc", "#c27c0e"),
@@ -49,7 +49,7 @@ DARK = Palette(
     ink="#e8edf3",
     muted="#a3aebb",
     line="#7a8696",
-    faint="#4d5866",
+    faint="#5d6979",
     tints={
         "service": ("#1b2c4a", "#6ea0f5"),
         "job": ("#3a2b10", "#e0a23c"),

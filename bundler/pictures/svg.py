@@ -167,7 +167,13 @@ def _shape(kind: Kind, box: Box) -> str:
             return f'<rect class="box" x="{_n(left)}" y="{_n(top)}" {size} rx="{radius}"/>'
         case Kind.JOB:
             cut = min(9.0, box.height / 3)
-            corners = [(left + cut, top), (right - cut, top), (right, box.y), (right - cut, bottom), (left + cut, bottom)]
+            corners = [
+                (left + cut, top),
+                (right - cut, top),
+                (right, box.y),
+                (right - cut, bottom),
+                (left + cut, bottom),
+            ]
             return _polygon([*corners, (left, box.y)])
         case Kind.VOLUME:
             lid = min(5.0, box.height / 5)
