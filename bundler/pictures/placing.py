@@ -84,7 +84,7 @@ def _sizes(picture: Picture) -> Iterator[tuple[float, float]]:
             case Kind.EXTERNAL:
                 yield min(max(_room(node, picture), 90.0), most), 42.0
             case Kind.VOLUME | Kind.MODEL:
-                yield min(_room(node, picture), most), 42.0
+                yield min(_room(node, picture), most), 48.0 if node.kind is Kind.VOLUME else 44.0
             case Kind.DOOR:
                 yield min(lettering.width(node.name, NAME_PX, bold=True) + 34, most), 28.0
 
@@ -96,7 +96,8 @@ def caption(node: Node, picture: Picture) -> str:
 
 def _room(node: Node, picture: Picture) -> float:
     name = lettering.width(node.name, NAME_PX, bold=True)
-    return max(name, lettering.width(caption(node, picture), CAPTION_PX)) + 38
+    mark = 15 if node.health is not None else 0
+    return max(name, lettering.width(caption(node, picture), CAPTION_PX)) + mark + 38
 
 
 def _document(picture: Picture, sizes: Mapping[str, tuple[float, float]], *, labelled: bool) -> Iterator[str]:

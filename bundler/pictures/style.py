@@ -88,11 +88,13 @@ def _shapes() -> Iterator[str]:
     yield ".later { stroke-dasharray: 7 3; }"
     yield ".mount { stroke-width: 1; stroke-dasharray: 4 3; }"
     yield ".door.edge { stroke-width: 2; }"
-    yield ".halo { opacity: 0.85; }"
+    yield ".label { paint-order: stroke; stroke-width: 3px; stroke-linejoin: round; }"
 
 
 def _colours(palette: Palette) -> Iterator[str]:
-    yield f".paper, .halo {{ fill: {palette.paper}; }}"
+    yield f".paper {{ fill: {palette.paper}; }}"
+    yield f".label {{ stroke: {palette.paper}; }}"
+    yield f".plain .box {{ fill: {palette.paper}; stroke: {palette.line}; }}"
     yield f".band {{ fill: {palette.band}; }}"
     yield f".title, .name {{ fill: {palette.ink}; }}"
     yield f".about, .caption, .label, .heading, .key {{ fill: {palette.muted}; }}"

@@ -24,6 +24,7 @@ _WORDS = {
 _TIES = {Tie.CONNECT: "connects to", Tie.ORDER: "starts after", Tie.MOUNT: "mounts"}
 _HEALTH = {Health.WELL: "well", Health.STARTING: "starting", Health.ILL: "not well", Health.ABSENT: "not there"}
 _TIP_PX = 4.0
+_KEY_PX = 44.0  # of the legend, beside its words
 
 
 def svg(placed: Placed, *, dark: bool = True) -> str:
@@ -61,7 +62,7 @@ def _lines(placed: Placed, *, dark: bool) -> Iterator[str]:
     for node in picture.nodes:
         yield from _node(node, placed.boxes[node.id], picture)
     yield "</g>"
-    yield from _legend(keys, height - 22)
+    yield from _legend(keys, height - 22, live=picture.live)
     yield "</svg>"
 
 
@@ -94,8 +95,6 @@ def _edge(route: Route, number: int) -> Iterator[str]:
         yield f'<path class="tip {edge.tie}" d="{_arrow(points[-1], route.tip)}"/>'
     if route.label is not None:
         x, y = route.label
-        width = lettering.width(edge.label, LABEL_PX) + 6
-        yield f'<rect class="halo" x="{_n(x - width / 2)}" y="{_n(y - 7)}" width="{_n(width)}" height="14" rx="3"/>'
         yield f'<text class="label middle" x="{_n(x)}" y="{_n(y + 3.5)}">{text(edge.label)}</text>'
     yield f"<title>{text(said(edge))}</title>"
     yield "</g>"
@@ -140,7 +139,7 @@ def _node(node: Node, box: Box, picture: Picture) -> Iterator[str]:
         room = box.width - (38 if node.health is not None else 24)
         left = box.x - box.width / 2 + (29 if node.health is not None else 13)
         left += 3 if node.kind in (Kind.JOB, Kind.MODEL) else 0
-        lower = 4.0 if node.kind is Kind.VOLUME else 0.0
+        lower = 3.0 if node.kind is Kind.VOLUME else 0.0
         if node.health is not None:
             yield _mark(node.health, box.x - box.width / 2 + 16, box.y + lower)
         name = lettering.fitted(node.name, NAME_PX, room, bold=True)
@@ -176,7 +175,7 @@ def _shape(kind: Kind, box: Box) -> str:
             ]
             return _polygon([*corners, (left, box.y)])
         case Kind.VOLUME:
-            lid = min(5.0, box.height / 5)
+            lid = min(4.5, box.height / 5)
             half, start, end = f"A{_n(box.width / 2)} {_n(lid)} 0 0", (left, top + lid), (right, top + lid)
             body = f"M{_p(start)} {half} 1 {_p(end)} V{_n(bottom - lid)} {half} 1 {_p((left, bottom - lid))} Z"
             return f'<path class="box" d="{body} M{_p(start)} {half} 0 {_p(end)}"/>'
@@ -209,38 +208,40 @@ def _mark(health: Health, x: float, y: float) -> str:
             assert_never(health)
 
 
-def _keys(picture: Picture) -> Iterator[tuple[Kind | Health | Tie, str]]:
-    """What the legend explains: what there is in the picture."""
-    healths = {node.health for node in picture.nodes}
-    coloured = {node.kind for node in picture.nodes if node.health is not None}
+def _keys(picture: Picture) -> Iterator[tuple[Kind | Health | Tie | None, str]]:
+    """What the legend explains: what there is in the picture. None: an edge that nobody waits for."""
     for kind, word in _WORDS.items():
-        if any(node.kind is kind for node in picture.nodes) and kind not in coloured:
+        if any(node.kind is kind for node in picture.nodes):
             yield kind, word
     for health, word in _HEALTH.items():
-        if health in healths:
+        if any(node.health is health for node in picture.nodes):
             yield health, word
     for tie, word in _TIES.items():
-        if any(edge.tie is tie for edge in picture.edges):
+        if any(edge.tie is tie and (edge.waits or tie is Tie.MOUNT) for edge in picture.edges):
             yield tie, word
+    if any(edge.tie is Tie.CONNECT and not edge.waits for edge in picture.edges):
+        yield None, "connects, does not wait"
 
 
-def _keys_width(keys: list[tuple[Kind | Health | Tie, str]]) -> float:
-    return sum(lettering.width(word, LABEL_PX) + 44 for _, word in keys)
+def _keys_width(keys: list[tuple[Kind | Health | Tie | None, str]]) -> float:
+    return sum(lettering.width(word, LABEL_PX) + _KEY_PX for _, word in keys)
 
 
-def _legend(keys: list[tuple[Kind | Health | Tie, str]], y: float) -> Iterator[str]:
+def _legend(keys: list[tuple[Kind | Health | Tie | None, str]], y: float, *, live: bool) -> Iterator[str]:
     x = _MARGIN
     for key, word in keys:
-        if isinstance(key, Tie):
-            yield f'<path class="edge {key}" d="M{_p((x, y))} H{_n(x + 22)}"/>'
-            if key is not Tie.MOUNT:
-                yield f'<path class="tip" d="{_arrow((x + 18, y), (x + 25, y))}"/>'
-        elif isinstance(key, Health):
-            yield f'<g class="{key}">{_mark(key, x + 14, y)}</g>'
-        else:
-            yield f'<g class="{key}">{_shape(key, Box(x + 11, y, 22, 14))}</g>'
+        match key:
+            case Tie() | None:
+                yield f'<path class="edge {key or "later"}" d="M{_p((x, y))} H{_n(x + 22)}"/>'
+                if key is not Tie.MOUNT:
+                    yield f'<path class="tip" d="{_arrow((x + 18, y), (x + 25, y))}"/>'
+            case Health():
+                yield f'<g class="{key}">{_mark(key, x + 14, y)}</g>'
+            case Kind():
+                look = "plain" if live and key in (Kind.SERVICE, Kind.JOB) else key
+                yield f'<g class="{look}">{_shape(key, Box(x + 11, y, 22, 14))}</g>'
         yield f'<text class="key" x="{_n(x + 29)}" y="{_n(y + 3.7)}">{word}</text>'
-        x += lettering.width(word, LABEL_PX) + 44
+        x += lettering.width(word, LABEL_PX) + _KEY_PX
 
 
 def _p(point: Point) -> str:

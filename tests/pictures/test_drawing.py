@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -21,6 +23,7 @@ from bundler.pictures.picture import Health, Kind, Node, Picture
 from bundler.pictures.placing import Box, Placed, placed
 from bundler.pictures.svg import svg
 
+ROOT = Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = """</title></script><script>alert(1)</script><img src=x onerror="alert('2')">&lt;"];\\ \u202e\x1b[31m"""
 
@@ -170,3 +173,12 @@ def test_a_text_that_has_no_room_ends_in_an_ellipsis() -> None:
     long = fitted("a-name-that-goes-on-and-on", 13, 100)
     assert long.endswith("…")
     assert width(long, 13) <= 100
+
+
+def test_the_picture_in_the_readme_is_of_the_graph_in_fixtures_nlp(read: Callable[[str], Graph]) -> None:
+    graph = read((ROOT / "fixtures" / "nlp" / "bundle.yaml").read_text())
+    shown = ElementTree.fromstring((ROOT / "fixtures" / "pictures" / "nlp.svg").read_text())
+    said = [one.text for one in shown.iter(f"{SVG}title")]
+    assert said == [one.text for one in ElementTree.fromstring(svg(drawn(graph))).iter(f"{SVG}title")], (
+        "draw it anew: bundle graph fixtures/nlp -o fixtures/pictures/nlp.svg"
+    )
