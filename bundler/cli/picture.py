@@ -67,7 +67,7 @@ def command(
         write_atomic(file, drawn)
         output.note(f"wrote {file}")
     elif chosen == "png":
-        sys.stdout.buffer.write(drawn)
+        output.answer_bytes(drawn)
     else:
         output.answer_text(drawn.decode())
     return 0

@@ -1,5 +1,5 @@
 "use strict";
-// Everything that is shown is put in as text, never as markup.
+// Everything that is shown is put in as text, never as markup, and nothing in it turns the text around it.
 const picture = JSON.parse(document.getElementById("picture").textContent);
 const svg = document.querySelector("svg");
 const panel = document.querySelector("aside");
@@ -25,7 +25,7 @@ function lit(ids) {
 
 function element(name, text, parent) {
   const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
+  if (text !== undefined) made.textContent = text.replace(/(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "�");
   if (parent) parent.append(made);
   return made;
 }

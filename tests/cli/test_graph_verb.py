@@ -125,6 +125,11 @@ def test_the_program_rsvg_convert_serves_as_well(home: Path, monkeypatch: pytest
     assert (home / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_png_goes_to_standard_output_too(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert run(["graph", "--format", "png"]) == 0
+    assert capfdbinary.readouterr().out.startswith(b"\x89PNG")
+
+
 def test_a_place_that_is_nothing_says_how_an_app_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["graph", "shop"]) == 2
     said = capsys.readouterr().err
