@@ -83,21 +83,15 @@ def _graph(place: Path, variant: str) -> tuple[str, Mapping[str, Any]]:
 def _packed(file: Path, variant: str) -> tuple[str, Mapping[str, Any]]:
     import json
 
-    from bundler.cli.bundlefile import opened
-    from bundler.layout.read import read_bundle
+    from bundler.cli.bundlefile import of_variant
 
-    with opened(file) as reader:
-        whole = read_bundle(reader)
-        bundle = next((one for one in (whole, *whole.variants) if one.variant == variant), None)
-        if bundle is None:
-            known = ", ".join(one.variant for one in whole.variants) or "none"
-            raise UsageError(f"{file} holds no variant {variant!r}", hint=f"it holds: {known}")
-        data = json.loads(bundle.graph_document)["graph"]
-        images = {image.name: image.descriptor.digest.short for image in bundle.images}
-        for workload, image in bundle.images_of:
-            kind = "services" if workload in data.get("services", {}) else "jobs"
-            data[kind][workload]["digest"] = images[image]
-        return f"{bundle.graph.name} {bundle.graph.version}{variant and f' {variant}'}", data
+    bundle = of_variant(file, variant)
+    data = json.loads(bundle.graph_document)["graph"]
+    images = {image.name: image.descriptor.digest.short for image in bundle.images}
+    for workload, image in bundle.images_of:
+        kind = "services" if workload in data.get("services", {}) else "jobs"
+        data[kind][workload]["digest"] = images[image]
+    return f"{bundle.graph.name} {bundle.graph.version}{variant and f' {variant}'}", data
 
 
 def _json(one: Difference) -> dict[str, object]:

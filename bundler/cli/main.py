@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "components": ("components", "Write"),
     "check": ("check", "Write"),
     "diff": ("diff", "Write"),
+    "graph": ("picture", "Write"),
     "build": ("build", "Build"),
     "up": ("up", "Build"),
     "verify": ("verify", "Bundles"),

@@ -72,6 +72,19 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseEdge:
+    """A connection or dependency as the graph has it, kept for people to see; nothing is planned by it. A connection
+    has a `slot`, a dependency a `condition`; `external` is the type of an external node."""
+
+    consumer: str
+    node: str
+    slot: str = ""
+    condition: Condition | None = None
+    waits: bool = True
+    external: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseWorkload:
     """A service or job, ready to be put on any target.
 
@@ -178,6 +191,7 @@ class Release:
     placement: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
     shared: tuple[str, ...] = ()
     variant: str = ""  # of the bundle; "" for its graph itself
+    edges: tuple[ReleaseEdge, ...] = ()
 
     def of_platform(self, platform: Platform) -> Release:
         """With the images that run on it and no others."""

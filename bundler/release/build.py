@@ -20,6 +20,7 @@ from bundler.model.release import (
     Need,
     Release,
     ReleaseDoor,
+    ReleaseEdge,
     ReleaseJob,
     ReleaseService,
     ReleaseWorkload,
@@ -111,6 +112,7 @@ def release(inputs: Inputs) -> Released:
         placement=tuple(sorted((name, tuple(sorted(words.items()))) for name, words in inputs.site.placement.items())),
         shared=tuple(sorted(name for name, words in inputs.site.storage.items() if words.get("shared"))),
         variant=bundle.variant,
+        edges=_edges(graph),
     )
     record = write_record(result, ledger)
     recorded = inputs.observed.record is not None and inputs.observed.record.document == record
@@ -270,6 +272,18 @@ class _Workloads:
                 mounts.append(FileMount(path, text, secret=has_secret(text)))
         mounts += [FileMount(mount.path, (SecretPart(mount.name),), secret=True) for mount in node.secrets]
         return tuple(sorted(mounts, key=lambda one: one.path))
+
+
+def _edges(graph: Graph) -> tuple[ReleaseEdge, ...]:
+    """Every connection and dependency, in the order of their consumers."""
+    types = {external.name: external.type for external in graph.externals}
+    edges: list[ReleaseEdge] = []
+    for node in (*graph.services, *graph.jobs):
+        for one in node.connect:
+            external = types.get(one.node, "")
+            edges.append(ReleaseEdge(node.name, one.node, one.slot, waits=one.wait and not external, external=external))
+        edges += [ReleaseEdge(node.name, one.node, condition=one.condition) for one in node.depends_on]
+    return tuple(edges)
 
 
 def _needs(graph: Graph, node: Workload) -> tuple[Need, ...]:
