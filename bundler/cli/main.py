@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "components": ("components", "Write"),
     "check": ("check", "Write"),
     "diff": ("diff", "Write"),
+    "import": ("importing", "Write"),
     "build": ("build", "Build"),
     "up": ("up", "Build"),
     "verify": ("verify", "Bundles"),
