@@ -71,7 +71,7 @@ def compose(
     from bundler.graphfile.check import check
     from bundler.graphfile.source import parse
     from bundler.importing.compose import imported
-    from bundler.importing.folder import Folder, write
+    from bundler.importing.folder import Folder, site_from, write
     from bundler.importing.writing import graph_text, site_text
 
     path = _compose_file(file)
@@ -80,9 +80,10 @@ def compose(
     graph = graph_text(found.graph, path.name, found.remarks)
     checked = check(parse(graph, FILE_NAME))
     texts = [(FILE_NAME, graph)]
-    if found.site or found.site_remarks:
-        texts.append((SITE_NAME, site_text(found.site, path.name, found.site_remarks)))
     place = out or path.parent
+    if found.site or found.site_remarks:
+        site = site_from(found.site, folder, place)
+        texts.append((SITE_NAME, site_text(site, path.name, found.site_remarks)))
     if not dry_run:
         write(place, folder, texts, found.copies, force=force)
     _tell(found, as_json=as_json, written=[] if dry_run else [str(place / name) for name, _ in texts])

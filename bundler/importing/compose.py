@@ -64,7 +64,7 @@ class Imported:
 
 
 def imported(text: str, file: str, folder: str, files: Files, profiles: Iterable[str] = ()) -> Imported:
-    """GraphError where the text is no YAML, UsageError where there is no service in it."""
+    """UsageError where the text is no Compose file, or there is no service in it."""
     report = Report()
     found = project(yamltext.read(text, file), folder, files, profiles, report)
     return _Import(found, files, report).result()
@@ -233,9 +233,8 @@ class _Import:
             for key in ("container_name", "hostname", "links"):
                 if key in service:
                     told = f"it is reached by its node's name, {self.node[name]}"
-                    told = (
-                        "who is named in a text is connected to, the others are waited for" if key == "links" else told
-                    )
+                    if key == "links":
+                        told = "who is named in a text is connected to, the others are waited for"
                     self.report.left_out(f"services.{name}.{key}", told)
             self._host_shaped(name, service)
         return hosts

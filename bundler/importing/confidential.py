@@ -109,7 +109,7 @@ def find(project: Project, names: Names, stores: Set[str]) -> Secrets:
             elif not is_secret(variable):
                 found.plain.update(re.findall(r"[A-Za-z0-9_.-]+", "" if _LOGIN.search(literal) else literal))
             for one in variables(text):
-                if is_secret(one.name) and one is not whole and not _PLAIN.fullmatch(meaning(one, project.given)):
+                if is_secret(one.name) and one != whole and not _PLAIN.fullmatch(meaning(one, project.given)):
                     _add(found, names, service, one.name, meaning(one, project.given), one, where)
         for key in ("command", "entrypoint"):
             for one in (one for text in _words(data.get(key)) for one in variables(text)):

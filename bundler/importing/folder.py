@@ -12,6 +12,7 @@ from pathlib import Path
 from bundler.edges.files import failure, write_atomic
 from bundler.errors import UsageError
 from bundler.importing.mounts import MAX_CONFIG_BYTES, MAX_CONFIG_FILES, Copy
+from bundler.importing.project import Data
 
 MAX_TEXT_BYTES = 1 << 20
 MAX_COPY_BYTES = 256 << 20  # of a folder that an image is built from
@@ -74,6 +75,15 @@ def write(out: Path, root: Path, texts: Iterable[tuple[str, str]], copies: Itera
             raise UsageError(f"{source} cannot be copied to {target}: {error}") from error
     for path, text in files:
         write_atomic(path, text.encode("utf-8"))
+
+
+def site_from(site: Data, root: Path, out: Path) -> Data:
+    """The site file with the paths of secrets as they are from where it is written."""
+    made = {name: dict(each) for name, each in site.get("secrets", {}).items()}
+    for each in made.values():
+        if "file" in each and root.resolve() != out.resolve():
+            each["file"] = os.path.relpath(root / each["file"], out.resolve())
+    return {**site, "secrets": made} if made else site
 
 
 def _sizes(path: Path, max_files: int, max_bytes: int) -> tuple[int, int]:

@@ -89,9 +89,8 @@ def _entry(key: str, value: Any, indent: int, *, open_map: bool = False) -> list
 
 def _wants_lines(key: str, value: Mapping[str, Any], lead: str) -> bool:
     """Whether a map is easier to read with a line for each key."""
-    if key == "environment" and len(value) > 1:
-        return True
-    return len(f"{lead} {_flow(value)}") > WIDTH
+    several = any(isinstance(part, str) and "\n" in part for part in value.values())
+    return several or (key == "environment" and len(value) > 1) or len(f"{lead} {_flow(value)}") > WIDTH
 
 
 def _block(text: str, indent: int) -> Iterator[str]:

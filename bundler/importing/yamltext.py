@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from bundler.errors import GraphError, Position, Problem
+from bundler.errors import Position, UsageError
 
 MAX_SIZE_BYTES = 1 << 20
 MAX_VALUES = 100_000  # after aliases: a few lines of them can stand for billions
@@ -33,7 +33,7 @@ for _tag, _pattern, _first in (
 
 
 def read(text: str, file: str) -> dict[str, Any]:
-    """The file's map. GraphError where it is no YAML, no map, or too large."""
+    """The file's map. UsageError where it is no YAML, no map, or too large."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_SIZE_BYTES:
         raise _error(file, "the file is longer than 1 MiB")
     try:
@@ -65,5 +65,5 @@ def _plain(value: Any, file: str, left: list[int], depth: int) -> Any:
     return value if value is None or isinstance(value, bool | str) else str(value)
 
 
-def _error(file: str, message: str, line: int = 1, column: int = 1) -> GraphError:
-    return GraphError([Problem(Position(file, line, column), message)])
+def _error(file: str, message: str, line: int = 1, column: int = 1) -> UsageError:
+    return UsageError(f"{Position(file, line, column)}: {message}")
