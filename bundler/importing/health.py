@@ -43,9 +43,10 @@ def healthcheck(
             return {}, [ref.field for ref in named]
     for key in ("interval", "timeout", "start_period"):
         if key in check:
-            if found := duration(check[key]):
+            found = duration(check[key])
+            if found and (found != "0s" or key == "start_period"):
                 made[key] = found
-            else:
+            elif found is None:
                 report.refused(f"{where}.{key}", f"{check[key]} is no duration")
     if str(check.get("retries", "")).isdigit() and int(str(check["retries"])) > 0:
         made["retries"] = min(int(str(check["retries"])), 1000)

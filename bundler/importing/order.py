@@ -137,8 +137,14 @@ def _open_cycles(project: Project, nodes: Mapping[str, str], found: Edges, repor
         ]
         cycle = next(iter(cycles(order)), None)
         loose = [edge for edge in cycle or () if edge.breakable]
-        if not loose:
+        if cycle is None:
             return
+        if not loose:
+            edge = cycle[0]
+            del found.depends_on[back[edge.node]][edge.first]
+            around = " -> ".join([*(each.node for each in cycle), edge.node])
+            report.refused(f"services.{back[edge.node]}.depends_on", f"these wait for each other: {around}")
+            continue
         asked = {(nodes[name], nodes.get(first)) for name in nodes for first in dependencies(project.services[name])}
         edge = next((each for each in loose if (each.node, each.first) not in asked), loose[0])
         name = back[edge.node]

@@ -47,8 +47,12 @@ def process(service: Data, where: str, report: Report, *, job: bool) -> Data:
     """The keys that are neither texts, addresses nor mounts. What is settled of the service is settled already."""
     made: Data = {}
     _user(service, made, where, report)
-    if service.get("working_dir"):
-        made["working_dir"] = str(service["working_dir"]).rstrip("/") or "/"
+    if directory := str(service.get("working_dir") or ""):
+        directory = directory if directory == "/" else directory.rstrip("/")
+        if re.fullmatch(forms.DIRECTORY, directory):
+            made["working_dir"] = directory
+        else:
+            report.refused(f"{where}.working_dir", f"{directory} is no path that a program can start in")
     for key in ("read_only", "init"):
         if truth(service.get(key)):
             made[key] = True

@@ -14,6 +14,7 @@ from bundler.errors import UsageError
 from bundler.importing import keys
 from bundler.importing.naming import label
 from bundler.importing.report import Report
+from bundler.importing.shape import shaped
 from bundler.importing.variables import read_env, settled
 
 Data = dict[str, Any]
@@ -59,7 +60,9 @@ def project(data: Data, folder: str, files: Files, profiles: Iterable[str], repo
             report.left_out(key, keys.ROOT_LEFT_OUT[key])
         elif key not in keys.ROOT:
             report.refused(key, keys.ROOT_REFUSED.get(key, "no key that this version of bundle knows"))
-    written = {name: as_map(part) for name, part in as_map(data.get("services")).items()}
+    written = {
+        name: shaped(as_map(part), f"services.{name}", report) for name, part in as_map(data.get("services")).items()
+    }
     asked = set(profiles)
     services = {}
     for name, service in written.items():
@@ -110,7 +113,7 @@ def _extended(name: str, services: Mapping[str, Data], report: Report, below: tu
     if as_map(extends).get("file"):
         report.refused(where, "other files are not read; `docker compose config --no-interpolate` writes them into one")
         return service
-    if other not in services or other in (*below, name):
+    if not isinstance(other, str) or other not in services or other in (*below, name):
         report.refused(where, f"there is no service {other} that it could extend")
         return service
     report.taken(where, f"what {other} says is written out")

@@ -16,6 +16,8 @@ from bundler.errors import Position, UsageError
 MAX_SIZE_BYTES = 1 << 20
 MAX_VALUES = 100_000  # after aliases: a few lines of them can stand for billions
 MAX_DEPTH = 64
+# As in `graphfile.source`: what a graph cannot hold.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
 class _Loader(yaml.SafeLoader):
@@ -58,8 +60,10 @@ def _plain(value: Any, file: str, left: list[int], depth: int) -> Any:
         raise _error(file, f"with its aliases written out it has more than {MAX_VALUES} values")
     if depth > MAX_DEPTH:
         raise _error(file, f"nested more than {MAX_DEPTH} levels deep")
+    if isinstance(value, str) and (found := _CONTROL.search(value)):
+        raise _error(file, f"the control character U+{ord(found[0]):04X} stands in a text")
     if isinstance(value, dict):
-        return {str(key): _plain(part, file, left, depth + 1) for key, part in value.items()}
+        return {_plain(str(key), file, left, depth): _plain(part, file, left, depth + 1) for key, part in value.items()}
     if isinstance(value, list):
         return [_plain(part, file, left, depth + 1) for part in value]
     return value if value is None or isinstance(value, bool | str) else str(value)

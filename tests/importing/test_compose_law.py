@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from bundler.errors import UsageError
 from bundler.graphfile.check import check
 from bundler.graphfile.source import parse
+from bundler.importing import keys
 from bundler.importing.compose import imported
 from bundler.importing.folder import Folder
 from bundler.importing.report import lines
@@ -34,49 +35,11 @@ ANY = st.recursive(
 VARIABLES = st.sampled_from(
     ["DB_HOST", "DB_PORT", "A_PASSWORD", "B_TOKEN", "POSTGRES_PASSWORD", "POSTGRES_USER", "URL"]
 )
+PORTS = st.sampled_from(["80", "8080:80", "1.2.3.4:1:2", "1-3:1-3", "5/udp", "x"])
+TESTS = st.sampled_from(["curl -f http://localhost:99/x", "x $$A", ["CMD", "a"], ["NONE"], ["CMD", "${P_PASSWORD}"]])
 IMAGES = st.sampled_from(["postgres:16", "redis", "x/y:${T:-1}", "nginx", "nextcloud:fpm", "Bad Image", "rabbitmq"])
 MOUNTS = st.sampled_from(["db:/d", "./x:/y", "/anon", "/etc/x:/e", "./f.conf:/f:ro", "v:/d", "v:/run/secrets/x", "x"])
-KEYS = st.sampled_from(
-    [
-        "command",
-        "entrypoint",
-        "expose",
-        "ports",
-        "volumes",
-        "configs",
-        "secrets",
-        "healthcheck",
-        "user",
-        "working_dir",
-        "tmpfs",
-        "init",
-        "cap_add",
-        "deploy",
-        "stop_signal",
-        "stop_grace_period",
-        "mem_limit",
-        "cpus",
-        "shm_size",
-        "gpus",
-        "scale",
-        "restart",
-        "profiles",
-        "extends",
-        "container_name",
-        "extra_hosts",
-        "network_mode",
-        "links",
-        "volumes_from",
-        "env_file",
-        "build",
-        "labels",
-        "read_only",
-        "networks",
-        "privileged",
-        "x-y",
-        "odd",
-    ]
-)
+KEYS = st.sampled_from(sorted({*keys.TRANSLATED, "labels", "privileged", "x-y", "odd"} - {"depends_on"}))
 
 
 @st.composite
@@ -85,17 +48,12 @@ def services(draw: st.DrawFn) -> dict[str, Any]:
     made["image"] = draw(IMAGES)
     made["environment"] = draw(st.dictionaries(VARIABLES, TEXTS, max_size=4))
     made["volumes"] = draw(st.lists(MOUNTS, max_size=3))
-    made["ports"] = draw(
-        st.lists(st.sampled_from(["80", "8080:80", "1.2.3.4:1:2", "1-3:1-3", "5/udp", "x"]), max_size=2)
-    )
+    made["ports"] = draw(st.lists(PORTS, max_size=2))
     conditions = st.sampled_from(["service_started", "service_healthy", "service_completed_successfully"])
     waits = draw(st.dictionaries(NAMES, conditions, max_size=2))
     made["depends_on"] = {name: {"condition": each} for name, each in waits.items()}
     if draw(st.booleans()):
-        test = st.sampled_from(
-            ["curl -f http://localhost:99/x", "x $$A", ["CMD", "a"], ["NONE"], ["CMD", "${P_PASSWORD}"]]
-        )
-        made["healthcheck"] = {"test": draw(test), "interval": draw(st.sampled_from(["5s", "x", "0s"]))}
+        made["healthcheck"] = {"test": draw(TESTS), "interval": draw(st.sampled_from(["5s", "x", "0s"]))}
     return made
 
 
@@ -105,7 +63,12 @@ FILES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking such files takes minutes
+)
 @given(FILES)
 def test_a_graph_that_was_imported_is_right(data: dict[str, Any]) -> None:
     text = yaml.safe_dump(data, allow_unicode=False)
