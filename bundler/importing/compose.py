@@ -28,6 +28,7 @@ from bundler.importing.stored import Stored
 from bundler.importing.texts import Knobs
 from bundler.importing.variables import settled, variables
 
+_OVERRIDES = tuple(f"{stem}.override.{end}" for stem in ("compose", "docker-compose") for end in ("yaml", "yml"))
 _ANYWHERE = "host.docker.internal"  # the machine, as Docker names it inside containers
 _BUILD_TAKEN = frozenset({"context", "dockerfile"})
 _BUILD_LEFT_OUT = frozenset(
@@ -66,6 +67,10 @@ class Imported:
 def imported(text: str, file: str, folder: str, files: Files, profiles: Iterable[str] = ()) -> Imported:
     """UsageError where the text is no Compose file, or there is no service in it."""
     report = Report()
+    for name in _OVERRIDES:
+        if files.kind(name) == "file":
+            told = "not read: Compose lays it over; `docker compose config --no-interpolate` writes both into one"
+            report.left_out(name, told)
     found = project(yamltext.read(text, file), folder, files, profiles, report)
     return _Import(found, files, report).result()
 

@@ -80,6 +80,11 @@ class Secrets:
         literal = settled(text, given)
         return self.by_literal.get(literal) if literal else self.by_variable.get(variable)
 
+    @staticmethod
+    def has_login(text: str) -> bool:
+        """Whether an address in it holds a password."""
+        return bool(_LOGIN.search(text))
+
     def placed(self, text: str) -> str:
         """A literal text with its secrets as placeholders: passwords of addresses, and words that are nothing else."""
         text = _LOGIN.sub(self._login, text)
@@ -118,8 +123,7 @@ def find(project: Project, names: Names, stores: Set[str]) -> Secrets:
                     _add(found, names, service, one.name, meaning(one, project.given), one, where)
     for service, data in project.services.items():
         for variable, raw in data["environment"].items():
-            literal = "".join(part for part in parse(_text(variable, raw)) if isinstance(part, str))
-            for login in _LOGIN.finditer(literal):
+            for login in _LOGIN.finditer(settled(_text(variable, raw), project.given)):
                 where = f"services.{service}.environment.{variable}"
                 _add(found, names, service, f"{variable}_PASSWORD", login[2], None, where)
     return found
@@ -141,7 +145,8 @@ def _add(
     secret.required |= one is not None and one.required
     secret.optional |= one is not None and one.optional and not literal
     secret.users.add(service)
-    secret.places.append(where)
+    if where not in secret.places:
+        secret.places.append(where)
 
 
 def declared(

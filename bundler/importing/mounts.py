@@ -195,9 +195,7 @@ def _bind(
         return None
     last = posixpath.basename(source).lstrip(".") or "data"
     name = mounted.volume(source, f"{node}-{last}", f"{node}-{last}-data")
-    what = (
-        f"; the {files.sizes(source)[0]} files in it are not packed" if kind == "dir" and files.sizes(source)[0] else ""
-    )
+    what = "; what is in it now is not packed" if kind == "dir" and files.sizes(source)[0] else ""
     report.changed(place, f"{source} is the volume {name}, which the site makes{what}")
     return "volumes", f"{name}:{path}{suffix}"
 

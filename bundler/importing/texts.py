@@ -52,6 +52,9 @@ class Knobs:
         if any(self.is_address(name, text) for name in (variable, one.name)):
             self.report.changed(where, f"{one.name} was a knob for an address, which is an edge now")
             return self.secrets.placed(text)
+        if self.secrets.has_login(text):
+            self.report.changed(where, f"{one.name} was a knob with a password in it, which is a secret now")
+            return self.secrets.placed(text)
         return f"${{values.{self._value(one, text, where)}}}"
 
     def _value(self, one: Variable, text: str, where: str) -> str:

@@ -104,6 +104,17 @@ def test_one_literal_is_one_secret_wherever_it_stands() -> None:
     assert "opensesame" not in json.dumps(found.graph) + told(found, Verdict.TAKEN)
 
 
+def test_a_password_in_the_default_of_a_variable_is_no_default_of_the_graph() -> None:
+    found = compose("services: {a: {image: a, environment: {DSN: '${DSN:-https://me:longsecret@far.example/1}'}}}")
+    assert found.graph["services"]["a"]["environment"] == {"DSN": "https://me:${secrets.dsn-password}@far.example/1"}
+    assert "longsecret" not in json.dumps(found.graph)
+
+
+def test_what_compose_would_lay_over_the_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "compose.override.yaml").write_text("services: {}")
+    assert "compose.override.yaml: not read" in told(compose("services: {a: {image: a}}", tmp_path), Verdict.LEFT_OUT)
+
+
 def test_a_password_that_nobody_else_is_told_may_be_built_in_so_the_site_gives_it() -> None:
     found = compose(
         "services:\n  db: {image: postgres, environment: {POSTGRES_PASSWORD: x1}}\n  a: {image: a, depends_on: [db]}\n"
@@ -204,7 +215,7 @@ def test_settings_are_packed_and_data_becomes_a_volume(tmp_path: Path) -> None:
     assert a["configs"] == ["a-conf:/etc/a"]
     assert a["volumes"] == ["a-data:/data", "a-anonymous:/anonymous", "named:/n", "a-a:/same"]
     assert found.graph["configs"] == {"a-conf": {"dir": "./conf"}}
-    assert "the 1 files in it are not packed" in told(found, Verdict.CHANGED)
+    assert "what is in it now is not packed" in told(found, Verdict.CHANGED)
 
 
 def test_settings_too_large_for_a_config_are_refused(tmp_path: Path) -> None:
