@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "check": ("check", "Write"),
     "diff": ("diff", "Write"),
     "graph": ("picture", "Write"),
+    "import": ("importing", "Write"),
     "build": ("build", "Build"),
     "up": ("up", "Build"),
     "verify": ("verify", "Bundles"),

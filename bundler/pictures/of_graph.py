@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bundler.model.graph import Condition, Graph, Job, Mount, Service, Workload
+from bundler.model.graph import Condition, Graph, Job, Mount, PythonBuild, Service, Workload
 from bundler.pictures import facts
 from bundler.pictures.picture import Edge, Kind, Node, Picture, Tie, joined
 
@@ -78,12 +78,17 @@ def _job(job: Job, start: int | None, digests: Mapping[str, str]) -> Node:
 
 
 def _made_of(workload: Workload) -> str:
-    return facts.image_caption(workload.image) if workload.image is not None else f"built from {workload.build}"
+    return facts.image_caption(workload.image) if workload.image is not None else f"built from {_source(workload)}"
+
+
+def _source(workload: Workload) -> str:
+    """The folder that an image is made of; empty where it is not."""
+    return workload.build.project if isinstance(workload.build, PythonBuild) else workload.build or ""
 
 
 def _image(workload: Workload, digests: Mapping[str, str]) -> facts.Facts:
     digest = digests.get(workload.name, "")
-    return facts.given(image=workload.image or "", build=workload.build or "", digest=digest)
+    return facts.given(image=workload.image or "", build=_source(workload), digest=digest)
 
 
 def _edges(workload: Workload, ids: Mapping[str, str]) -> list[Edge]:
