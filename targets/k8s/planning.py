@@ -103,7 +103,7 @@ def _volumes(draft: Draft, claims: tuple[Object, ...]) -> None:
     for claim in claims:
         if not draft.same(claim):
             cause = "not there" if draft.thing(claim) is None else "larger"
-            payload = {"do": "apply", "gone": [], "objects": [_json(claim)]}
+            payload = {"do": "apply", "objects": [_json(claim)]}
             draft.add(claim.resource, Action.CREATE, cause, payload, after=[NAMESPACE_STEP])
 
 
@@ -122,7 +122,7 @@ def _pull_secret(draft: Draft, settings: Settings, wanted: tuple[Object, ...]) -
     for one in wanted if settings.pull_config is not None else ():
         if not draft.same(one) or facts.CREDENTIALS_SAME not in draft.cluster.features:
             cause = "other credentials" if draft.thing(one) else "not there"
-            payload = {"do": "apply", "gone": [], "objects": [_json(one)]}
+            payload = {"do": "apply", "objects": [_json(one)]}
             draft.add(one.resource, Action.STORE, cause, payload, after=[NAMESPACE_STEP])
 
 
@@ -132,7 +132,7 @@ def _files(draft: Draft, made: Made) -> None:
         return
     resource = changed[0].resource
     had = draft.observed.thing(resource) is not None
-    payload: dict[str, object] = {"do": "apply", "gone": [], "objects": [_json(one) for one in changed]}
+    payload = {"do": "apply", "objects": [_json(one) for one in changed]}
     draft.add(
         resource,
         Action.CREATE,
