@@ -105,7 +105,7 @@ def _of(payload: Mapping[str, Any]) -> Iterable[Right]:
         case "remove-namespace":
             yield from _rights("Namespace", *_REMOVED)
         case "apply":
-            for one in payload["gone"]:
+            for one in payload.get("gone", ()):
                 yield from _rights(one.partition("/")[0], *_REMOVED)
             for one in payload["objects"]:
                 yield from _rights(one["object"]["kind"], *_WRITTEN)

@@ -103,7 +103,7 @@ def _volumes(draft: Draft, claims: tuple[Object, ...]) -> None:
     for claim in claims:
         if not draft.same(claim):
             cause = "not there" if draft.thing(claim) is None else "larger"
-            payload = {"do": "apply", "gone": [], "objects": [_json(claim)]}
+            payload = {"do": "apply", "objects": [_json(claim)]}
             draft.add(claim.resource, Action.CREATE, cause, payload, after=[NAMESPACE_STEP])
 
 
@@ -122,7 +122,7 @@ def _pull_secret(draft: Draft, settings: Settings, wanted: tuple[Object, ...]) -
     for one in wanted if settings.pull_config is not None else ():
         if not draft.same(one) or facts.CREDENTIALS_SAME not in draft.cluster.features:
             cause = "other credentials" if draft.thing(one) else "not there"
-            payload = {"do": "apply", "gone": [], "objects": [_json(one)]}
+            payload = {"do": "apply", "objects": [_json(one)]}
             draft.add(one.resource, Action.STORE, cause, payload, after=[NAMESPACE_STEP])
 
 
@@ -132,7 +132,7 @@ def _files(draft: Draft, made: Made) -> None:
         return
     resource = changed[0].resource
     had = draft.observed.thing(resource) is not None
-    payload: dict[str, object] = {"do": "apply", "gone": [], "objects": [_json(one) for one in changed]}
+    payload = {"do": "apply", "objects": [_json(one) for one in changed]}
     draft.add(
         resource,
         Action.CREATE,
@@ -222,6 +222,8 @@ def _decide(draft: Draft, made: Made) -> tuple[Action, str] | None:
     if displaced != autoscaled or not draft.same(made.main):
         cause = changes(instances[0].parts if instances else "", made.main.parts)
         return (Action.CREATE if cause == f"{objects.SCALE} changed" else Action.REPLACE), cause
+    if _renamed(draft, made):
+        return Action.REPLACE, "files renamed"
     if autoscaled:
         return Action.CREATE, f"{autoscaled[0]} not wanted"
     other = [one for one in made.around if not draft.same(one)]
@@ -231,6 +233,13 @@ def _decide(draft: Draft, made: Made) -> tuple[Action, str] | None:
     if down:
         return Action.START, str(down[0].state)
     return None
+
+
+def _renamed(draft: Draft, made: Made) -> bool:
+    """Whether its files are there under names that another version of this program gave them, and that go."""
+    wanted = {one.id for one in made.files}
+    there = {thing.name for thing in draft.observed.things if thing.resource == f"files/{made.workload.name}"}
+    return bool(wanted - there) and bool(there - wanted)
 
 
 def _decide_job(
@@ -246,7 +255,7 @@ def _decide_job(
         return Action.RUN, asked.get(job.run, "asked for")
     if objects.is_cron(job):
         wrong = [one for one in made.running if not draft.same(one)]
-        if wrong:
+        if wrong or _renamed(draft, made):
             action = Action.CREATE if draft.thing(made.main) is None else Action.REPLACE
             return action, f"schedule {job.run}"
     return None

@@ -203,7 +203,7 @@ class KubernetesTarget:
             case "unload":
                 delivery.unload(delivery.Node(payload["socket"]), payload)
             case "apply":
-                for displaced in payload["gone"]:
+                for displaced in payload.get("gone", ()):
                     self._remove(displaced, namespace, payload["app"])
                 for one in payload["objects"]:
                     self._put(one, namespace, payload["app"], blobs, secrets)

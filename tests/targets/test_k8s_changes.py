@@ -41,6 +41,18 @@ def test_an_owner_of_another_kind_beside_the_wanted_one_goes() -> None:
     assert (step.id, step.payload["gone"]) == ("replace service/web", ["StatefulSet/web"])
 
 
+def test_what_reads_files_under_names_that_go_is_replaced() -> None:
+    there = in_place(released())
+    secret = next(thing for thing in there.things if thing.name.startswith("Secret/web-secret-"))
+    others = tuple(thing for thing in there.things if thing != secret)
+    release = replace(settled(released(), there), recorded=True)
+    renamed = replace(there, things=(*others, replace(secret, name="Secret/web-secret-0", spec="web-secret-0")))
+    ids = [step.id for step in plan(release, renamed).steps]
+    assert ids == ["create files/web", "replace service/web", "remove files/web"]
+    lost = replace(there, things=others)
+    assert [step.id for step in plan(release, lost).steps] == ["create files/web"], "it comes back under its name"
+
+
 def test_needs_are_waited_for() -> None:
     web = next(step for step in plan(released()).steps if step.resource == "service/web")
     assert web.waits == (Ready("job/seed", "completed"), Ready("service/store", "healthy"))

@@ -85,3 +85,34 @@ def replicas(subject: InCluster) -> int:
     there = subject.api.get("Deployment", "web", subject.app)
     assert there is not None
     return int(there["spec"]["replicas"])
+
+
+@pytest.fixture
+def growing(subject: InCluster) -> Iterator[str]:
+    """A StorageClass like the cluster's own, whose volumes may be made larger."""
+    name = f"{subject.app}-grows"
+    there = subject.api.list("StorageClass")[0]
+    made = {key: there[key] for key in ("provisioner", "reclaimPolicy", "volumeBindingMode")}
+    made |= {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}}
+    subject.api.apply(made | {"allowVolumeExpansion": True})
+    yield name
+    subject.api.delete("StorageClass", name)
+
+
+def test_a_volume_grows_where_its_class_allows_it(growing: str, subject: InCluster, deployment: Deployment) -> None:
+    release = replace(
+        only(subject, volumes=(Mount("data", "/data"),)),
+        volumes=(Volume("data", 16 << 20),),
+        storage=(("data", growing),),
+    )
+    deployment.go(release)
+    pods = deployment.identities()
+    larger = replace(settled(release, deployment.observe()), volumes=(Volume("data", 32 << 20),))
+    assert [(step.id, step.cause) for step in deployment.go(larger).steps] == [("create volume/data", "larger")]
+    claim = subject.api.get("PersistentVolumeClaim", "data", subject.app)
+    assert claim is not None
+    assert claim["spec"]["resources"]["requests"]["storage"] in (str(32 << 20), "32Mi")
+    assert deployment.plan(larger).steps == ()
+    smaller = replace(settled(release, deployment.observe()), storage=())
+    assert deployment.plan(smaller).steps == (), "it has at least the room asked for, and stays in its class"
+    assert deployment.identities() == pods
