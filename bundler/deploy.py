@@ -52,7 +52,7 @@ def prepare(
     """What a deploy would do. Nothing is changed. `given` are the secrets that the site has at hand; those on the
     target are looked up there. Raises TargetError when the target refuses a feature."""
     given = {**given, **_lent(target, app, site)}
-    observed = target.observe(app)
+    observed = releasing.assumed(target.observe(app), verified.bundle.images)
     stored = target.secrets(app)
     released = releasing.release(releasing.Inputs(app, verified, blobs, site, observed, given, stored))
     plan = _checked(target, target.plan(released.release, observed))
@@ -86,6 +86,7 @@ def prepare_job(target: Target, app: str, job: str) -> Prepared:
     has no steps; it is waited for."""
     observed = target.observe(app)
     release = recorded_release(observed)
+    observed = releasing.assumed(observed, release.images)
     if job not in {one.name for one in release.jobs}:
         known = ", ".join(one.name for one in release.jobs) or "none"
         raise UsageError(f"{app} has no job {job!r}", hint=f"its jobs: {known}")

@@ -234,10 +234,14 @@ def stored_secrets(api: Api, namespace: str, app: str) -> dict[str, StoredSecret
 
 
 def _host(api: Api, found: Snapshot, ground: Ground, settings: Settings, app: str) -> Host:
+    mine = [pod for pod in found.pods if names.ours(pod, app)]
     open_nodes = nodes.taking_pods(list(ground.nodes))
-    running = {str((pod.get("spec") or {}).get("nodeName")) for pod in found.pods if names.ours(pod, app)}
+    running = {str(pod["spec"].get("nodeName")) for pod in mine}
     platform = nodes.platform(open_nodes or list(ground.nodes), running)
     features = {*ground.features, *_features(found, app), *nodes.features(open_nodes, platform)}
+    if ground.hidden:
+        platform, shown = nodes.by_pods(mine)
+        features |= shown
     features |= {facts.CONTAINERD + socket for socket in found.look.sockets}
     features |= {facts.UNASKED + found.look.fault} if found.look.fault else set()
     if settings.pull_config is not None:
