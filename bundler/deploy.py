@@ -64,7 +64,7 @@ def prepare(
     """What a deploy would do. Nothing is changed. `given` are the secrets that the site has at hand; those on the
     target are looked up there. Raises TargetError when the target refuses a feature."""
     given = {**given, **_lent(target, app, site)}
-    observed = target.observe(app)
+    observed = releasing.assumed(target.observe(app), verified.bundle.images)
     _keep_variant(observed, site, app)
     stored = target.secrets(app)
     released = releasing.release(releasing.Inputs(app, verified, blobs, site, observed, given, stored))
@@ -109,6 +109,7 @@ def prepare_job(target: Target, app: str, job: str) -> Prepared:
     has no steps; it is waited for."""
     observed = target.observe(app)
     release = recorded_release(observed)
+    observed = releasing.assumed(observed, release.images)
     if job not in {one.name for one in release.jobs}:
         known = ", ".join(one.name for one in release.jobs) or "none"
         raise UsageError(f"{app} has no job {job!r}", hint=f"its jobs: {known}")

@@ -75,12 +75,14 @@ class Record:
 
 
 FORWARDED_DOORS = "forwarded-doors"  # feature: a door without a host name is open while `bundle open` runs
+UNKNOWN_PLATFORM = "unknown-platform"  # feature: nobody may see which it is, and `Host.platform` is a guess
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
     """Facts about the target. `features` is a closed vocabulary per adapter ("image-mount", "nvidia"), of which the
-    core knows FORWARDED_DOORS; `taken_ports` are the host ports that something else has, as far as the target tells."""
+    core knows FORWARDED_DOORS and UNKNOWN_PLATFORM; `taken_ports` are the host ports that something else has, as far
+    as the target tells."""
 
     platform: Platform
     engine: str

@@ -6,6 +6,7 @@ Next     `Target.plan`
 """
 
 from bundler.release.build import Inputs, Released, release
+from bundler.release.platform import assumed
 from bundler.release.record import read_record
 
-__all__ = ["Inputs", "Released", "read_record", "release"]
+__all__ = ["Inputs", "Released", "assumed", "read_record", "release"]

@@ -31,6 +31,7 @@ NAMESPACE = "namespace"
 OWN_NAMESPACE = "own-namespace"
 ENDING = "namespace-ending"
 FOREIGN = "foreign-in-namespace"
+HIDDEN_NODES = "hidden-nodes"  # the user may not list them
 NODES = "nodes-"  # and how many take pods
 ALSO = "also-"  # and the platform of nodes that take pods and are of another than the host's
 RUNTIME = "runtime-"  # and what runs a node's containers, where that is not containerd
@@ -40,6 +41,9 @@ ENFORCES = "enforces-"  # and a level of Pod Security
 PULLS_FROM = "pulls-from-"  # and the registry that the newest record names
 PULLS_WITH = "pulls-with-"  # and the Secret with the credentials for it
 CREDENTIALS_SAME = "credentials-same"  # the app's own pull secret holds what the person who deploys gives
+
+
+GPU = "nvidia.com/gpu"  # what nodes offer, and pods ask for
 
 
 class Level(StrEnum):
@@ -97,7 +101,7 @@ class Cluster:
         registry = settings.registry or (None if settings.imports else told(host.features, PULLS_FROM))
         return cls(
             namespace=settings.namespace or release.app,
-            features=host.features,
+            features=host.features | _believed(release, host.features),
             registry=registry,
             pull_secret=_pull_secret(release.app, host.features, settings, registry),
             sockets=reached(settings, host.features),
@@ -131,6 +135,13 @@ class Cluster:
     def pull_policy(self) -> str:
         """What was imported cannot be pulled: bundle.local is no registry."""
         return "IfNotPresent" if self.registry else "Never"
+
+
+def _believed(release: Release, features: frozenset[str]) -> frozenset[str]:
+    """Where the nodes may not be listed, those that a workload cannot do without are believed to have GPUs."""
+    wanted = [workload.resources.gpus for workload in release.workloads]
+    needed = any(gpus is not None and gpus.count and gpus.required for gpus in wanted)
+    return frozenset({NVIDIA} if needed and HIDDEN_NODES in features else ())
 
 
 def reached(settings: Settings, features: frozenset[str]) -> tuple[str, ...]:

@@ -19,26 +19,23 @@ SLEEP_SINCE = (1, 30)
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """`nodes` as the cluster gives them."""
+    """`nodes` as the cluster gives them; `hidden`: the user may not list them."""
 
     version: str
     nodes: tuple[Json, ...]
     features: frozenset[str]
+    hidden: bool
 
 
 def ground(api: Api) -> Ground:
     """Its first request tells whether there is a cluster."""
     major, minor = api.version
-    nodes = _nodes(api)
-    return Ground(f"{major}.{minor}", tuple(nodes), frozenset(_features(api, nodes)))
-
-
-def _nodes(api: Api) -> list[Json]:
-    """None where the user may not list them: one namespace is then all there is to see."""
+    hidden, nodes = False, []
     try:
-        return api.list("Node")
+        nodes = api.list("Node")
     except Forbidden:
-        return []
+        hidden = True
+    return Ground(f"{major}.{minor}", tuple(nodes), frozenset(_features(api, nodes)), hidden)
 
 
 def _features(api: Api, nodes: list[Json]) -> Iterator[str]:

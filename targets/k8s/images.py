@@ -75,6 +75,8 @@ def undelivered(settings: Settings, cluster: Cluster, lacking: list[Missing]) ->
     other = facts.told(cluster.features, facts.RUNTIME)
     if lacking and other is not None:
         return [notes.not_containerd(other)]
+    if facts.HIDDEN_NODES in cluster.features:
+        return [notes.unseen_nodes(len(cluster.sockets))]
     nodes = _nodes(cluster.features)
     if nodes > len(cluster.sockets):
         return [notes.not_every_node(nodes, settings.sockets, cluster.sockets, lacks=bool(lacking))]

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterator
 
+from bundler.model.observed import UNKNOWN_PLATFORM
 from bundler.model.oci import Platform
 from targets.k8s import cluster as facts
 from targets.k8s.names import Json
 
+ASSUMED = Platform("linux", "amd64")
+OS, ARCHITECTURE = "kubernetes.io/os", "kubernetes.io/arch"
 CLOSING = ("NoSchedule", "NoExecute")
 # Taints that come and go with the node's state, and those of nodes with GPUs, which a cluster's admission tolerates.
 PASSING = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "nvidia.com/gpu")
@@ -36,7 +39,7 @@ def is_passing(taint: str) -> bool:
 def platform(nodes: list[Json], running: Container[str]) -> Platform:
     """Of the nodes with these names, where some are: what runs stays where it is. Else that of most nodes."""
     if not nodes:
-        return Platform("linux", "amd64")
+        return ASSUMED
     there = [node for node in nodes if node["metadata"]["name"] in running]
     counted = Counter(_platform(node) for node in there or nodes)
     return min(counted, key=lambda one: (-counted[one], str(one)))
@@ -47,12 +50,28 @@ def _platform(node: Json) -> Platform:
     return Platform(info["operatingSystem"], info["architecture"])
 
 
+def by_pods(pods: list[Json]) -> tuple[Platform, frozenset[str]]:
+    """The platform and the features of nodes that may not be listed, as far as the app's pods tell."""
+    chosen = [(pod["spec"].get("nodeSelector") or {}) for pod in pods]
+    counted = Counter(Platform(one[OS], one[ARCHITECTURE]) for one in chosen if OS in one and ARCHITECTURE in one)
+    told = {facts.HIDDEN_NODES} | (set() if counted else {UNKNOWN_PLATFORM})
+    if any(facts.GPU in (one.get("resources") or {}).get("limits", {}) for pod in pods for one in _containers(pod)):
+        told.add(facts.NVIDIA)
+    platform = min(counted, key=lambda one: (-counted[one], str(one))) if counted else ASSUMED
+    return platform, frozenset(told)
+
+
+def _containers(pod: Json) -> list[Json]:
+    found: list[Json] = pod["spec"].get("containers") or []
+    return found
+
+
 def features(nodes: list[Json], chosen: Platform) -> Iterator[str]:
     """Of those that take pods; images are for the nodes of one platform."""
     ours = [node for node in nodes if _platform(node) == chosen]
     if ours and all((node["status"].get("features") or {}).get("supplementalGroupsPolicy") for node in ours):
         yield facts.STRICT_GROUPS
-    if any("nvidia.com/gpu" in (node["status"].get("allocatable") or {}) for node in ours):
+    if any(facts.GPU in (node["status"].get("allocatable") or {}) for node in ours):
         yield facts.NVIDIA
     if ours:
         yield f"{facts.NODES}{len(ours)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-from bundler.model.observed import Observed
+from bundler.model.observed import UNKNOWN_PLATFORM, Observed
 from bundler.model.plan import Note, Verdict
 from bundler.model.release import Release, ReleaseDoor, ReleaseJob, ReleaseService, Workload
 from targets.k8s import claims, containers, files, names, objects, pods, pulling, weights
@@ -17,6 +17,10 @@ from targets.k8s.seeds import seeds
 
 REVISION_DIGITS = 11  # a StatefulSet's pods are labelled with NAME-HASH, the hash of 10 digits at most
 TIME_DIGITS = 11  # a CronJob's Jobs are NAME-MINUTES
+SHOW_NODES = (
+    "an administrator lets them be seen: kubectl create clusterrole see-nodes --verb=list --resource=nodes, and a "
+    "clusterrolebinding"
+)
 IMAGE_VOLUMES = "image volumes come with Kubernetes 1.35 and containerd 2.1"
 
 
@@ -33,7 +37,7 @@ def notes(
     found = [
         *_namespace(cluster, made),
         *_images(release, observed, cluster),
-        *_platforms(observed),
+        *_platforms(release, observed),
         *_pull_secret(release, observed, cluster, given=given),
         *_volumes(release, cluster),
         *_foreign(observed, {one.id for one in wanted}),
@@ -96,11 +100,20 @@ def _images(release: Release, observed: Observed, cluster: Cluster) -> Iterator[
             yield Note(f"image/{thing.name}", "platform", Verdict.REFUSED, reason)
 
 
-def _platforms(observed: Observed) -> Iterator[Note]:
+def _platforms(release: Release, observed: Observed) -> Iterator[Note]:
+    if UNKNOWN_PLATFORM in observed.host.features:
+        several = {str(part.platform) for image in release.images for part in image.platforms}
+        if len(several) > 1:
+            reason = f"this user may not list nodes; everything is for {observed.host.platform} of {_listed(several)}"
+            yield Note("nodes", "platform", Verdict.ADAPTED, f"{reason}; {SHOW_NODES}")
     others = facts.all_told(observed.host.features, facts.ALSO)
     if others:
         reason = f"everything runs on those of {observed.host.platform}; there are some of {', '.join(others)} too"
         yield Note("nodes", "platform", Verdict.ADAPTED, reason)
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(sorted(words))
 
 
 def _pull_secret(release: Release, observed: Observed, cluster: Cluster, *, given: bool) -> Iterator[Note]:
@@ -180,6 +193,9 @@ def _workload(release: Release, workload: Workload, cluster: Cluster) -> Iterato
         if gpus.required:
             reason = f"needs {gpus.count}, and no node offers nvidia.com/gpu"
             yield Note(resource, "gpus", Verdict.REFUSED, reason)
+        elif facts.HIDDEN_NODES in cluster.features:
+            reason = f"runs without; this user may not see whether a node offers nvidia.com/gpu; {SHOW_NODES}"
+            yield Note(resource, "gpus", Verdict.ADAPTED, reason)
         else:
             yield Note(resource, "gpus", Verdict.ADAPTED, "runs without; no node offers nvidia.com/gpu")
 
@@ -291,6 +307,11 @@ def not_every_node(nodes: int, given: tuple[str, ...], reached: tuple[str, ...],
         "--containerd SOCKET once for each node (or CONTAINERD_ADDRESS=SOCKET,SOCKET), or --registry HOST/PATH"
     )
     return Note("images", "delivery", Verdict.REFUSED if lacks else Verdict.ADAPTED, reason)
+
+
+def unseen_nodes(reached: int) -> Note:
+    reason = f"this user may not list nodes; an import reaches {reached}, and pods wait on any other; {SHOW_NODES}"
+    return Note("images", "delivery", Verdict.ADAPTED, reason)
 
 
 def left_on_nodes(nodes: int, reached: int) -> Note:

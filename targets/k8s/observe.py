@@ -53,10 +53,20 @@ class Snapshot:
     look: Look
 
 
-def observe(api: Api, settings: Settings, app: str, look: Look, ground: Ground, read: dict[str, Record]) -> Observed:
-    """`look` is what the nodes' containerds say; in `read` are records that were read before, which never change."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is not asked at each look: what the nodes' containerds say, what the cluster is, records that were read
+    before, which never change; `ended`: the namespace was removed here, and the right to look at it may be gone too."""
+
+    look: Look
+    ground: Ground
+    read: dict[str, Record]
+    ended: bool
+
+
+def observe(api: Api, settings: Settings, app: str, known: Known) -> Observed:
     name = settings.namespace or app
-    there = _namespace(api, name)
+    there = _namespace(api, name, ended=known.ended)
     objects, pods, hidden = _lists(api, name) if there is not None else ({}, [], "")
     found = Snapshot(
         namespace=there,
@@ -64,26 +74,26 @@ def observe(api: Api, settings: Settings, app: str, look: Look, ground: Ground, 
         pods=pods,
         records=_records(objects.get("Secret", ()), app),
         hidden=hidden,
-        look=look,
+        look=known.look,
     )
     events = _events(api, name, found, app)
     return Observed(
         app=app,
-        host=_host(api, found, ground, settings, app),
+        host=_host(api, found, known.ground, settings, app),
         instances=instances(found.objects, found.pods, events, app),
         things=tuple(sorted(_things(found, app), key=lambda thing: (thing.resource, thing.name))),
         doors=tuple(sorted(_doors(found, app), key=lambda door: door.name)),
-        records=tuple(_read(api, name, found.records, read)),
+        records=tuple(_read(api, name, found.records, known.read)),
         hidden=found.hidden,
     )
 
 
-def _namespace(api: Api, name: str) -> Json | None:
+def _namespace(api: Api, name: str, *, ended: bool) -> Json | None:
     """Who may not look at it may still work within it; it is not ours then."""
     try:
         return api.get("Namespace", name)
     except Forbidden:
-        return {"metadata": {"name": name}}
+        return None if ended else {"metadata": {"name": name}}
 
 
 def _lists(api: Api, namespace: str) -> tuple[dict[str, list[Json]], list[Json], str]:
@@ -225,10 +235,14 @@ def stored_secrets(api: Api, namespace: str, app: str) -> dict[str, StoredSecret
 
 
 def _host(api: Api, found: Snapshot, ground: Ground, settings: Settings, app: str) -> Host:
+    mine = [pod for pod in found.pods if names.ours(pod, app)]
     open_nodes = nodes.taking_pods(list(ground.nodes))
-    running = {str((pod.get("spec") or {}).get("nodeName")) for pod in found.pods if names.ours(pod, app)}
+    running = {str(pod["spec"].get("nodeName")) for pod in mine}
     platform = nodes.platform(open_nodes or list(ground.nodes), running)
     features = {*ground.features, *_features(found, app), *nodes.features(open_nodes, platform)}
+    if ground.hidden:
+        platform, shown = nodes.by_pods(mine)
+        features |= shown
     features |= {facts.CONTAINERD + socket for socket in found.look.sockets}
     features |= {facts.UNASKED + found.look.fault} if found.look.fault else set()
     if settings.pull_config is not None:

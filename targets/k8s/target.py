@@ -78,6 +78,7 @@ class KubernetesTarget:
         self._looks: dict[str, delivery.Look] = {}  # by app, until it is changed here
         self._changes = 0
         self._read: dict[str, Record] = {}
+        self._ended: set[str] = set()  # namespaces that were removed here
 
     def _namespace(self, app: str) -> str:
         return self.settings.namespace or app
@@ -106,7 +107,8 @@ class KubernetesTarget:
 
     def observe(self, app: str) -> Observed:
         try:
-            return observe.observe(self.api, self.settings, app, self._look(app), self._ground, self._read)
+            known = observe.Known(self._look(app), self._ground, self._read, self._namespace(app) in self._ended)
+            return observe.observe(self.api, self.settings, app, known)
         except Forbidden as error:
             hint = access.grant(frozenset(), access.user(self.api), self._namespace(app))
             raise Forbidden(error.what, hint=hint) from error
@@ -234,6 +236,7 @@ class KubernetesTarget:
         if there is not None:
             self._own(there, payload["app"])
         self.api.apply(payload["object"], uid=_uid(there))
+        self._ended.discard(payload["namespace"])
 
     def _load(self, step: Step, blobs: BlobSource | None, progress: Callable[[int], None]) -> None:
         payload: Payload = step.payload
@@ -383,6 +386,7 @@ class KubernetesTarget:
                 hint=f"who sees that there is nothing runs: kubectl delete namespace {namespace}",
             )
         self.api.delete("Namespace", namespace, uid=_uid(there))
+        self._ended.add(namespace)
 
 
 def _overtaken(app: str, what: str) -> TargetError:

@@ -24,8 +24,11 @@ def resource(name: str, *verbs: str, scope: str = "Namespaced") -> Json:
 
 
 def test_a_kind_is_listed_from_the_first_version_that_has_it() -> None:
-    new = {"version": "v1", "resources": [resource("gateways", "get", "list"), resource("classes", scope="Cluster")]}
-    old = {"version": "v1beta1", "resources": [resource("gateways", "list"), resource("grants", "list")]}
+    new: Json = {
+        "version": "v1",
+        "resources": [resource("gateways", "get", "list"), resource("classes", scope="Cluster")],
+    }
+    old: Json = {"version": "v1beta1", "resources": [resource("gateways", "list"), resource("grants", "list")]}
     old["resources"].append(resource("reviews", "create"))
     group = {"metadata": {"name": "net.example"}, "versions": [new, old, {"version": "v1alpha1"}]}
     assert [(path, one["resource"]) for path, one in listed(group)] == [
