@@ -388,7 +388,7 @@ def test_nodes_pull_with_the_credentials_that_the_site_gives(
     with through(subject, guarded) as deployment:
         steps = deployment.plan(release).steps
         deployment.carry_out([step for step in steps if step.resource != "record/1"])
-        assert "--pull-secret-from" in said(deployment, "authoriz"), "nothing is copied without being told"
+        assert "authoriz" in said(deployment, "--pull-secret-from"), "nothing is copied without being told"
         assert subject.api.get("Secret", secret, subject.app) is None
 
         given = Settings(registry=guarded, pull_config=credentials(guarded, "puller", "pull-me"))
