@@ -163,15 +163,17 @@ def prepare_secret(target: Target, app: str, name: str, value: bytes) -> Prepare
     new = kept if kept is not None and kept.value == value else StoredSecret(new_revision(), within_limit(value, name))
     before = kept.revision if kept is not None else None
     secrets = tuple(
-        replace(one, revision=new.revision, stored=new == kept, before=before) if one.name == name else one
+        replace(one, revision=new.revision, stored=new == kept, before=before, size_bytes=len(value))
+        if one.name == name
+        else replace(one, size_bytes=len(stored[one.name].value) if one.name in stored else 0)
         for one in release.secrets
     )
     release = replace(release, secrets=secrets, record=observed.record.document if observed.record else "")
-    planned = target.plan(release, observed).steps if new != kept else ()
-    steps = tuple(replace(step, after=(), waits=()) for step in planned if step.resource == "secrets")
-    return Prepared(
-        target, app, release, _checked(target, Plan(steps)), observed, {**stored, name: new}, None, DEFAULT_TIMEOUT_S
-    )
+    planned = target.plan(release, observed) if new != kept else Plan(())
+    steps = tuple(replace(step, after=(), waits=()) for step in planned.steps if step.resource == "secrets")
+    notes = tuple(note for note in planned.notes if note.resource.partition("/")[0] in ("secret", "secrets"))
+    plan = _checked(target, Plan(steps, notes))
+    return Prepared(target, app, release, plan, observed, {**stored, name: new}, None, DEFAULT_TIMEOUT_S)
 
 
 def prepare_removal(target: Target, app: str, *, volumes: bool) -> Prepared:

@@ -178,7 +178,7 @@ def _storage(graph: Graph) -> list[_Knob]:
     knobs = []
     for volume in graph.volumes:
         size = "any size" if volume.size_bytes is None else f"at least {written_size(volume.size_bytes)}"
-        knobs.append(_Knob((f"A volume of {size}.",), (), (f"{_plain(volume.name)}: {{class: fast}}",)))
+        knobs.append(_Knob((f"A volume of {size}.",), (), (f"{_plain(volume.name)}: {{class: fast, shared: false}}",)))
     return knobs
 
 

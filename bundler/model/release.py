@@ -154,9 +154,8 @@ class ReleaseSecret:
     """`revision` is random, made anew whenever the bytes change; `stored`: the target has these bytes.
 
     `before` is the revision that the target had when this was settled; one that finds another stops, because two
-    deploys at once would each use secrets of their own. `origin` is where the bytes came from: "generated", "file",
-    "env", "kubernetes", "typed" or "set"; "" where nobody has noted it.
-    `size_bytes` is 0 in a record."""
+    deploys at once would each use secrets of their own. `size_bytes` is 0 in a record. `origin` is where the bytes
+    came from: "generated", "file", "env", "kubernetes", "typed" or "set"; "" where nobody has noted it."""
 
     name: str
     revision: str

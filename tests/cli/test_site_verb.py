@@ -69,7 +69,7 @@ def test_every_knob_is_there_with_its_meaning(directory: Path) -> None:
     assert "\n  relay.password: {file: ./relay-password.txt}\n" in text
     assert "  # api.http, opens only where it is named here.\n#  admin:\n" in text
     assert "    host:  # must be given, or url\n" in text
-    assert "  # A volume of at least 1GiB.\n#  data: {class: fast}\n" in text
+    assert "  # A volume of at least 1GiB.\n#  data: {class: fast, shared: false}\n" in text
     assert "#  services.api: {gpu_class: nvidia}\n" in text
 
 

