@@ -72,6 +72,7 @@ IMAGES: Mapping[str, Known] = {
     "ollama": Known((("http", 11434),)),
     "grafana": Known((("http", 3000),)),
     "prometheus": Known((("http", 9090),)),
+    **dict.fromkeys(("azure-sql-edge", "mssql-server-linux"), Known((("sql", 1433),))),
     "adminer": Known((("http", 8080),)),
     "keycloak": Known((("http", 8080),)),
     "eclipse-mosquitto": Known((("mqtt", 1883),)),

@@ -170,7 +170,11 @@ def _bind(
     if source in ("/etc/localtime", "/etc/timezone"):
         report.left_out(place, f"{source}: the time zone of a program is its environment's: TZ")
         return None
-    if source.startswith("~") or source == "/" or any(source == one or source.startswith(f"{one}/") for one in _SYSTEM):
+    if (
+        re.match(r"~(?!/[^.])", source)
+        or source == "/"
+        or any(source == one or source.startswith(f"{one}/") for one in _SYSTEM)
+    ):
         report.refused(place, f"{source} is the machine's; what lies outside is an external")
         return None
     kind = files.kind(source)

@@ -227,7 +227,7 @@ def test_settings_too_large_for_a_config_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "part",
-    ["volumes: ['/var/run/docker.sock:/s']", "volumes: ['/etc/ssl:/x']", "volumes: ['~/d:/x']", "network_mode: host",
+    ["volumes: ['/var/run/docker.sock:/s']", "volumes: ['/etc/ssl:/x']", "volumes: ['~/.ssh:/x']", "network_mode: host",
      "privileged: true", "pid: host", "ipc: host", "devices: ['/dev/kvm']", "ports: ['53:53/udp']", "cap_add: [ALL]",
      "what_is_this: 1", "extends: {file: o.yaml, service: b}", "user: 'root:1000'", "external_links: [x]",
      "extra_hosts: ['ldap.example:10.0.0.1']", "env_file: [gone.env]", "volumes: ['./gone.conf:/etc/x.conf']"],
