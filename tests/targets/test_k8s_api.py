@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from clusters import settings
 
 from bundler.errors import TargetError
 from bundler.model.plan import Action, Step
+from targets import ownership
 from targets.k8s import names
 from targets.k8s.api import Api, listed
 from targets.k8s.cluster import Settings
@@ -119,3 +121,23 @@ def test_a_further_look_asks_for_nothing_but_what_may_have_changed(namespace: tu
     newest = target.observe(app).record
     assert newest is not None
     assert newest.document == "release 11"
+
+
+@pytest.mark.cluster
+def test_a_set_that_gets_no_pods_for_want_of_quota_says_so(namespace: tuple[Api, str]) -> None:
+    """Nothing but an event tells."""
+    api, app = namespace
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    api._call("POST", f"/api/v1/namespaces/{app}/resourcequotas", "setting a quota", body=quota)
+    labels = names.labels(app, "store")
+    annotations = {ownership.RESOURCE: "service/store", ownership.SPEC: "s1"}
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "store", "image": "bundle.local/none"}]}}
+    spec = {"serviceName": "store", "selector": {"matchLabels": names.selector(app, "store")}, "template": pod}
+    metadata = {"name": "store", "labels": labels, "annotations": annotations}
+    api.create({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec}, app)
+    target, ends, detail = KubernetesTarget(Settings(), api), time.monotonic() + 60, ""
+    while "exceeded quota" not in detail and time.monotonic() < ends:
+        time.sleep(0.5)
+        (one,) = target.observe(app).of("service/store")
+        detail = one.detail
+    assert "exceeded quota: none" in detail
