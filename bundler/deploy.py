@@ -20,7 +20,7 @@ from bundler.model.observed import Observed, State, StoredSecret
 from bundler.model.plan import Plan, Step
 from bundler.model.release import Release, ReleaseJob
 from bundler.model.site import Site
-from bundler.release.secrets import within_limit
+from bundler.release.secrets import new_revision, users, within_limit
 from bundler.run import Reporter, Runner, is_ready
 
 DEFAULT_TIMEOUT_S = 600.0
@@ -41,6 +41,18 @@ class Prepared:
     patience_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class ListedSecret:
+    """`origin` as in `ReleaseSecret`; `revision` is that of the bytes which the target keeps, None where it keeps none;
+    `users` are the services and jobs that it goes into; `deployed`: what runs has these bytes."""
+
+    name: str
+    origin: str
+    revision: str | None
+    users: tuple[str, ...]
+    deployed: bool
+
+
 def prepare(
     target: Target,
     verified: VerifiedBundle,
@@ -53,11 +65,22 @@ def prepare(
     target are looked up there. Raises TargetError when the target refuses a feature."""
     given = {**given, **_lent(target, app, site)}
     observed = releasing.assumed(target.observe(app), verified.bundle.images)
+    _keep_variant(observed, site, app)
     stored = target.secrets(app)
     released = releasing.release(releasing.Inputs(app, verified, blobs, site, observed, given, stored))
     plan = _checked(target, target.plan(released.release, observed))
     patience_s = default_timeout_s(released.release)
     return Prepared(target, app, released.release, plan, observed, released.secrets, blobs, patience_s)
+
+
+def _keep_variant(observed: Observed, site: Site, app: str) -> None:
+    """An app that was deployed as a variant does not become another system because a word was forgotten."""
+    variant = recorded_release(observed).variant if observed.record is not None else ""
+    if variant and site.variant is None:
+        raise UsageError(
+            f"{app} is the variant {variant} of its bundle here",
+            hint=f"--variant {variant} deploys that again, --variant '' the graph without a variant",
+        )
 
 
 def _checked(target: Target, plan: Plan) -> Plan:
@@ -93,6 +116,8 @@ def prepare_job(target: Target, app: str, job: str) -> Prepared:
     jobs = tuple(replace(one, due=one.name == job) for one in release.jobs)
     release = replace(release, jobs=jobs, record=observed.record.document if observed.record else "", recorded=True)
     resource = f"job/{job}"
+    stored = target.secrets(app)
+    _refuse_mixed_secrets(target, release, resource, stored)
     running = any(one.state in (State.RUNNING, State.STARTING, State.HEALTHY) for one in observed.of(resource))
     without = replace(observed, instances=tuple(one for one in observed.instances if one.resource != resource))
     planned = target.plan(release, without)
@@ -108,7 +133,45 @@ def prepare_job(target: Target, app: str, job: str) -> Prepared:
     ready = tuple(one for one in planned.ready if one.resource == resource)
     plan = Plan(steps, tuple(note for note in planned.notes if note.resource == resource), ready)
     plan = _checked(target, plan)
-    return Prepared(target, app, release, plan, observed, target.secrets(app), None, math.inf)
+    return Prepared(target, app, release, plan, observed, stored, None, math.inf)
+
+
+def listed_secrets(target: Target, app: str) -> tuple[ListedSecret, ...]:
+    """Those of the recorded release, and what the target keeps besides. Raises UsageError where no app is recorded."""
+    release = recorded_release(target.observe(app))
+    stored, using = target.secrets(app), users(release)
+    known = {one.name: one for one in release.secrets}
+    listed = []
+    for name in sorted({*known, *stored}):
+        revision = stored[name].revision if name in stored else None
+        recorded, used = known.get(name), using.get(name, ())
+        same = recorded is None or revision is None or recorded.revision == revision
+        origin = "set" if not same else recorded.origin if recorded is not None else ""
+        listed.append(ListedSecret(name, origin, revision, used, same))
+    return tuple(listed)
+
+
+def prepare_secret(target: Target, app: str, name: str, value: bytes) -> Prepared:
+    """What `bundle secrets set` would do: keep other bytes for a secret of the recorded release, and nothing else. The
+    next deploy finds them under a revision of their own, and starts anew what uses them."""
+    observed = target.observe(app)
+    release, stored = recorded_release(observed), target.secrets(app)
+    if name not in {secret.name for secret in release.secrets}:
+        known = ", ".join(secret.name for secret in release.secrets) or "none"
+        raise UsageError(f"{app} has no secret {name!r}", hint=f"its secrets: {known}")
+    kept = stored.get(name)
+    new = kept if kept is not None and kept.value == value else StoredSecret(new_revision(), within_limit(value, name))
+    before = kept.revision if kept is not None else None
+    secrets = tuple(
+        replace(one, revision=new.revision, stored=new == kept, before=before) if one.name == name else one
+        for one in release.secrets
+    )
+    release = replace(release, secrets=secrets, record=observed.record.document if observed.record else "")
+    planned = target.plan(release, observed).steps if new != kept else ()
+    steps = tuple(replace(step, after=(), waits=()) for step in planned if step.resource == "secrets")
+    return Prepared(
+        target, app, release, _checked(target, Plan(steps)), observed, {**stored, name: new}, None, DEFAULT_TIMEOUT_S
+    )
 
 
 def prepare_removal(target: Target, app: str, *, volumes: bool) -> Prepared:
@@ -120,6 +183,21 @@ def prepare_removal(target: Target, app: str, *, volumes: bool) -> Prepared:
     steps = tuple(replace(step, after=tuple(one for one in step.after if one in left)) for step in steps)
     plan = _checked(target, Plan(steps, planned.notes))
     return Prepared(target, app, None, plan, observed, {}, None, DEFAULT_TIMEOUT_S)
+
+
+def _refuse_mixed_secrets(target: Target, release: Release, resource: str, stored: Mapping[str, StoredSecret]) -> None:
+    """A job must not find a secret's old bytes in a file and the new ones in a variable."""
+    using = users(release)
+    other = [
+        one.name
+        for one in release.secrets
+        if resource in using[one.name] and one.name in stored and stored[one.name].revision != one.revision
+    ]
+    if other:
+        raise TargetError(
+            f"{resource} uses {', '.join(other)}, which was changed after the last deploy",
+            hint=f"bundle deploy FILE --target {target.name} --app {release.app}",
+        )
 
 
 def kept(prepared: Prepared) -> tuple[str, ...]:

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.collect import record as records
+from bundler.collect.mirrors import Mirror, Mirrors
 from bundler.collect.output import SIGNATURES, Output, require_free
 from bundler.collect.outside import Outside
 from bundler.collect.paths import SourceTree
-from bundler.collect.record import Record
+from bundler.collect.record import Item, Record
 from bundler.errors import BundleError, GraphError, Problem, SourceError, StoppedError, TrustError, UsageError
 from bundler.model.oci import Digest, Platform
 from bundler.model.progress import Progress
@@ -41,7 +42,9 @@ MAX_GRAPH_BYTES = 4 << 20
 class BuildRequest:
     """`source` is a directory with a bundle.yaml, or such a file. Without `output`: NAME-VERSION.bundle.tar in the
     current directory. No platforms: the engine's own where it gives an image, else linux/amd64. Without a key
-    the bundle is not signed. `cache` is where records of builds are kept; None: nowhere."""
+    the bundle is not signed. `cache` is where records of builds are kept; None: nowhere. `variants` are packed beside
+    the graph. `mirrors`, one for a registry at most, are where its images come from; the bundle says nothing of
+    them."""
 
     source: Path
     output: Path | None = None
@@ -49,6 +52,8 @@ class BuildRequest:
     key: PrivateKey | None = None
     detached: bool = False
     cache: Path | None = None
+    variants: tuple[str, ...] = ()
+    mirrors: tuple[Mirror, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +88,22 @@ def build(request: BuildRequest, progress: Progress) -> BuildResult:
     """Raises GraphError, SourceError, StoppedError (no room); then there is no bundle, or still the old one."""
     graph_file, text = _graph_file(request.source)
     tree = SourceTree(graph_file.parent)
-    asked = _asked(request, graph_file, text)
+    variants: Mapping[str, bytes] = {}
+    if request.variants:
+        from bundler.collect.graphs import variant_texts
+
+        variants = variant_texts(graph_file.parent, request.variants)
+    asked = _asked(request, graph_file, text, variants)
     place = None
     if request.cache is not None:
         output = str(Path(os.path.abspath(request.output))) if request.output else f"in {Path.cwd()}"  # noqa: PTH100
         place = records.place(request.cache, str(graph_file), output)
     record = records.load(place) if place is not None else Record()
     with ExitStack() as stack:
-        outside = Outside(stack)
+        outside = Outside(stack, Mirrors(request.mirrors))
         if record.asked == asked and _unchanged(record, tree, outside):
             return _result(record, unchanged=True)
-        building = _Building(request, _as_named(request.source), text, tree, outside, record, stack, progress)
+        building = _Building(request, _as_named(request.source), text, variants, tree, outside, record, stack, progress)
         new = building.run()
         new.asked = asked
     if place is not None:
@@ -104,7 +114,14 @@ def build(request: BuildRequest, progress: Progress) -> BuildResult:
 def _changed(old: Record, new: Record) -> tuple[str, ...]:
     if not old.asked:
         return ()
-    words = {"graph": "the graph", "graph_digest": "the graph", "platforms": "the platforms", "key": "the key"}
+    words = {
+        "graph": "the graph",
+        "graph_digest": "the graph",
+        "variants": "the variants",
+        "platforms": "the platforms",
+        "mirrors": "the mirrors",
+        "key": "the key",
+    }
     asked = [word for key, word in words.items() if old.asked.get(key) != new.asked.get(key)]
     known = {(item.kind, item.text): item.stamp for item in old.items}
     stamps = {(item.kind, item.text): item.stamp for item in new.items if item.text}
@@ -135,11 +152,13 @@ def _graph_file(source: Path) -> tuple[Path, bytes]:
     return path.parent.resolve() / path.name, text
 
 
-def _asked(request: BuildRequest, graph_file: Path, text: bytes) -> dict[str, Any]:
+def _asked(request: BuildRequest, graph_file: Path, text: bytes, variants: Mapping[str, bytes]) -> dict[str, Any]:
     return {
         "graph": str(graph_file),
         "graph_digest": Digest.of(text).text,
+        "variants": {name: Digest.of(written).text for name, written in variants.items()},
         "platforms": [str(platform) for platform in request.platforms],
+        "mirrors": sorted(str(mirror) for mirror in request.mirrors),
         "key": request.key.public.fingerprint if request.key is not None else "",
         "detached": request.detached,
     }
@@ -191,15 +210,14 @@ class _Building:
         request: BuildRequest,
         graph_name: str,
         text: bytes,
+        variants: Mapping[str, bytes],
         tree: SourceTree,
         outside: Outside,
         record: Record,
         stack: ExitStack,
         progress: Progress,
     ) -> None:
-        from bundler.graphfile.check import check
-        from bundler.graphfile.source import parse
-        from bundler.graphfile.written import written
+        from bundler.collect import graphs
 
         self._request = request
         self._tree = tree
@@ -208,31 +226,33 @@ class _Building:
         self._stack = stack
         self._progress = progress
         self._new = Record()
-        try:
-            source = parse(text.decode("utf-8"), graph_name)
-        except UnicodeDecodeError as error:
-            raise UsageError(f"{graph_name}: not UTF-8 (byte {error.start})") from error
-        self._graph: Graph = check(source)
-        self._document: Mapping[str, object] = written(self._graph)
+        found = graphs.read(text, graph_name, tree.root, variants)
+        self._union, self._libraries = found.union, found.libraries
+        self._graph: Graph = self._union.graph
         name = f"{self._graph.name}-{self._graph.version}.bundle.tar"
         self._output = Path(os.path.abspath(request.output or name))  # noqa: PTH100 - links are kept
         self._signatures = [self._output.with_name(self._output.name + ending) for ending in SIGNATURES]
         if not self._output.parent.is_dir():
             raise UsageError(f"{self._output.parent}: there is no such directory")
         self._place = Output.at(self._output, self._graph.name)
-        require_free(self._place, request.output or Path(name), self._graph, tree)
+        require_free(self._place, request.output or Path(name), self._union, tree)
 
     def run(self) -> Record:
         from bundler.collect import changes, configs, weights
         from bundler.collect.finding import Finder
 
-        graph = self._graph
+        union = self._union
         # What a source is now is noted before it is read: the next build sees what changed in between.
-        items = [changes.of_config(self._tree, config) for config in graph.configs]
-        items += [changes.of_model(self._tree, model) for model in graph.models]
-        packed_configs = [configs.pack(self._tree, config) for config in graph.configs]
-        self._check_templates(packed_configs)
-        plans = [weights.plan(self._tree, model) for model in graph.models]
+        items: list[Item | None] = [changes.of_library(self._tree, folder) for folder in self._libraries]
+        items += [changes.of_config(self._tree, config) for config in union.configs]
+        items += [changes.of_model(self._tree, model) for model in union.models]
+        packed_configs = {
+            variant: [configs.pack(self._tree, config) for config in graph.configs]
+            for variant, graph in union.graphs.items()
+        }
+        for variant, graph in union.graphs.items():
+            self._check_templates(graph, packed_configs[variant])
+        plans = [weights.plan(self._tree, model) for model in union.models]
         finder = Finder(
             self._tree,
             self._request.platforms,
@@ -241,8 +261,9 @@ class _Building:
             self._stack,
             self._progress,
             self._place,
+            self._request.cache,
         )
-        found = finder.find(graph)
+        found = finder.find(union.graph.name, union.images)
         self._new.items = [item for item in (*items, *found.items) if item is not None]
         self._new.builds = found.builds
         self._check_room(sum(plan.size_bytes for plan in plans))
@@ -258,16 +279,16 @@ class _Building:
             self._write(plans, packed_configs, found, None)
         return self._new
 
-    def _check_templates(self, packed: Sequence[PackedConfig]) -> None:
+    def _check_templates(self, graph: Graph, packed: Sequence[PackedConfig]) -> None:
         from bundler.graphfile.check import check_template
 
         problems: list[Problem] = []
         for config in packed:
-            declared = next(item for item in self._graph.configs if item.name == config.name)
+            declared = next(item for item in graph.configs if item.name == config.name)
             if config.template:
                 for path, data in config.files:
                     file = declared.file or "/".join(part for part in ((declared.dir or "").rstrip("/"), path) if part)
-                    problems += check_template(data.decode("utf-8"), self._graph, config.name, file)
+                    problems += check_template(data.decode("utf-8"), graph, config.name, file)
         if problems:
             raise GraphError(problems)
 
@@ -292,23 +313,24 @@ class _Building:
     def _write(
         self,
         plans: Sequence[ModelPlan],
-        packed_configs: Sequence[PackedConfig],
+        packed_configs: Mapping[str, Sequence[PackedConfig]],
         found: Found,
         previous: ArchiveReader | None,
     ) -> None:
         from bundler.collect import images
         from bundler.collect.declared import unmentioned_volumes
+        from bundler.graphfile.written import written
         from bundler.layout.archive import ArchiveWriter
-        from bundler.layout.assembly import assemble
+        from bundler.layout.assembly import PackedVariant, assemble
         from bundler.layout.names import bundle_repository
         from bundler.trust.sign import sign_root
 
-        key = self._request.key
+        key, union = self._request.key, self._union
         with ArchiveWriter(self._output) as writer:
             models = [self._model(plan, writer, previous) for plan in plans]
             packed = images.pack(
                 found,
-                self._graph,
+                union,
                 writer,
                 previous=previous,
                 record=self._old,
@@ -318,11 +340,23 @@ class _Building:
             )
             assembly = assemble(
                 self._graph,
-                self._document,
+                written(self._graph),
                 images=packed.images,
                 models=models,
-                configs=packed_configs,
-                users=packed.users,
+                configs=packed_configs[""],
+                users=packed.users.get("", {}),
+                variants=[
+                    PackedVariant(
+                        name,
+                        graph,
+                        written(graph),
+                        union.images_of(name),
+                        union.models_of(name),
+                        packed_configs[name],
+                        packed.users.get(name, {}),
+                    )
+                    for name, graph in union.variants.items()
+                ],
             )
             referrers = sign_root(assembly.root, bundle_repository(self._graph.name), key) if key is not None else ()
             self._progress.phase("putting the bundle in place")
@@ -334,10 +368,15 @@ class _Building:
         self._new.output = [records.file_stamp(path) for path in files]
         parts = [BuiltPart("image", i.name, sum(layer.size_bytes for layer in i.layers)) for i in packed.images]
         parts += [BuiltPart("model", m.name, sum(layer.size_bytes for layer in m.layers)) for m in models]
-        parts += [BuiltPart("config", c.name, sum(len(data) for _, data in c.files)) for c in packed_configs]
+        parts += [BuiltPart("config", c.name, sum(len(data) for _, data in c.files)) for c in packed_configs[""]]
+        warnings = [
+            warning
+            for name, graph in union.graphs.items()
+            for warning in unmentioned_volumes(graph, packed.images, union.images_of(name), name)
+        ]
         self._new.result = {
             "path": str(self._output),
-            "warnings": unmentioned_volumes(self._graph, packed.images),
+            "warnings": warnings,
             "name": self._graph.name,
             "version": self._graph.version,
             "root": assembly.root.digest.text,

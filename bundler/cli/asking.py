@@ -1,4 +1,4 @@
-"""Asking for consent, where somebody is there to be asked."""
+"""Asking, where somebody is there to be asked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,22 @@ def require_yes(question: str) -> None:
         if click.confirm(question, err=True):
             return
     except click.Abort as error:
-        if not isinstance(error.__context__, EOFError):  # click makes one of Ctrl-C and Ctrl-D
-            raise KeyboardInterrupt from error
-        click.echo(err=True)
+        _unless_ended(error)
     raise DeclinedError("not done; nothing was changed")
+
+
+def answer(question: str, *, hidden: bool = False, twice: bool = False) -> str:
+    """What somebody types; not shown where it is a secret. Raises DeclinedError where they end it with Ctrl-D."""
+    try:
+        again = f"{question}, again" if twice else False
+        return str(click.prompt(question, hide_input=hidden, confirmation_prompt=again, err=True))
+    except click.Abort as error:
+        _unless_ended(error)
+    raise DeclinedError("not done; nothing was changed")
+
+
+def _unless_ended(error: click.Abort) -> None:
+    """click makes one of Ctrl-C and Ctrl-D; the first interrupts."""
+    if not isinstance(error.__context__, EOFError):
+        raise KeyboardInterrupt from error
+    click.echo(err=True)

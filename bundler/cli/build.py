@@ -9,7 +9,7 @@ import click
 
 from bundler.cli import output, places
 from bundler.cli.graph import graph_file
-from bundler.cli.options import json_option, parsed_platform
+from bundler.cli.options import json_option, mirror_option, parsed_mirrors, parsed_platform
 from bundler.cli.progress import Phases
 from bundler.errors import UsageError
 
@@ -30,22 +30,40 @@ if TYPE_CHECKING:
     metavar="OS/ARCH",
     help="linux/amd64, linux/arm64 …; several times for several. The engine's own unless given.",
 )
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    metavar="NAME",
+    help="Pack variants/NAME.yaml beside the graph; several times for several. What they share is stored once.",
+)
 @click.option("--key", type=click.Path(path_type=Path), metavar="FILE", help="The private key to sign with (PEM).")
 @click.option("--detached", is_flag=True, help="Write FILE.sig and FILE.sigstore.json too, for cosign and openssl.")
+@mirror_option
 @json_option
 def command(
     directory: Path,
     *,
     output: Path | None,
     platforms: tuple[str, ...],
+    variants: tuple[str, ...],
     key: Path | None,
     detached: bool,
+    mirrors: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Pack the graph in DIRECTORY with its images, configs and weights into one bundle, signed with a key that
     is made on the first build and kept on this machine. Where nothing changed, nothing is done again; else what did
     is told, and the rest is taken out of the bundle that is replaced."""
-    result = build(directory, to=output, platforms=platforms, key=signing_key(key), detached=detached)
+    result = build(
+        directory,
+        to=output,
+        platforms=platforms,
+        variants=variants,
+        mirrors=mirrors,
+        key=signing_key(key),
+        detached=detached,
+    )
     _report(result, as_json=as_json)
     return 0
 
@@ -55,6 +73,8 @@ def build(
     *,
     to: Path | None,
     platforms: tuple[str, ...],
+    variants: tuple[str, ...],
+    mirrors: tuple[str, ...],
     key: PrivateKey,
     detached: bool,
 ) -> BuildResult:
@@ -62,7 +82,10 @@ def build(
     from bundler import pack
 
     wanted = tuple(parsed_platform(text) for text in platforms)
-    request = pack.BuildRequest(graph_file(directory), to, wanted, key, detached, places.cache_dir())
+    taken = parsed_mirrors(mirrors)
+    request = pack.BuildRequest(
+        graph_file(directory), to, wanted, key, detached, places.cache_dir(), variants=variants, mirrors=taken
+    )
     phases = Phases()
     try:
         result = pack.build(request, phases)

@@ -14,7 +14,7 @@ from bundler.errors import TrustError, UsageError
 
 if TYPE_CHECKING:
     from bundler.layout.archive import ArchiveReader
-    from bundler.model.bundle import VerifiedBundle
+    from bundler.model.bundle import Bundle, VerifiedBundle
     from bundler.trust.policy import Policy
 
 
@@ -65,6 +65,20 @@ def opened(file: Path) -> Iterator[ArchiveReader]:
         )
     with ArchiveReader(file) as reader:
         yield reader
+
+
+def of_variant(file: Path, variant: str) -> Bundle:
+    """What the bundle holds, as a variant has it ("": the graph itself), by its metadata alone. Raises UsageError where
+    it holds none of that name."""
+    from bundler.layout.read import read_bundle
+
+    with opened(file) as reader:
+        whole = read_bundle(reader)
+    bundle = next((one for one in (whole, *whole.variants) if one.variant == variant), None)
+    if bundle is None:
+        known = ", ".join(one.variant for one in whole.variants) or "none"
+        raise UsageError(f"{file} holds no variant {variant!r}", hint=f"it holds: {known}")
+    return bundle
 
 
 def _starts_as_gzip(file: Path) -> bool:

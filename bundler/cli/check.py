@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bundler.cli import output
-from bundler.cli.graph import load_graph
+from bundler.cli.graph import load_graphs
 from bundler.cli.options import json_option
 from bundler.errors import GraphError, Position, Problem
 
@@ -17,14 +17,15 @@ from bundler.errors import GraphError, Position, Problem
 @json_option
 def command(directory: Path, *, as_json: bool) -> int:
     """Check the graph in DIRECTORY (or a graph file) and report every problem with file, line and column; once it is
-    right, every config, model and build directory of it that is not there."""
+    right, every config, model and build directory of it that is not there. Its variants are checked with it."""
     try:
-        graph = load_graph(directory)
+        union = load_graphs(directory).union
     except GraphError as error:
         if not as_json:
             raise
         output.answer_json({"valid": False, "problems": [_json(problem) for problem in error.problems]})
         return error.exit_code
+    graph = union.graph
     counts = {
         "services": len(graph.services),
         "jobs": len(graph.jobs),
@@ -44,13 +45,16 @@ def command(directory: Path, *, as_json: bool) -> int:
                 "version": graph.version,
                 "nodes": counts,
                 "waves": [list(wave) for wave in graph.waves],
+                "variants": list(union.variants),
             }
         )
         return 0
-    output.answer(
-        f"{graph.name} {graph.version} is valid: " + ", ".join(output.count(n, word) for word, n in counts.items() if n)
-    )
-    output.answer("starts in this order: " + " → ".join(", ".join(wave) for wave in graph.waves))
+    holds = ", ".join(output.count(n, word) for word, n in counts.items() if n)
+    output.answer(f"{graph.name} {graph.version} is valid: {holds or 'nothing is in it yet'}")
+    if union.variants:
+        output.answer(f"with its variants {', '.join(union.variants)}")
+    if graph.waves:
+        output.answer("starts in this order: " + " → ".join(", ".join(wave) for wave in graph.waves))
     return 0
 
 

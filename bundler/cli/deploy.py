@@ -39,6 +39,7 @@ def command(
     target: str | None,
     sites: tuple[Path, ...],
     assignments: tuple[str, ...],
+    variant: str | None,
     app: str | None,
     key: Path | None,
     insecure_allow_unsigned: bool,
@@ -48,7 +49,8 @@ def command(
 ) -> int:
     """Verify the bundle FILE, plan, and put it on TARGET; then wait until everything is healthy.
 
-    A second deploy of the same bundle changes nothing. Exit status 8 when something is not healthy in time.
+    What the site must answer and does not is asked on a terminal (unless with --yes); secrets typed there are kept on
+    the target. A second deploy of the same bundle changes nothing. Exit status 8 when something is not healthy in time.
     """
     limit_s = duration_s(timeout)
     with prepared(
@@ -56,8 +58,10 @@ def command(
         target=target,
         sites=sites,
         assignments=assignments,
+        variant=variant,
         app=app,
         trusted=policy(key, allow_unsigned=insecure_allow_unsigned),
+        ask=not yes,
     ) as (ready, site_timeout_s):
         deploying_core.refuse(ready)
         consent(ready, yes=yes)

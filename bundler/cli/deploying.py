@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bundler import deploy
 from bundler.cli import output
+from bundler.cli.answers import asked
 from bundler.cli.asking import can_ask, require_yes
 from bundler.cli.bundlefile import verified
 from bundler.cli.options import app_name, open_target
@@ -32,21 +33,26 @@ def prepared(
     sites: Sequence[Path],
     assignments: Sequence[str],
     app: str | None,
+    variant: str | None,
     trusted: Policy,
     otherwise: str | None = None,
+    ask: bool = True,
 ) -> Iterator[tuple[deploy.Prepared, float | None]]:
     """The verified bundle, the site and the target brought together; the site's timeout in seconds.
-    `otherwise` is the target where neither the command line nor the site names one."""
+    `otherwise` is the target where neither the command line nor the site names one. What the site must answer and does
+    not is asked on a terminal, where `ask` allows it."""
     with verified(file, trusted) as (checked, reader):
         if checked.unsigned_allowed:
             output.note("warning: nobody trusted signed this bundle; accepted because of --insecure-allow-unsigned")
-        graph = checked.bundle.graph
-        site = read_site(sites, assignments, graph)
+        site, chosen = read_site(sites, assignments, checked, variant)
+        graph = chosen.bundle.graph
         place = open_target(target or site.target or otherwise, site)
-        yield (
-            deploy.prepare(place, checked, reader, site, read_secrets(site), app_name(app, graph.name)),
-            site.timeout_s,
-        )
+        name = app_name(app, graph.name)
+        given = read_secrets(site)
+        if ask and can_ask():
+            site, typed = asked(site, graph, lambda: place.secrets(name))
+            given = {**given, **typed}
+        yield deploy.prepare(place, chosen, reader, site, given, name), site.timeout_s
 
 
 def consent(prepared: deploy.Prepared, *, yes: bool) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundler.errors import GraphError, UsageError
-from bundler.model.graph import Graph
+
+if TYPE_CHECKING:
+    from bundler.collect.graphs import Graphs
 
 FILE_NAME = "bundle.yaml"
 
@@ -20,24 +24,44 @@ def graph_file(directory: Path) -> Path:
     return path
 
 
-def load_graph(directory: Path) -> Graph:
-    """The checked graph. Raises GraphError with all its problems, or with all that it names and is not there."""
+def load_graphs(directory: Path) -> Graphs:
+    """The checked graph with all its variants. Raises GraphError with all their problems, or with all that they name
+    and is not there."""
     from bundler.collect import presence
     from bundler.collect.paths import SourceTree
-    from bundler.graphfile import check, source
+    from bundler.graphfile import variants
 
     path = graph_file(directory)
-    text = source.parse(read_text(path), str(path))
-    graph = check.check(text)
-    if problems := presence.problems(graph, text, SourceTree(path.parent.resolve())):
-        raise GraphError(problems)
-    return graph
+    found = read_graphs(directory, variants.names(path.parent))
+    tree = SourceTree(path.parent.resolve())
+    problems = [
+        problem
+        for variant, graph in found.union.graphs.items()
+        for problem in presence.problems(graph, found.sources[variant], tree)
+    ]
+    if problems:
+        raise GraphError(dict.fromkeys(problems))
+    return found
+
+
+def read_graphs(directory: Path, variants: Iterable[str]) -> Graphs:
+    """The checked graph with those of its variants; nothing that they name is looked for."""
+    from bundler.collect import graphs
+
+    path = graph_file(directory)
+    texts = graphs.variant_texts(path.parent, variants)
+    return graphs.read(read_text(path).encode(), str(path), path.parent, texts)
 
 
 def read_text(path: Path) -> str:
-    """A text file of the user's. Raises UsageError where it cannot be read as UTF-8."""
+    """A text file of the user's, each line with the same end. Raises UsageError where it cannot be read as UTF-8."""
+    return read_exactly(path).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_exactly(path: Path) -> str:
+    """A text file of the user's with its own ends of lines. Raises UsageError where it cannot be read as UTF-8."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start})") from error
     except OSError as error:

@@ -103,7 +103,23 @@ def _lines(bundle: Bundle, signers: tuple[Signer, ...], size_bytes: int) -> list
         f"{one.name or 'unknown key'} {one.fingerprint[:16]}{'' if one.trusted else ' (not trusted here)'}"
         for one in signers
     ]
+    if bundle.variants:
+        lines += ["variants:", *output.table([(one.variant, *_differences(bundle, one)) for one in bundle.variants])]
     return [*lines, "signed by: " + (", ".join(told) or "nobody")]
+
+
+def _differences(bundle: Bundle, variant: Bundle) -> tuple[str, ...]:
+    """The workloads that a variant adds, leaves out and changes."""
+    before, after = _workloads(bundle), _workloads(variant)
+    added = [f"+{name}" for name in sorted(after.keys() - before.keys())]
+    gone = [f"-{name}" for name in sorted(before.keys() - after.keys())]
+    changed = [f"~{name}" for name in sorted(after.keys() & before.keys()) if after[name] != before[name]]
+    return (" ".join([*added, *gone, *changed]) or "no workload differs",)
+
+
+def _workloads(bundle: Bundle) -> dict[str, object]:
+    images = dict(bundle.images_of)
+    return {one.name: (one, images[one.name]) for one in (*bundle.graph.services, *bundle.graph.jobs)}
 
 
 def _image_bytes(image: BundleImage) -> int:
@@ -153,5 +169,6 @@ def _json(bundle: Bundle, signers: tuple[Signer, ...], file: Path, size_bytes: i
             }
             for config in bundle.configs
         ],
+        "variants": {one.variant: json.loads(one.graph_document)["graph"] for one in bundle.variants},
         "signers": [{"fingerprint": one.fingerprint, "name": one.name, "trusted": one.trusted} for one in signers],
     }

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from bundler import __version__
 from bundler.cli import output
@@ -18,12 +19,20 @@ from bundler.errors import BundleError, DeclinedError, UsageError
 
 # verb -> (module, group of the help page); a verb's module is imported only when it is used
 VERBS: dict[str, tuple[str, str]] = {
-    "check": ("check", "Build"),
+    "init": ("init", "Write"),
+    "explain": ("explain", "Write"),
+    "add": ("add", "Write"),
+    "components": ("components", "Write"),
+    "check": ("check", "Write"),
+    "diff": ("diff", "Write"),
+    "graph": ("picture", "Write"),
+    "import": ("importing", "Write"),
     "build": ("build", "Build"),
     "up": ("up", "Build"),
     "verify": ("verify", "Bundles"),
     "inspect": ("inspect", "Bundles"),
     "keys": ("keys", "Bundles"),
+    "site": ("sites", "Deploy"),
     "plan": ("plan", "Deploy"),
     "deploy": ("deploy", "Deploy"),
     "render": ("render", "Deploy"),
@@ -32,7 +41,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "logs": ("logs", "Apps"),
     "run": ("run", "Apps"),
     "open": ("open", "Apps"),
+    "secrets": ("secrets", "Apps"),
     "remove": ("remove", "Apps"),
+    "completion": ("completion", "Shell"),
 }
 
 EXIT_CODES = (
@@ -61,6 +72,11 @@ class Verbs(click.Group):
             return None
         command: click.Command = importlib.import_module(f"bundler.cli.{VERBS[cmd_name][0]}").command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Verbs with what they are for; loading all of them for their help would take a third of a second."""
+        verbs = [CompletionItem(verb, help=group) for verb, (_, group) in VERBS.items() if verb.startswith(incomplete)]
+        return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         try:

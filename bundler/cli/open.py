@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 @click.argument("app")
 @click.argument("door", required=False)
 @target_option
-@click.option("--print", "only_print", is_flag=True, help="Only print the address.")
+@click.option("--print", "only_print", is_flag=True, help="Only print the address; no browser.")
 def command(app: str, door: str | None, *, target: str | None, only_print: bool) -> int:
     """Open the front DOOR of APP in the browser; the first one unless named. The address is printed last.
 
-    On a cluster a door without a host name is forwarded to this machine until the command is interrupted.
+    On a cluster a door without a host name is forwarded to this machine until the command is interrupted, also with
+    --print: the address is the first line then.
     """
     place = open_target(target)
     observed = place.observe(app)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from bundler.cli import output, places
+from bundler.cli import completing, output, places
 from bundler.errors import UsageError
 
 if TYPE_CHECKING:
+    from bundler.collect.mirrors import Mirror
     from bundler.contract import Target
     from bundler.model.oci import Platform
     from bundler.model.site import Site
@@ -40,6 +42,14 @@ key_option = click.option(
     type=click.Path(path_type=Path),
     metavar="PUB",
     help="A public key (PEM) to trust for this run, and no other.",
+)
+mirror_option = click.option(
+    "--mirror",
+    "mirrors",
+    multiple=True,
+    metavar="REGISTRY=HOST/PATH",
+    help="Take the images of a registry from elsewhere, also those that the local engine has: docker.io=HOST/PATH has "
+    "docker.io/library/nginx:1 as HOST/PATH/library/nginx:1. Several times for several. The bundle is the same.",
 )
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
@@ -76,7 +86,7 @@ def target_option(function: F) -> F:
         function = told(function)
     sites = any(one.name == "sites" for one in getattr(function, "__click_params__", ()))
     text = "docker, compose, k8s or k3s" + ("; what the site file says unless given." if sites else ".")
-    return click.option("--target", "-t", metavar="TARGET", help=text)(function)
+    return click.option("--target", "-t", metavar="TARGET", help=text, shell_complete=completing.targets)(function)
 
 
 def site_options(function: F) -> F:
@@ -101,6 +111,9 @@ def site_options(function: F) -> F:
         _told("--registry", metavar="HOST/PATH", help="Kubernetes: push images there; the nodes pull from it."),
     ):
         function = told(function)
+    function = click.option(
+        "--variant", metavar="NAME", help="The variant of the bundle; '' for none, where there was one before."
+    )(function)
     function = click.option(
         "--set",
         "assignments",
@@ -142,10 +155,22 @@ def open_target(name: str | None, site: Site | None = None) -> Target:
 
 
 def same_place() -> str:
-    """What a further command must be told beside `--target` to get to the same place; begins with a space."""
+    """What a further command must be told beside `--target` to get to the same place, for a shell; begins with a
+    space."""
+    return where() + _said("containerd")
+
+
+def where() -> str:
+    """Of that, what names the place and not the way there."""
+    return _said("context") + _said("namespace")
+
+
+def _said(name: str) -> str:
     context = click.get_current_context(silent=True)
     told: dict[str, str] = context.meta.get(_TOLD, {}) if context is not None else {}
-    return "".join(f" --{name} {told[name]}" for name in ("context", "namespace") if name in told)
+    given = told.get(name, "")
+    each = given.split(",") if name == "containerd" else [given]
+    return "".join(f" --{name} {shlex.quote(one.strip())}" for one in each if one.strip())
 
 
 def duration_s(text: str | None) -> float | None:
@@ -196,6 +221,23 @@ def parsed_platform(text: str) -> Platform:
         return Platform.parse(text)
     except ValueError as error:
         raise UsageError(str(error), hint="platforms are written os/architecture: --platform linux/arm64") from error
+
+
+def parsed_mirrors(texts: tuple[str, ...]) -> tuple[Mirror, ...]:
+    """Raises UsageError for what is no mirror, and for two of one registry."""
+    from bundler.collect.mirrors import Mirror
+
+    mirrors: dict[str, Mirror] = {}
+    for text in texts:
+        try:
+            mirror = Mirror.parse(text)
+        except ValueError as error:
+            raise UsageError(f"--mirror {text}: {error}", hint="--mirror docker.io=registry.example/hub") from error
+        if mirrors.setdefault(mirror.registry, mirror) != mirror:
+            raise UsageError(
+                f"--mirror: {mirror.registry} has two, {mirrors[mirror.registry].place} and {mirror.place}"
+            )
+    return tuple(mirrors.values())
 
 
 def app_name(given: str | None, default: str) -> str:

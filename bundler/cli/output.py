@@ -57,6 +57,18 @@ def answer_text(text: str) -> None:
         raise failure(error, Path("standard output"), "writing") from error
 
 
+def answer_bytes(data: bytes) -> None:
+    """An answer that is no text."""
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence(sys.stdout)
+        raise failure(error, Path("standard output"), "writing") from error
+
+
 def note(text: str) -> None:
     """A line that is not part of the answer."""
     _say(clean(text))
@@ -97,6 +109,11 @@ def silence(stream: IO[str]) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+
+
+def in_colour() -> bool:
+    """Whether the answer is read at a terminal that shows colours."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def _colour() -> bool:

@@ -36,6 +36,7 @@ def command(
     target: str | None,
     sites: tuple[Path, ...],
     assignments: tuple[str, ...],
+    variant: str | None,
     app: str | None,
     key: Path | None,
     insecure_allow_unsigned: bool,
@@ -50,6 +51,7 @@ def command(
         target=target,
         sites=sites,
         assignments=assignments,
+        variant=variant,
         app=app,
         trusted=policy(key, allow_unsigned=insecure_allow_unsigned),
     ) as (ready, _):

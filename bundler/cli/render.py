@@ -43,6 +43,7 @@ def command(
     target: str | None,
     sites: tuple[Path, ...],
     assignments: tuple[str, ...],
+    variant: str | None,
     app: str | None,
     key: Path | None,
     insecure_allow_unsigned: bool,
@@ -51,14 +52,15 @@ def command(
 ) -> int:
     """Print what a deploy of FILE on TARGET stands for, without looking at the target. No secret is in it."""
     with verified(file, policy(key, allow_unsigned=insecure_allow_unsigned)) as (checked, reader):
-        graph = checked.bundle.graph
-        site = read_site(sites, assignments, graph)
+        site, chosen = read_site(sites, assignments, checked, variant)
+        graph = chosen.bundle.graph
         place = open_target(target, site)
         name = app_name(app, graph.name)
-        nowhere = Observed(name, Host(parsed_platform(platform), "none", ""))
+        wanted = parsed_platform(platform)
+        nowhere = Observed(name, Host(wanted, "none", ""))
         unread = dict.fromkeys(site.secrets, b"")  # nothing that is shown holds a byte of them
-        inputs = releasing.Inputs(name, checked, reader, site, nowhere, unread, {}, revision=lambda: "0" * 16)
-        files = place.render(releasing.release(inputs).release, reader)
+        inputs = releasing.Inputs(name, chosen, reader, site, nowhere, unread, {}, revision=lambda: "0" * 16)
+        files = place.render(releasing.release(inputs).release.of_platform(wanted), reader)
     if directory is None:
         for number, (path, text) in enumerate(files.items()):
             if len(files) > 1:

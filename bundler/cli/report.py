@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bundler.cli import output
-from bundler.cli.options import same_place
+from bundler.cli.options import same_place, where
 from bundler.errors import BundleError
 from bundler.model.observed import FORWARDED_DOORS, Instance, Observed, State
 from bundler.model.plan import Action, Plan
@@ -123,7 +123,7 @@ def app_json(observed: Observed, target: str) -> dict[str, object]:
 def plan_lines(plan: Plan, app: str, target: str) -> list[str]:
     """The plan for people; the same plan always gives the same text."""
     told = "refused" if plan.refused else output.count(len(plan.steps), "steps") if plan.steps else "no changes"
-    lines = [f"{app} on {target}{same_place()}: {told}"]
+    lines = [f"{app} on {target}{where()}: {told}"]
     rows = []
     for step in plan.steps:
         moved = output.size(step.moves_bytes) if step.moves_bytes else ""

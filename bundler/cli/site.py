@@ -9,17 +9,32 @@ from pathlib import Path
 from bundler.cli import output
 from bundler.cli.graph import read_text
 from bundler.errors import UsageError
-from bundler.model.graph import Graph
+from bundler.model.bundle import VerifiedBundle
 from bundler.model.site import Site
 from bundler.release.secrets import within_limit
 
 
-def read_site(files: Sequence[Path], assignments: Sequence[str], graph: Graph) -> Site:
-    """The answers of all files, merged in order, then of `--set`. Raises GraphError and UsageError."""
+def read_site(
+    files: Sequence[Path], assignments: Sequence[str], verified: VerifiedBundle, variant: str | None
+) -> tuple[Site, VerifiedBundle]:
+    """The answers of all files, merged in order, then of `--set`; and the bundle as the variant has it that
+    `--variant` asks for, or else a file. Raises GraphError and UsageError."""
     from bundler.graphfile import site
+    from bundler.graphfile.source import placed
 
-    merged = site.parse_site([site.read_site(read_text(path), str(path)) for path in files], graph)
-    return site.with_values(merged, graph, assignments)
+    sources = [site.read_site(read_text(path), str(path)) for path in files]
+    if variant is not None:
+        sources.append(placed({"variant": variant}, "--variant"))
+    asked = site.variant_of(sources) or ""
+    chosen = verified.of(asked)
+    if chosen is None:
+        known = [one.variant for one in verified.bundle.variants]
+        raise UsageError(
+            f"the bundle holds no variant {asked!r}",
+            hint=f"it holds: {', '.join(known)}" if known else f"bundle build --variant {asked} packs it",
+        )
+    graph = chosen.bundle.graph
+    return site.with_values(site.parse_site(sources, graph), graph, assignments), chosen
 
 
 def read_secrets(site: Site) -> Mapping[str, bytes]:
@@ -31,11 +46,7 @@ def read_secrets(site: Site) -> Mapping[str, bytes]:
             path = Path(source.file).expanduser()
             try:
                 given[name] = within_limit(path.read_bytes(), name)
-                if given[name].find(b"\n") == len(given[name]) - 1:  # several lines, as of a key in PEM, end with one
-                    output.note(
-                        f"warning: secret {name} ends with a newline, which is part of it; "
-                        f"if it should not be: printf '%s' … > {path}"
-                    )
+                warn_of_newline(name, given[name], str(path))
             except OSError as error:
                 raise UsageError(f"secret {name}: {path} cannot be read: {error.strerror}") from error
         elif source.env is not None:
@@ -43,3 +54,12 @@ def read_secrets(site: Site) -> Mapping[str, bytes]:
                 raise UsageError(f"secret {name}: the environment variable {source.env} is not set")
             given[name] = within_limit(os.environb[os.fsencode(source.env)], name)
     return given
+
+
+def warn_of_newline(name: str, value: bytes, path: str) -> None:
+    """One that an editor or `echo` has put there; several lines, as of a key in PEM, end with one."""
+    if value.find(b"\n") == len(value) - 1:
+        output.note(
+            f"warning: secret {name} ends with a newline, which is part of it; "
+            f"if it should not be: printf '%s' … > {path}"
+        )

@@ -16,6 +16,7 @@ from bundler.cli.options import (
     app_option,
     duration_s,
     json_option,
+    mirror_option,
     site_options,
     target_option,
     timeout_option,
@@ -29,6 +30,7 @@ from bundler.cli.options import (
 @site_options
 @app_option
 @timeout_option
+@mirror_option
 @yes_option
 @json_option
 def command(
@@ -37,8 +39,10 @@ def command(
     target: str | None,
     sites: tuple[Path, ...],
     assignments: tuple[str, ...],
+    variant: str | None,
     app: str | None,
     timeout: str | None,
+    mirrors: tuple[str, ...],
     yes: bool,
     as_json: bool,
 ) -> int:
@@ -50,15 +54,18 @@ def command(
     place = hashlib.sha256(str(graph_file(directory).resolve()).encode()).hexdigest()[:16]
     file = places.cache_dir() / "up" / f"{place}.bundle.tar"
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    build(directory, to=file, platforms=(), key=key, detached=False)
+    variants = (variant,) if variant else ()
+    build(directory, to=file, platforms=(), variants=variants, mirrors=mirrors, key=key, detached=False)
     with prepared(
         file,
         target=target,
         otherwise="docker",
         sites=sites,
         assignments=assignments,
+        variant=variant,
         app=app,
         trusted=Policy((key.public,)),
+        ask=not yes,
     ) as (ready, site_timeout_s):
         deploy.refuse(ready)
         consent(ready, yes=yes)

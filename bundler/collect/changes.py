@@ -9,6 +9,7 @@ from bundler.collect.output import Output
 from bundler.collect.outside import Outside
 from bundler.collect.paths import SourceTree
 from bundler.collect.record import Item, stamp_of
+from bundler.graphfile import library
 from bundler.model.oci import Platform
 
 if TYPE_CHECKING:
@@ -30,6 +31,15 @@ def of_config(tree: SourceTree, config: Config) -> Item | None:
     return Item("config-dir" if config.file is None else "config-file", path, stamp_of(files))
 
 
+def of_python(tree: SourceTree, folder: str, output: Output | None) -> Item:
+    return Item("python", folder, _now(Item("python", folder, ""), tree, output))
+
+
+def of_library(tree: SourceTree, folder: str) -> Item:
+    """A folder of components: a file more may be a newer version."""
+    return Item("library", folder, _now(Item("library", folder, ""), tree))
+
+
 def of_image(tree: SourceTree, path: str) -> Item:
     """An image that lies on disk, in a file or a directory."""
     kind = "context" if (tree.root / path).is_dir() else "file"
@@ -48,9 +58,8 @@ def unchanged(item: Item, tree: SourceTree, outside: Outside, output: Output | N
             stamp = str(manifests.normal(Platform(*engine.platform()))) if engine is not None else ENGINE_HAS_NONE
         case "registry":
             from bundler.collect.reference import Reference
-            from bundler.collect.registry import Repository
 
-            stamp = Repository(outside.http(), Reference.parse(item.text)).find().descriptor.digest.text
+            stamp = outside.repository(Reference.parse(item.text)).find().descriptor.digest.text
         case _:
             stamp = _now(item, tree, output)
     return stamp != "" and stamp == item.stamp
@@ -68,6 +77,12 @@ def _now(item: Item, tree: SourceTree, output: Output | None = None) -> str:
             return stamp_of(listing.config_files(tree, text, file=None, directory=text))
         case "file":
             return stamp_of([tree.file(tree.locate(text, text), text, text)])
+        case "python":
+            from bundler.collect import pyproject
+
+            return stamp_of(pyproject.listing(tree, text, text, output))
+        case "library":
+            return stamp_of([tree.file(path, path.name, text) for path in library.files(tree.locate(text, text))])
         case "context":
             return dockerfile.context_stamp(tree.locate(text, text), output)
     return ""

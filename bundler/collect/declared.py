@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from bundler.layout.assembly import PackedImage
 from bundler.model.graph import Graph, Workload
 
 
-def unmentioned_volumes(graph: Graph, images: Iterable[PackedImage]) -> tuple[str, ...]:
-    """A sentence for each workload and directory."""
+def unmentioned_volumes(
+    graph: Graph, images: Iterable[PackedImage], images_of: Mapping[str, str], variant: str = ""
+) -> tuple[str, ...]:
+    """A sentence for each workload and directory; `images_of` names each workload's image."""
     workloads: dict[str, Workload] = {one.name: one for one in (*graph.services, *graph.jobs)}
     found = []
+    which = f" (in the variant {variant})" if variant else ""
     for image in images:
         declared = sorted({path for document in image.documents.values() for path in _volumes(document)})
-        for name in image.workloads:
+        for name in (workload for workload, used in images_of.items() if used == image.name):
             mounted = _mounted(workloads[name])
             found += [
-                f"{name}: its image keeps data in {path}, where the graph mounts no volume: it is lost whenever "
+                f"{name}{which}: its image keeps data in {path}, where the graph mounts no volume: it is lost whenever "
                 f"{name} is replaced (volumes: [NAME:{path}])"
                 for path in declared
                 if not any(path == place or path.startswith(f"{place.rstrip('/')}/") for place in mounted)

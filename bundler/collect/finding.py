@@ -3,7 +3,8 @@
 Reads the graph, asks the engine, registries and files. Writes nothing (BuildKit writes into the engine).
 Next: `images` stores what was found.
 
-A plain name is the local engine's image where the engine has it for all wanted platforms, else the registry's.
+A plain name is the local engine's image where the engine has it for all wanted platforms, else the registry's; of a
+registry that has a mirror it is always the mirror's.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from bundler.collect.outside import Outside
 from bundler.collect.paths import SourceTree, shown
 from bundler.collect.record import BuildRecord, Item
 from bundler.collect.reference import Reference
-from bundler.collect.sources import Image, ImageSource, Opener, OwnImage, OwnPart, image_sources, upstream
+from bundler.collect.sources import Image, ImageSource, Opener, OwnImage, OwnPart, UpstreamImage, upstream
 from bundler.errors import SourceError
-from bundler.model.graph import Graph
 from bundler.model.oci import Digest, Platform
 from bundler.model.progress import Progress
 
 if TYPE_CHECKING:
     from bundler.edges.images import Build, Engine, EngineImage
+    from bundler.model.graph import PythonBuild
 
 DEFAULT_PLATFORM = Platform("linux", "amd64")
 
@@ -55,8 +56,8 @@ class _Job:
 
 
 class Finder:
-    """Finds the images of one graph. `requested` platforms; none: the engine's own, where it gives an image. What
-    builds leave at `output` is part of no Dockerfile's context."""
+    """Finds the images of one bundle. `requested` platforms; none: the engine's own, where it gives an image. What
+    builds leave at `output` is part of no Dockerfile's context and no project. `cache` keeps wheels."""
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class Finder:
         stack: ExitStack,
         progress: Progress,
         output: Output | None = None,
+        cache: Path | None = None,
     ) -> None:
         self._tree = tree
         self._output = output
@@ -76,27 +78,45 @@ class Finder:
         self._outside = outside
         self._stack = stack
         self._progress = progress
+        self._cache = cache
         self._found = Found()
 
-    def find(self, graph: Graph) -> Found:
-        sources = image_sources(graph)
-        local = {source.name: there for source in sources if (there := self._local(source)) is not None}
+    def find(self, name: str, sources: Sequence[ImageSource]) -> Found:
+        """`name` is the graph's."""
+        local = {source.name: there for source in sources if (there := self._local(source.base)) is not None}
         self._found.platforms = self._platforms(sources, bool(local))
-        built = self._built(graph.name, [source for source in sources if source.build is not None])
+        built = self._built(name, [source for source in sources if isinstance(source.build, str)])
         for source in sources:
-            if source.build is not None:
+            if isinstance(source.build, str):
                 image: Image = OwnImage(source, tuple(built[source.name]))
-            elif ondisk.transport(source.image or "") is not None:
-                image = self._on_disk(source)
+            elif source.build is not None:
+                image = self._python(source, source.build, local.get(source.name))
             else:
-                image = self._engines(source, local.get(source.name)) or self._registrys(source)
+                image = self._given(source, local.get(source.name))
             self._found.images.append(image)
         return self._found
+
+    def _given(self, source: ImageSource, local: EngineImage | None) -> OwnImage | UpstreamImage:
+        """An image that is there already."""
+        if ondisk.transport(source.image or "") is not None:
+            return self._on_disk(source)
+        return self._engines(source, local) or self._registrys(source)
+
+    def _python(self, source: ImageSource, build: PythonBuild, local: EngineImage | None) -> Image:
+        from bundler.collect.python import Maker
+
+        self._found.items.append(changes.of_python(self._tree, build.project, self._output))  # before it is read
+        base = self._given(source.base, local)
+        known, made = self._old_builds, self._found.builds
+        maker = Maker(self._tree, self._output, self._cache, known, made, self._stack, self._progress)
+        image, openers = maker.image(source, build, base, self._found.platforms)
+        self._found.openers |= openers
+        return image
 
     def _platforms(self, sources: Sequence[ImageSource], local: bool) -> tuple[Platform, ...]:
         if self._requested:
             return self._requested
-        built = next((source for source in sources if source.build is not None), None)
+        built = next((source for source in sources if isinstance(source.build, str)), None)
         if built is None and not local:
             return (DEFAULT_PLATFORM,)
         engine = self._outside.required_engine(built.what if built else "the Docker engine")
@@ -109,9 +129,11 @@ class Finder:
         if source.image is None or ondisk.transport(source.image) is not None:
             return None
         try:
-            Reference.parse(source.image)
+            reference = Reference.parse(source.image)
         except ValueError as error:
             raise SourceError(f"{source.what}: {error}") from error
+        if self._outside.mirrors.of(reference) is not None:
+            return None
         engine = self._outside.engine()
         image = engine.inspect(source.image) if engine is not None else None
         self._found.items.append(
@@ -119,7 +141,7 @@ class Finder:
         )
         return image
 
-    def _engines(self, source: ImageSource, image: EngineImage | None) -> Image | None:
+    def _engines(self, source: ImageSource, image: EngineImage | None) -> OwnImage | None:
         if image is None or source.image is None:
             return None
         parts = []
@@ -173,7 +195,8 @@ class Finder:
         nothing. All stamps are taken before anything is read."""
         from bundler.edges.images import Build
 
-        context = self._tree.locate(source.build or "", source.what)
+        folder = source.build if isinstance(source.build, str) else ""
+        context = self._tree.locate(folder, source.what)
         if not context.is_dir() or not (context / "Dockerfile").exists():
             raise SourceError(f"{source.what}: there is no Dockerfile", hint=f"looked in {context}")
         engine = self._outside.required_engine(source.what)
@@ -187,12 +210,12 @@ class Finder:
             source.what,
             self._output.ignored(context) if self._output is not None else (),
         )
-        self._found.items.append(Item("context", source.build or "", stamp))
+        self._found.items.append(Item("context", folder, stamp))
         self._found.items += [Item("engine", base, identity) for base, identity in sorted((bases or {}).items())]
         old = self._old_builds.get(build.tag)
         ids: tuple[str, ...] = ()
         if bases is None:  # nothing that could be compared without BuildKit
-            self._found.items.append(Item("unknown", source.build or "", ""))
+            self._found.items.append(Item("unknown", folder, ""))
         elif old is not None and stamp and (old.stamp, old.bases) == (stamp, bases) and engine.inspect(old.image):
             ids = (old.image,)
         return _Job(source, platform, build, BuildRecord(stamp, "", bases or {}), ids)
@@ -230,7 +253,7 @@ class Finder:
             return None
         return found
 
-    def _on_disk(self, source: ImageSource) -> Image:
+    def _on_disk(self, source: ImageSource) -> OwnImage | UpstreamImage:
         path, _ = ondisk.split_tag(self._tree, (ondisk.transport(source.image or "") or ("", ""))[1])
         self._tree.locate(path, source.what)
         self._found.items.append(changes.of_image(self._tree, path))  # before it is read, see `pack`
@@ -238,17 +261,21 @@ class Finder:
         self._found.openers |= openers
         return image
 
-    def _registrys(self, source: ImageSource) -> Image:
-        from bundler.collect.registry import Repository
-
+    def _registrys(self, source: ImageSource) -> UpstreamImage:
         reference = Reference.parse(source.image or "")
-        there = "" if self._outside.engine() is not None else ", as no engine answers"
-        self._progress.line(f"{source.image}: from the registry {reference.host}{there}")
-        repository = Repository(self._outside.http(), reference)
+        mirror = self._outside.mirrors.of(reference)
+        if mirror is not None:
+            place = f"mirror {mirror.place}"
+        else:
+            place = f"registry {reference.host}" + (
+                "" if self._outside.engine() is not None else ", as no engine answers"
+            )
+        self._progress.line(f"{source.image}: from the {place}")
+        repository = self._outside.repository(reference)
         try:
             found = repository.find()
         except SourceError as error:  # it says the image; the graph's reader wants the node
-            raise SourceError(f"{source.workloads[0]}: {error.what}", hint=error.hint) from error
+            raise SourceError(f"{source.first}: {error.what}", hint=error.hint) from error
         image = upstream(source, found.descriptor, found.data, repository, self._found.platforms)
         if reference.digest is None:
             self._found.items.append(Item("registry", str(reference), found.descriptor.digest.text))

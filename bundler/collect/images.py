@@ -16,12 +16,13 @@ from bundler.collect.finding import Found
 from bundler.collect.layers import LayerWriter
 from bundler.collect.manifests import image_config
 from bundler.collect.outside import Outside
+from bundler.collect.pythonimage import PythonImage
 from bundler.collect.record import Record
 from bundler.collect.sources import Image, OwnImage, OwnPart
+from bundler.collect.union import Union
 from bundler.layout.archive import ArchiveReader, ArchiveWriter
 from bundler.layout.assembly import PackedImage
 from bundler.layout.tar import blob_name
-from bundler.model.graph import Graph
 from bundler.model.oci import IMAGE_CONFIG, Descriptor, Digest
 from bundler.model.progress import Progress
 
@@ -30,17 +31,18 @@ _WHAT = "the engine's images"
 
 @dataclass(slots=True)
 class PackedImages:
-    """`users` maps each workload to its numeric user; `known_users` and `configs` are for the record."""
+    """`users` maps each workload to its numeric user, by variant, "" for the graph itself; `known_users` and `configs`
+    are for the record."""
 
     images: list[PackedImage] = field(default_factory=list)
-    users: dict[str, str] = field(default_factory=dict)
+    users: dict[str, dict[str, str]] = field(default_factory=dict)
     known_users: dict[str, str] = field(default_factory=dict)
     configs: dict[str, str] = field(default_factory=dict)
 
 
 def pack(
     found: Found,
-    graph: Graph,
+    union: Union,
     writer: ArchiveWriter,
     *,
     previous: ArchiveReader | None,
@@ -50,8 +52,8 @@ def pack(
     progress: Progress,
 ) -> PackedImages:
     """Store every layer once. `directory` takes layers that come before their turn."""
-    users = _Users(graph, found.images, record.users)
-    parts = [part for image in found.images if isinstance(image, OwnImage) for part in image.parts]
+    users = _Users(union, found.images, record.users)
+    parts = [part for image in map(_under, found.images) if isinstance(image, OwnImage) for part in image.parts]
     for part in parts:
         _recall_config(part, record, previous)
     wanted = {digest for image in found.images for digest in image.all_layers}
@@ -70,6 +72,11 @@ def pack(
         known_users=users.known,
         configs={_key(part): Digest.of(part.config).text for part in parts if part.config is not None},
     )
+
+
+def _under(image: Image) -> Image:
+    """What of an image comes from elsewhere."""
+    return image.base if isinstance(image, PythonImage) else image
 
 
 def _receive(parts: list[OwnPart], layers: LayerWriter, outside: Outside) -> None:
@@ -107,28 +114,30 @@ def _key(part: OwnPart) -> str:
 class _Users:
     """Whom each workload runs as."""
 
-    def __init__(self, graph: Graph, images: list[Image], known: dict[str, str]) -> None:
-        image_of = {workload: image for image in images for workload in image.source.workloads}
-        self._wanted = {}
+    def __init__(self, union: Union, images: list[Image], known: dict[str, str]) -> None:
+        by_name = {image.source.name: image for image in images}
+        self._wanted: dict[tuple[str, str], tuple[Image, str, str]] = {}
         self.watched: set[Digest] = set()
         self.known: dict[str, str] = {}
-        for workload in (*graph.services, *graph.jobs):
-            image = image_of[workload.name]
-            user = workload.user if workload.user is not None else image.user
-            key = _user_key(image, user)
-            self._wanted[workload.name] = (image, user, key)
-            if key in known:
-                self.known[key] = known[key]
-            elif accounts.needs_files(user):
-                self.watched |= set(image.layers)
+        for variant, graph in union.graphs.items():
+            images_of = union.images_of(variant)
+            for workload in (*graph.services, *graph.jobs):
+                image = by_name[images_of[workload.name]]
+                user = workload.user if workload.user is not None else image.user
+                key = _user_key(image, user)
+                self._wanted[variant, workload.name] = (image, user, key)
+                if key in known:
+                    self.known[key] = known[key]
+                elif accounts.needs_files(user):
+                    self.watched |= set(image.layers)
 
-    def resolved(self, seen: dict[Digest, accounts.LayerAccounts]) -> dict[str, str]:
-        users = {}
-        for name, (image, user, key) in sorted(self._wanted.items()):
+    def resolved(self, seen: dict[Digest, accounts.LayerAccounts]) -> dict[str, dict[str, str]]:
+        users: dict[str, dict[str, str]] = {}
+        for (variant, name), (image, user, key) in sorted(self._wanted.items(), key=lambda item: item[0]):
             if key not in self.known:
                 layers = [seen[digest] for digest in image.layers] if accounts.needs_files(user) else []
                 self.known[key] = accounts.resolve(user, layers, f"user of {name}")
-            users[name] = self.known[key]
+            users.setdefault(variant, {})[name] = self.known[key]
         return users
 
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from bundler.collect import manifests
 from bundler.collect.compression import decompressed
 from bundler.collect.paths import SourceFile, SourceTree, open_file, shown
-from bundler.collect.sources import Image, ImageSource, Opener, OwnImage, OwnPart, upstream
+from bundler.collect.sources import ImageSource, Opener, OwnImage, OwnPart, UpstreamImage, upstream
 from bundler.collect.tarstream import FileSource, Kind, Member, TarReader
 from bundler.errors import SourceError
 from bundler.layout import documents
@@ -50,7 +50,7 @@ def split_tag(tree: SourceTree, text: str) -> tuple[str, str | None]:
 
 def find(
     tree: SourceTree, source: ImageSource, platforms: Sequence[Platform], stack: ExitStack
-) -> tuple[Image, Mapping[Digest, Opener]]:
+) -> tuple[OwnImage | UpstreamImage, Mapping[Digest, Opener]]:
     """The image, and how to read its layers. `stack` closes the files."""
     kind, text = transport(source.image or "") or (OCI, "")
     path, tag = split_tag(tree, text)
@@ -153,7 +153,7 @@ class _LayoutBlobs:
 
 def _from_layout(
     source: ImageSource, files: _Files, tag: str | None, platforms: Sequence[Platform]
-) -> tuple[Image, Mapping[Digest, Opener]]:
+) -> tuple[OwnImage | UpstreamImage, Mapping[Digest, Opener]]:
     listed = manifests.index(_small(files, "index.json", source.what), INDEX, source.what).manifests
     named = [entry for entry in listed if tag is None or entry.annotations.get(REF_NAME) == tag]
     blobs = _LayoutBlobs(files, source.what)
@@ -170,7 +170,7 @@ def _from_layout(
 
 def _from_docker(
     source: ImageSource, archive: _Archive, name: str | None, platforms: Sequence[Platform]
-) -> tuple[Image, Mapping[Digest, Opener]]:
+) -> tuple[OwnImage | UpstreamImage, Mapping[Digest, Opener]]:
     what = source.what
     listed = b'{"images":' + _small(archive, "manifest.json", what) + b"}"
     with manifests.refusing():

@@ -10,12 +10,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from bundler.collect.paths import SourceTree
 from bundler.edges.files import open_regular
 from bundler.errors import SourceError, UsageError
-from bundler.model.graph import Graph
+
+if TYPE_CHECKING:
+    from bundler.collect.union import Union
 
 SIGNATURES = (".sig", ".sigstore.json")
 
@@ -63,11 +65,11 @@ class Output:
         yield f".{self.graph}-", ".part"
 
 
-def require_free(output: Output, shown: Path, graph: Graph, tree: SourceTree) -> None:
+def require_free(output: Output, shown: Path, union: Union, tree: SourceTree) -> None:
     """Raise UsageError where the build would write over something that is not a bundle, or into its own sources.
     `shown` is the output as the user calls it."""
     elsewhere = "name another place with -o FILE"
-    for what, text in _packed(graph, tree):
+    for what, text in _packed(union, tree):
         try:
             real = tree.locate(text, what)
         except SourceError:
@@ -83,19 +85,18 @@ def require_free(output: Output, shown: Path, graph: Graph, tree: SourceTree) ->
         raise UsageError(f"{shown} is there and is no bundle", hint=f"remove it, or {elsewhere}")
 
 
-def _packed(graph: Graph, tree: SourceTree) -> Iterator[tuple[str, str]]:
+def _packed(union: Union, tree: SourceTree) -> Iterator[tuple[str, str]]:
     """What is packed as it lies on disk: (node, path)."""
     from bundler.collect import ondisk
-    from bundler.collect.sources import image_sources
 
-    for model in graph.models:
+    for model in union.models:
         yield f"model {model.name}", model.source
-    for config in graph.configs:
+    for config in union.configs:
         if path := config.file if config.file is not None else config.dir:
             yield f"config {config.name}", path
-    for source in image_sources(graph):
-        if (place := ondisk.transport(source.image or "")) is not None:
-            yield f"the image of {source.workloads[0]}", ondisk.split_tag(tree, place[1])[0]
+    for source in union.images:
+        if (place := ondisk.transport(source.base.image or "")) is not None:
+            yield f"the image of {source.first}", ondisk.split_tag(tree, place[1])[0]
 
 
 def _is_bundle(path: Path) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -83,11 +83,19 @@ class SourceTree:
         """A file already located, by the name it gets."""
         return _look(real, path, what)
 
-    def walk(self, top: Path, what: str, *, skip: frozenset[str] = frozenset()) -> Iterator[SourceFile]:
-        """Every regular file below the directory `top`, sorted by path; `skip` are paths left out."""
+    def walk(
+        self,
+        top: Path,
+        what: str,
+        *,
+        skip: frozenset[str] = frozenset(),
+        left_out: Callable[[Path, str], bool] = lambda directory, name: False,
+    ) -> Iterator[SourceFile]:
+        """Every regular file below the directory `top`, sorted by path. `skip` are paths left out, `left_out` says
+        of the others, by directory and name, whether they are."""
         found: list[SourceFile] = []
         repository = _cache_repository(top)
-        for path, entry_path in _entries(top, what, skip):
+        for path, entry_path in _entries(top, what, skip, left_out):
             real = entry_path
             if entry_path.is_symlink():
                 real = self._follow(entry_path, path, repository, what)
@@ -193,7 +201,9 @@ def _look(real: Path, path: str, what: str) -> SourceFile:
     return SourceFile(path, real, now.st_size, now.st_mtime_ns, now.st_ino, now.st_ctime_ns)
 
 
-def _entries(top: Path, what: str, skip: frozenset[str]) -> Iterator[tuple[str, Path]]:
+def _entries(
+    top: Path, what: str, skip: frozenset[str], left_out: Callable[[Path, str], bool]
+) -> Iterator[tuple[str, Path]]:
     """Relative path and place of everything below `top` that is not a directory; links are not followed."""
     pending = [("", top)]
     while pending:
@@ -204,7 +214,7 @@ def _entries(top: Path, what: str, skip: frozenset[str]) -> Iterator[tuple[str, 
             with os.scandir(directory) as entries:
                 for entry in entries:
                     path = prefix + entry.name
-                    if path in skip:
+                    if path in skip or left_out(directory, entry.name):
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         pending.append((path + "/", Path(entry.path)))

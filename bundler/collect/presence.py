@@ -9,7 +9,7 @@ from bundler.collect import listing, ondisk
 from bundler.collect.paths import SourceTree
 from bundler.errors import Problem, SourceError
 from bundler.graphfile.source import Path, Source, problem_order
-from bundler.model.graph import Graph, Workload
+from bundler.model.graph import Graph, PythonBuild, Workload
 
 
 def problems(graph: Graph, source: Source, tree: SourceTree) -> list[Problem]:
@@ -35,11 +35,25 @@ def _looks(graph: Graph, tree: SourceTree) -> Iterator[tuple[Path, Callable[[], 
             yield ("configs", config.name, "file" if config.file is not None else "dir"), look
     workloads: list[tuple[str, Workload]] = [("services", one) for one in graph.services]
     for kind, workload in (*workloads, *(("jobs", one) for one in graph.jobs)):
-        if workload.build is not None:
+        if isinstance(workload.build, PythonBuild):
+            yield (kind, workload.name, "build", "python"), partial(_project, tree, workload.build, workload)
+            yield from _on_disk(tree, (kind, workload.name, "build", "base"), workload.build.base, workload.name)
+        elif workload.build is not None:
             yield (kind, workload.name, "build"), partial(_dockerfile, tree, workload.build, workload.name)
-        elif (place := ondisk.transport(workload.image or "")) is not None:
-            text = ondisk.split_tag(tree, place[1])[0]
-            yield (kind, workload.name, "image"), partial(tree.locate, text, f"image of {workload.name}")
+        yield from _on_disk(tree, (kind, workload.name, "image"), workload.image or "", workload.name)
+
+
+def _on_disk(tree: SourceTree, path: Path, image: str, name: str) -> Iterator[tuple[Path, Callable[[], object]]]:
+    if (place := ondisk.transport(image)) is not None:
+        text = ondisk.split_tag(tree, place[1])[0]
+        yield path, partial(tree.locate, text, f"{path[-1]} of {name}")
+
+
+def _project(tree: SourceTree, build: PythonBuild, workload: Workload) -> None:
+    from bundler.collect import python
+
+    silent = workload.command is None and workload.entrypoint is None
+    python.look(tree, build, silent=silent, what=f"build of {workload.name}")
 
 
 def _dockerfile(tree: SourceTree, build: str, name: str) -> None:

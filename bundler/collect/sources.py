@@ -6,13 +6,13 @@ Nothing here reads anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bundler.collect import manifests
 from bundler.errors import SourceError
 from bundler.layout.assembly import PackedImage
-from bundler.model.graph import Graph
+from bundler.model.graph import Graph, PythonBuild, Workload
 from bundler.model.oci import INDEX, INDEXES, MANIFEST, Descriptor, Digest, Platform
 
 Opener = Callable[[], Iterator[bytes]]
@@ -20,20 +20,34 @@ Opener = Callable[[], Iterator[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    """Exactly one of `image` and `build`, as the graph says it. `name` is that of the first workload that runs it."""
+    """Exactly one of `image` and `build`, as the graph says it. `name` is that of the first workload that runs it;
+    `workloads` are the graph's own, `varied` those of its variants, as (variant, workload). `silent`: one of them says
+    neither command nor entrypoint."""
 
     name: str
     workloads: tuple[str, ...]
     image: str | None
-    build: str | None
+    build: str | PythonBuild | None
+    varied: tuple[tuple[str, str], ...] = ()
+    silent: bool = False
+
+    @property
+    def first(self) -> str:
+        """The workload that messages name."""
+        return self.workloads[0] if self.workloads else f"{self.varied[0][1]} (in the variant {self.varied[0][0]})"
 
     @property
     def what(self) -> str:
-        return f"{self.workloads[0]}: {self.text}"
+        return f"{self.first}: {self.text}"
 
     @property
     def text(self) -> str:
-        return f"build {self.build}" if self.image is None else f"image {self.image}"
+        return f"build {_folder(self.build)}" if self.image is None else f"image {self.image}"
+
+    @property
+    def base(self) -> ImageSource:
+        """The image that a Python project is put on; any other is its own."""
+        return replace(self, image=self.build.base, build=None) if isinstance(self.build, PythonBuild) else self
 
 
 class Image(Protocol):
@@ -100,7 +114,7 @@ class OwnImage:
             documents[Digest.of(index)] = index
             top = Descriptor(INDEX, Digest.of(index), len(index))
         layers = tuple(manifests.layer(digest, sizes[digest]) for digest in sorted(self.all_layers))
-        return _packed(self.source, top, documents, layers)
+        return packed_of(self.source, top, documents, layers)
 
 
 class Blobs(Protocol):
@@ -138,16 +152,23 @@ class UpstreamImage:
         return {layer.digest: opener(layer) for layer in self.descriptors}
 
     def packed(self, sizes: Mapping[Digest, int]) -> PackedImage:
-        return _packed(self.source, self.descriptor, self.documents, self.descriptors)
+        return packed_of(self.source, self.descriptor, self.documents, self.descriptors)
 
 
 def image_sources(graph: Graph) -> tuple[ImageSource, ...]:
     """Every image of the graph once, by name."""
-    users: dict[tuple[str | None, str | None], list[str]] = {}
+    users: dict[tuple[str | None, str | PythonBuild | None], list[Workload]] = {}
     for workload in sorted((*graph.services, *graph.jobs), key=lambda w: w.name):
-        users.setdefault((workload.image, workload.build), []).append(workload.name)
+        users.setdefault((workload.image, workload.build), []).append(workload)
     return tuple(
-        ImageSource(workloads[0], tuple(workloads), image, build) for (image, build), workloads in users.items()
+        ImageSource(
+            workloads[0].name,
+            tuple(workload.name for workload in workloads),
+            image,
+            build,
+            silent=any(workload.command is None and workload.entrypoint is None for workload in workloads),
+        )
+        for (image, build), workloads in users.items()
     )
 
 
@@ -212,8 +233,12 @@ def _listed(platforms: Sequence[Platform]) -> str:
     return ", ".join(str(platform) for platform in platforms)
 
 
-def _packed(
+def packed_of(
     source: ImageSource, top: Descriptor, documents: Mapping[Digest, bytes], layers: tuple[Descriptor, ...]
 ) -> PackedImage:
-    said = source.image if source.image is not None else f"build:{source.build}"
+    said = source.image if source.image is not None else f"build:{_folder(source.build)}"
     return PackedImage(source.name, said, source.workloads, top, documents, layers)
+
+
+def _folder(build: str | PythonBuild | None) -> str:
+    return build.project if isinstance(build, PythonBuild) else build or ""

@@ -1,9 +1,12 @@
-"""Headers of the tar archives that weights are packed in: ustar, no owner, no time, no extension.
+"""Headers of the tar archives that weights and Python projects are packed in: ustar, no owner, no time, no extension.
 
 Reference: POSIX.1-1988 ustar; a size of 8 GiB or more in base-256, as GNU tar, Go and Python write it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
 
 from bundler.errors import SourceError
 
@@ -12,8 +15,8 @@ END = bytes(2 * BLOCK_BYTES)
 _OCTAL_LIMIT = 8**11
 
 
-def file_header(path: str, size_bytes: int, what: str) -> bytes:
-    return _header(path, b"0", 0o644, size_bytes, what)
+def file_header(path: str, size_bytes: int, what: str, *, executable: bool = False) -> bytes:
+    return _header(path, b"0", 0o755 if executable else 0o644, size_bytes, what)
 
 
 def directory_header(path: str, what: str) -> bytes:
@@ -23,6 +26,19 @@ def directory_header(path: str, what: str) -> bytes:
 def padding(size_bytes: int) -> bytes:
     """The zeros that fill a member's last block."""
     return bytes(-size_bytes % BLOCK_BYTES)
+
+
+def members(files: Iterable[tuple[str, int]]) -> list[tuple[str, int | None]]:
+    """The members of an archive of (path, size) files: each directory, with a size of None, before its first file."""
+    found: list[tuple[str, int | None]] = []
+    seen: set[str] = set()
+    for path, size in files:
+        for parent in reversed(PurePosixPath(path).parents):
+            if (directory := str(parent)) != "." and directory not in seen:
+                seen.add(directory)
+                found.append((directory, None))
+        found.append((path, size))
+    return found
 
 
 def archive_size(members: list[tuple[str, int | None]]) -> int:

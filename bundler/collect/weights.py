@@ -15,7 +15,6 @@ import os
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Protocol
 
 from bundler.collect import tarheader
@@ -189,13 +188,4 @@ class _Packing:
 
 
 def _members(files: Iterable[SourceFile]) -> list[tuple[str, int | None]]:
-    """The members of a layer: (path, size), each directory before its first file with a size of None."""
-    members: list[tuple[str, int | None]] = []
-    seen: set[str] = set()
-    for file in files:
-        for parent in reversed(PurePosixPath(file.path).parents):
-            if (directory := str(parent)) != "." and directory not in seen:
-                seen.add(directory)
-                members.append((directory, None))
-        members.append((file.path, file.size_bytes))
-    return members
+    return tarheader.members((file.path, file.size_bytes) for file in files)

@@ -90,6 +90,14 @@ def write_atomic(path: Path, data: bytes, *, private: bool = False) -> None:
         file.commit()
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file of the user's anew, in UTF-8, with the mode that it had."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    with AtomicFile(path) as file:
+        file.write(text.encode("utf-8"))
+        file.commit(mode=mode)
+
+
 def create_private(path: Path, data: bytes) -> None:
     """Make `path` with mode 0600; FileExistsError where it is there already. Nobody finds half of it."""
     with AtomicFile(path, private=True) as file:
@@ -157,15 +165,15 @@ class AtomicFile:
         except OSError as error:
             raise failure(error, self.path, "writing") from error
 
-    def commit(self, *, replace: bool = True) -> None:
-        """Make it last, and put it in place."""
+    def commit(self, *, replace: bool = True, mode: int | None = None) -> None:
+        """Make it last, and put it in place; `mode`: unless it is what the umask leaves."""
         if self._temporary is None:
             raise ValueError("nothing to put in place")
         try:
             if self._flusher is not None:
                 self._flusher.finish()
             if not self._private:
-                os.fchmod(self.fd, 0o666 & ~_umask())
+                os.fchmod(self.fd, 0o666 & ~_umask() if mode is None else mode)
             os.fsync(self.fd)
             if replace:
                 self._temporary.replace(self.path)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bundler.graphfile import edges, nodes, values
-from bundler.graphfile.forms import MountText, TargetText
+from bundler.graphfile.forms import PYTHON_IMAGE, MountText, TargetText
 from bundler.graphfile.scope import Scope, as_map, connection, type_of
 from bundler.model.graph import (
     Condition,
@@ -25,6 +25,7 @@ from bundler.model.graph import (
     Job,
     Model,
     Mount,
+    PythonBuild,
     Resources,
     Scale,
     Secret,
@@ -37,6 +38,7 @@ from bundler.model.graph import (
 )
 
 TMPFS_BYTES = 64 << 20
+PYTHON_VERSION = "3.13"
 
 
 def build(scope: Scope) -> Graph:
@@ -84,7 +86,7 @@ def _workload(scope: Scope, name: str, data: Mapping[str, Any]) -> dict[str, Any
     return {
         "name": name,
         "image": data.get("image"),
-        "build": data.get("build"),
+        "build": _build(data.get("build")),
         "entrypoint": tuple(data["entrypoint"]) if "entrypoint" in data else None,
         "command": tuple(data["command"]) if "command" in data else None,
         "working_dir": data.get("working_dir"),
@@ -117,6 +119,15 @@ def _workload(scope: Scope, name: str, data: Mapping[str, Any]) -> dict[str, Any
         "stop_signal": data.get("stop_signal"),
         "stop_grace_period_s": data.get("stop_grace_period", 30.0),
     }
+
+
+def _build(part: Any) -> str | PythonBuild | None:
+    if not isinstance(part, Mapping):
+        return None if part is None else str(part)
+    base, version = part.get("base"), part.get("version")
+    named = PYTHON_IMAGE.fullmatch(base or "")
+    version = version or (named[1] if named else PYTHON_VERSION)
+    return PythonBuild(part["python"], base or f"python:{version}-slim", version)
 
 
 def _service(scope: Scope, name: str, data: Mapping[str, Any]) -> Service:

@@ -4,18 +4,21 @@ Reads: `Source`, no file.
 Writes: `model.graph.Graph`.
 Next: collecting what the graph names.
 
-First the shape of every part (`walk` over `grammar`), then the rules between parts, each over what is well-shaped:
-nodes, edges, references. A part with a mistake in it silences the rules that would only repeat the mistake.
+First components are put in (`components`), then the shape of every part (`walk` over `grammar`), then the rules
+between parts, each over what is well-shaped: nodes, edges, references. A part with a mistake in it silences the rules
+that would only repeat the mistake.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bundler.errors import GraphError
+from bundler.errors import GraphError, Problem
+from bundler.graphfile import components
 from bundler.graphfile.build import build
 from bundler.graphfile.edges import check_edges
 from bundler.graphfile.grammar import GRAPH
+from bundler.graphfile.library import Libraries
 from bundler.graphfile.nodes import check_nodes
 from bundler.graphfile.references import check_references, check_template
 from bundler.graphfile.scope import Scope
@@ -23,26 +26,40 @@ from bundler.graphfile.source import Source, document, problem_order
 from bundler.graphfile.walk import Walker
 from bundler.model.graph import Graph
 
-__all__ = ["check", "check_document", "check_template"]
+__all__ = ["check", "check_document", "check_template", "checked"]
 
 
-def check(source: Source) -> Graph:
-    """GraphError carries every problem, sorted by position."""
-    walker = Walker(source)
+def check(source: Source, libraries: Libraries | None = None) -> Graph:
+    """GraphError carries every problem, sorted by position. Without `libraries` no component can be used."""
+    return checked(source, libraries)[0]
+
+
+def checked(source: Source, libraries: Libraries | None) -> tuple[Graph, Source]:
+    """The graph, and the source with its components put in, for places of what is found later."""
+    problems: list[Problem] = []
     if not isinstance(source.data, Mapping):
         what = "empty" if source.data is None else "no map of keys"
-        walker.report((), f"the file is {what}", "a graph begins with bundle: NAME and version: VERSION")
-    elif any(key in source.data for key in GRAPH.later):
-        for key in (key for key in source.data if key in GRAPH.later):
-            walker.report((key,), f"{key}: {GRAPH.later[key]} not yet supported in this version", key=True)
+        hint = "a graph begins with bundle: NAME and version: VERSION"
+        problems.append(Problem(source.at(()), f"the file is {what}", hint))
+    elif "component" in source.data:
+        hint = "it lies in a library as NAME@VERSION.yaml, and a graph has services: {NODE: {use: NAME@VERSION}}"
+        problems.append(Problem(source.at(("component",), key=True), "this is a component, not a graph", hint))
+    elif later := [key for key in source.data if key in GRAPH.later]:
+        for key in later:
+            told = f"{key}: {GRAPH.later[key]} not yet supported in this version"
+            problems.append(Problem(source.at((key,), key=True), told))
     else:
-        scope = Scope(walker, walker.walk(GRAPH, source.data))
+        expanded = components.expanded(source, libraries)
+        walker = Walker(expanded.source)
+        walker.problems += expanded.problems
+        scope = Scope(walker, walker.walk(GRAPH, expanded.source.data))
         check_nodes(scope)
         check_edges(scope)
         check_references(scope)
         if not walker.problems:
-            return build(scope)
-    raise GraphError(sorted(walker.problems, key=problem_order))
+            return build(scope), expanded.source
+        problems = walker.problems
+    raise GraphError(sorted(dict.fromkeys(problems), key=problem_order))
 
 
 def check_document(data: Mapping[str, object]) -> Graph:

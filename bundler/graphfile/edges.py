@@ -86,9 +86,10 @@ def _leads_somewhere(scope: Scope, target: TargetText, path: Path) -> bool:
             hint = "what listens is a service; to start after a job write depends_on"
             scope.report(path, f"{quoted(target.node)} is a job, and a job has no endpoints", hint)
         case None:
-            known = [name for name, other in scope.names.items() if other in ("services", "externals")]
-            hint = suggestion(target.node, known, "service or external to connect to")
-            scope.report(path, f"there is no service or external {quoted(target.node)}", hint)
+            if scope.unknown(target.node):
+                known = [name for name, other in scope.names.items() if other in ("services", "externals")]
+                hint = suggestion(target.node, known, "service or external to connect to")
+                scope.report(path, f"there is no service or external {quoted(target.node)}", hint)
         case "volumes":
             hint = f"write volumes: [{target.node}:/path]"
             scope.report(path, f"{quoted(target.node)} is a volume, which is mounted, not connected to", hint)
@@ -144,9 +145,10 @@ def _dependencies(scope: Scope, workload: Workload) -> list[Order]:
             if _can_be_waited_for(scope, node, kind, condition, inner):
                 order.append(Order(workload.name, node, path, breakable=False))
         elif kind is None:
-            known = {name for name, other in scope.names.items() if other in ("services", "jobs")}
-            hint = suggestion(node, known - {workload.name}, "other service or job")
-            scope.report(path, f"there is no service or job {quoted(node)}", hint, key=True)
+            if scope.unknown(node):
+                known = {name for name, other in scope.names.items() if other in ("services", "jobs")}
+                hint = suggestion(node, known - {workload.name}, "other service or job")
+                scope.report(path, f"there is no service or job {quoted(node)}", hint, key=True)
         else:
             message = f"{quoted(node)} is {SINGULAR[kind]}; only services and jobs are waited for"
             scope.report(path, message, "leave it out", key=True)
@@ -167,6 +169,8 @@ def _can_be_waited_for(scope: Scope, node: str, kind: str, condition: str | None
     elif condition == Condition.COMPLETED:
         message = f"{quoted(node)} is a service, which does not end"
         scope.report(path, message, f"write condition: {usual_condition(scope, node)}, or make {node} a job")
+    elif "use" in as_map(scope.declared("services").get(node)):
+        pass  # a component that could not be put in says how it is well
     elif condition == Condition.HEALTHY and usual_condition(scope, node) is Condition.STARTED:
         message = f"{quoted(node)} has no healthcheck, so it is never known to be healthy"
         scope.report(path, message, f"give {node} a healthcheck, or write condition: {Condition.STARTED}")
@@ -183,8 +187,9 @@ def _doors(scope: Scope) -> None:
         if kind == "services":
             _endpoint_exists(scope, target, path)
         elif kind is None:
-            hint = suggestion(target.node, scope.declared("services"), "service to publish")
-            scope.report(path, f"there is no service {quoted(target.node)}", hint)
+            if scope.unknown(target.node):
+                hint = suggestion(target.node, scope.declared("services"), "service to publish")
+                scope.report(path, f"there is no service {quoted(target.node)}", hint)
         else:
             message = f"{quoted(target.node)} is {SINGULAR[kind]}; a front door leads to a service"
             scope.report(path, message, "write service.endpoint")

@@ -100,6 +100,8 @@ SERVICE: Mapping[str, str] = {
 
 JOB: Mapping[str, str] = {
     **WORKLOAD,
+    "use": "a component is used by a service",
+    "parts": "a component is used by a service",
     "expose": "a job listens on no port; what others connect to is a service",
     "scale": "a job has workers: N",
     "healthcheck": "a job is well when it ends with status 0",
@@ -110,6 +112,20 @@ JOB: Mapping[str, str] = {
     "backoff_limit": "write retries",
     "parallelism": "write workers",
     "completions": "write workers",
+}
+
+_FOLDER = "write the folder alone: build: ./folder"
+BUILD: Mapping[str, str] = {
+    "context": _FOLDER,
+    "dockerfile": _FOLDER,
+    "args": _FOLDER,
+    "target": "the Dockerfile's last stage is built",
+    "image": "write base",
+    "python_version": "write version",
+    "requirements": "the project's requirements.txt pins what it needs",
+    "command": "write command beside build",
+    "entrypoint": "write entrypoint beside build",
+    "user": "write user beside build",
 }
 
 HEALTHCHECK: Mapping[str, str] = {

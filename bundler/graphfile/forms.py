@@ -35,6 +35,8 @@ REFERENCE = rf"{_NAME}(?:{_TAG})?(?:{_DIGEST})?"
 # On disk: the "./" tells `oci:./dir` from the image named "oci" with a tag.
 _ON_DISK = rf"(?:oci|oci-archive|docker-archive):\./{RELATIVE_PATH}(?::[A-Za-z0-9][A-Za-z0-9._:/-]{{0,254}})?"
 IMAGE = rf"(?:{_ON_DISK}|{REFERENCE})"
+PYTHON_VERSION = r"3\.(?:9|[1-9][0-9])"
+PYTHON_IMAGE = re.compile(rf"(?:.*/)?python:({PYTHON_VERSION})(?![0-9]).*")  # and its Python
 MODEL = rf"\.|\./{RELATIVE_PATH}|{_NAME}(?:{_TAG}(?:{_DIGEST})?|{_DIGEST})"
 
 SIZE = r"[1-9][0-9]{0,8}(?:KiB|MiB|GiB)"
@@ -48,6 +50,7 @@ SIGNAL = (
 CRON = r"[0-9*][0-9A-Za-z*,/-]*(?: +[0-9A-Za-z*,/-]+){4}"
 RUN = rf"manual|install|upgrade|{CRON}"
 WORKERS = r"[1-9][0-9]{0,4}|\$\{values\.[A-Za-z0-9_-]+\}"
+USE = rf"(?:{LABEL}/)?{LABEL}(?:@{VERSION})?"
 
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _MEANT_UNITS = {"k": "KiB", "m": "MiB", "g": "GiB"}
@@ -70,6 +73,15 @@ class TargetText:
     endpoint: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class UseText:
+    """`LIBRARY/NAME@VERSION` taken apart; without a library the tool's own, without a version the newest."""
+
+    library: str | None
+    name: str
+    version: str | None
+
+
 def size_bytes(text: str) -> int:
     return int(text[:-3]) * _UNITS[text[-3:]]
 
@@ -89,6 +101,22 @@ def mount(text: str) -> MountText:
 def target(text: str) -> TargetText:
     node, _, endpoint = text.partition(".")
     return TargetText(node, endpoint or None)
+
+
+def use(text: str) -> UseText:
+    head, _, version = text.partition("@")
+    library, _, name = head.rpartition("/")
+    return UseText(library or None, name, version or None)
+
+
+def use_hint(found: object) -> str | None:
+    text = str(found)
+    meant = re.sub(r":(?=[^:/]*$)", "@", text)
+    if meant != text and re.fullmatch(USE, meant):
+        return f"write {meant}"
+    if ":" in text or text.count("/") > 1:
+        return f"a component of a library; an image is written as image: {text}"
+    return None
 
 
 def relative_path(text: str) -> str:

@@ -164,6 +164,25 @@ DOOR = Either(
     hint=lambda found: "write service.endpoint; the port outside is the site's" if isinstance(found, int) else None,
 )
 
+VERSION = Text(
+    'a version such as "1.2.0", at most 100 characters of letters, digits, . _ and -',
+    forms.VERSION,
+    max_length=100,
+    hint=lambda found: (
+        f'quote it: "{found}"'
+        if isinstance(found, int | float)
+        else "write - instead of +"
+        if "+" in str(found)
+        else None
+    ),
+)
+LIBRARY = Text(
+    "the path of a folder with components, such as ./components",
+    forms.RELATIVE_PATH,
+    max_length=1024,
+    read=forms.relative_path,
+    hint=forms.path_hint,
+)
 GRAPH = Record(
     "a graph",
     "A whole system: what runs, what flows between, what it needs.",
@@ -171,20 +190,15 @@ GRAPH = Record(
         Key("bundle", LABEL, "The name of the system.", True),
         Key(
             "version",
-            Text(
-                'a version such as "1.2.0", at most 100 characters of letters, digits, . _ and -',
-                forms.VERSION,
-                max_length=100,
-                hint=lambda found: (
-                    f'quote it: "{found}"'
-                    if isinstance(found, int | float)
-                    else "write - instead of +"
-                    if "+" in str(found)
-                    else None
-                ),
-            ),
+            VERSION,
             'The version of the system, quoted where it is a number: "1.0".',
             True,
+        ),
+        Key(
+            "libraries",
+            MapOf("a map of folders by name", LABEL, LIBRARY),
+            "Where components come from beside the tool's own: {acme: ./components}, then use: acme/NAME@VERSION.",
+            example="{acme: ./components}",
         ),
         Key(
             "values",
@@ -194,24 +208,59 @@ GRAPH = Record(
                 VALUE,
             ),
             "The only knobs a site may turn.",
+            example="{results: {type: integer, minimum: 1, default: 5, description: Results on a page}}",
         ),
-        Key("services", _named("services", SERVICE, "NAME: {image: …}"), "Programs that keep running."),
-        Key("jobs", _named("jobs", JOB, "NAME: {image: …}"), "Programs that end."),
-        Key("volumes", _named("volumes", VOLUME, "NAME: {}"), "Data that outlives its containers."),
-        Key("configs", _named("configs", CONFIG, "NAME: {file: ./NAME}"), "Files of settings, packed."),
-        Key("secrets", _named("secrets", SECRET, "NAME: {}"), "Names of secrets; their bytes live at the site."),
-        Key("models", _named("models", MODEL, "NAME: {from: ./NAME}"), "Weights, packed and mounted read-only."),
-        Key("externals", _named("externals", EXTERNAL, "NAME: {as: http}"), "What lies outside and is connected to."),
+        Key(
+            "services",
+            _named("services", SERVICE, "NAME: {image: …}"),
+            "Programs that keep running.",
+            example="{api: {build: ./api, expose: {http: 8080}}}",
+        ),
+        Key(
+            "jobs",
+            _named("jobs", JOB, "NAME: {image: …}"),
+            "Programs that end.",
+            example='{ingest: {image: "ingest:1", run: install}}',
+        ),
+        Key(
+            "volumes",
+            _named("volumes", VOLUME, "NAME: {}"),
+            "Data that outlives its containers.",
+            example="{documents: {size: 10GiB}}",
+        ),
+        Key(
+            "configs",
+            _named("configs", CONFIG, "NAME: {file: ./NAME}"),
+            "Files of settings, packed.",
+            example="{prompts: {file: ./prompts.yaml}}",
+        ),
+        Key(
+            "secrets",
+            _named("secrets", SECRET, "NAME: {}"),
+            "Names of secrets; their bytes live at the site.",
+            example="{db: {generate: 24}, api-key: {}}",
+        ),
+        Key(
+            "models",
+            _named("models", MODEL, "NAME: {from: ./NAME}"),
+            "Weights, packed and mounted read-only.",
+            example="{minilm: {from: ./weights/minilm, license: apache-2.0}}",
+        ),
+        Key(
+            "externals",
+            _named("externals", EXTERNAL, "NAME: {as: http}"),
+            "What lies outside and is connected to.",
+            example="{relay: {as: smtp}}",
+        ),
         Key(
             "publish",
             MapOf("a map of front doors", LABEL, DOOR),
             "Front doors: {DOOR: service.endpoint}. Host name, port and TLS are the site's.",
+            example="{api: api.http, admin: {to: admin.http, optional: true}}",
         ),
     ),
     elsewhere=elsewhere.ROOT,
     later={
-        "component": "files of components are",
-        "needs": "files of components are",
         "variant": "variants are",
         "of": "variants are",
     },

@@ -24,6 +24,7 @@ _SHM = "/dev/shm"  # noqa: S108 - a path of the container
 def check_nodes(scope: Scope) -> None:
     _names(scope)
     for workload in scope.workloads():
+        _python(scope, workload)
         _mounts(scope, workload)
         if workload.kind == "services":
             _service(scope, workload)
@@ -61,6 +62,23 @@ def _names(scope: Scope) -> None:
             scope.report((kind, name), message, "give the node another name", key=True)
 
 
+def _python(scope: Scope, workload: Workload) -> None:
+    """The Python that wheels are chosen for is known without a look into the base."""
+    build = as_map(workload.data.get("build"))
+    base, version = build.get("base"), build.get("version")
+    named = forms.PYTHON_IMAGE.fullmatch(base) if base is not None else None
+    path: Path = (*workload.path, "build", "base")
+    if base is not None and version is None and named is None:
+        scope.report(path, f"the name {base} does not say which Python is in it", 'add the version: version: "3.11"')
+    elif named is not None and version is not None and named[1] != version:
+        scope.report(path, f"{base} is no image of Python {version}", "leave version out, or name another base")
+    elif base is not None and "alpine" in base:
+        hint = (
+            f"take {base.replace('alpine', 'slim')}" if named else "take an image with glibc, such as python:3.13-slim"
+        )
+        scope.report(path, f"{base} has musl, and wheels are chosen for glibc", hint)
+
+
 def _mounts(scope: Scope, workload: Workload) -> None:
     taken: dict[str, str] = {}
     for kind in MOUNT_KINDS:
@@ -92,7 +110,7 @@ def _mounted_name(scope: Scope, workload: Workload, kind: str, name: str, path: 
     elif other is not None:
         message = f"{quoted(name)} is {SINGULAR[other]}, not {SINGULAR[kind]}"
         scope.report(path, message, f"{SINGULAR[other]} is connected to, not mounted")
-    else:
+    elif scope.unknown(name):
         what = SINGULAR[kind].removeprefix("a ").removeprefix("an ")
         hint = closest(name, scope.declared(kind)) or f"declare it: {kind}: {{{name}: {_EXAMPLES[kind]}}}"
         scope.report(path, f"there is no {what} {quoted(name)}", hint)
@@ -121,6 +139,11 @@ def _taken(scope: Scope, taken: dict[str, str], target: str, what: str, path: Pa
 
 
 def _service(scope: Scope, service: Workload) -> None:
+    if "parts" in service.raw and "use" not in service.raw:
+        message = "parts changes what comes with a component, and none is used"
+        scope.report((*service.path, "parts"), message, "write use: NAME@VERSION, or leave it out", key=True)
+    if "use" in service.raw:
+        return  # its keys are some of a component's, which has a mistake in it
     for key in ("healthcheck", "liveness"):
         check = as_map(service.data.get(key))
         path = (*service.path, key)

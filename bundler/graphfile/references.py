@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bundler.errors import Position, Problem
@@ -35,7 +35,8 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What placeholders may name. A slot is None where its edge has a mistake in it, reported elsewhere."""
+    """What placeholders may name. A slot is None where its edge has a mistake in it, reported elsewhere; `unread`: how
+    the names begin of what a component would bring that could not be put in."""
 
     values: Set[str]
     secrets: Set[str]
@@ -44,6 +45,7 @@ class Names:
     slots: Mapping[str, Slot | None]
     scopes: frozenset[str] = frozenset(_SCOPES)
     owner: str = ""
+    unread: tuple[str, ...] = ()
 
     def complaint(self, ref: Ref) -> Complaint | None:
         """What is wrong with a reference."""
@@ -53,7 +55,7 @@ class Names:
             case "values":
                 return _among(ref, "value", self.values)
             case "secrets":
-                return _among(ref, "secret", self.secrets)
+                return None if ref.field.startswith(self.unread) else _among(ref, "secret", self.secrets)
             case "publish":
                 return self._door(ref)
             case _:
@@ -95,6 +97,8 @@ def _among(ref: Ref, what: str, known: Set[str]) -> Complaint | None:
 
 def check_references(scope: Scope) -> None:
     for workload in scope.workloads():
+        if "use" in workload.raw:
+            continue  # its slots are some of a component's, which has a mistake in it
         names = _names(scope, workload)
         for place, text in _texts(workload):
             _report(scope, place, text, names)
@@ -103,7 +107,7 @@ def check_references(scope: Scope) -> None:
                 path: Path = (*workload.path, key, "test", index)
                 _report(scope, path, text or "", names)
                 _report_secrets(scope, path, text or "", names)
-        own = Names(names.values, names.secrets, names.doors, names.nodes, {}, frozenset({"values", "secrets"}))
+        own = replace(names, slots={}, scopes=frozenset({"values", "secrets"}), owner="")
         for endpoint, fields in as_map(workload.data.get("outputs")).items():
             for field, text in fields.items():
                 _report(scope, (*workload.path, "outputs", endpoint, field), text, own)
@@ -158,6 +162,7 @@ def _names(scope: Scope, workload: Workload | None) -> Names:
         scope.names.keys(),
         slots,
         owner=workload.name if workload else "",
+        unread=scope.unread,
     )
 
 

@@ -9,19 +9,32 @@ from collections.abc import Mapping
 from typing import Any, assert_never
 
 from bundler.graphfile import forms, placeholders, types
+from bundler.graphfile.component_grammar import COMPONENT
 from bundler.graphfile.grammar import GRAPH
-from bundler.graphfile.shapes import Either, Flag, ListOf, MapOf, Number, Record, Scalar, Shape, Text, kinds
+from bundler.graphfile.shapes import Either, Flag, ListOf, MapOf, Number, Patch, Record, Scalar, Shape, Text, kinds
 from bundler.graphfile.site_grammar import SITE
+from bundler.graphfile.variants import VARIANT
 from bundler.model.graph import Graph
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TYPES = {"text": "string", "integer": "integer", "number": "number", "flag": "boolean"}
 _NAMED = ("a service", "a job", "a health check")  # written once, under $defs
+_NULL = {"type": "null"}
 
 
 def bundle_schema() -> dict[str, Any]:
     """Of graph files."""
     return _document(GRAPH, "bundle.yaml", "A graph: a whole system in one file.")
+
+
+def component_schema() -> dict[str, Any]:
+    """Of components' files."""
+    return _document(COMPONENT, "NAME@VERSION.yaml", "A component: nodes with good defaults, to be used in a graph.")
+
+
+def variant_schema() -> dict[str, Any]:
+    """Of variants' files; what they change is held against the graph's once it is changed."""
+    return _document(VARIANT, "variants/NAME.yaml", "A variant: a graph as one customer gets it.")
 
 
 def site_schema(graph: Graph | None = None) -> dict[str, Any]:
@@ -72,7 +85,8 @@ def _document(shape: Record, title: str, description: str) -> dict[str, Any]:
     )
 
 
-def _schema(shape: Shape, defined: dict[str, Any]) -> dict[str, Any]:
+def _schema(shape: Shape, defined: dict[str, Any], *, partial: bool = False) -> dict[str, Any]:
+    """`partial`: of what is laid over something else, where null removes, and what is missing is there."""
     match shape:
         case Text():
             return _text(shape)
@@ -95,23 +109,40 @@ def _schema(shape: Shape, defined: dict[str, Any]) -> dict[str, Any]:
                 uniqueItems=shape.unique or None,
             )
         case MapOf():
+            values = _schema(shape.values, defined, partial=partial)
             return _without_none(
                 type="object",
                 propertyNames={key: part for key, part in _text(shape.names).items() if key not in ("type", "not")},
-                additionalProperties=_schema(shape.values, defined),
+                additionalProperties={"anyOf": [values, _NULL]} if partial else values,
                 minProperties=shape.min_items or None,
             )
+        case Patch():
+            return {"type": "object"}
         case Record():
             if shape.title not in _NAMED:
-                return _record(shape, defined)
-            name = shape.title.removeprefix("a ").replace(" ", "-")
+                return _record(shape, defined, partial=partial)
+            name = shape.title.removeprefix("a ").replace(" ", "-") + ("-override" if partial else "")
             if name not in defined:
-                defined[name] = _record(shape, defined)
+                defined[name] = _choice(shape, name, defined) or _record(shape, defined, partial=partial)
             return {"$ref": f"#/$defs/{name}"}
         case Either():
-            return {"anyOf": [_schema(each, defined) for each in shape.shapes]}
+            return {"anyOf": [_schema(each, defined, partial=partial) for each in shape.shapes]}
         case _:
             assert_never(shape)
+
+
+def _choice(shape: Record, name: str, defined: dict[str, Any]) -> dict[str, Any] | None:
+    """Of a record that something else may complete: as it is then, and as it is without."""
+    if shape.completed_by is None:
+        return None
+    defined[f"{name}-override"] = _record(shape, defined, partial=True)
+    defined[f"{name}-itself"] = _record(shape, defined)
+    return {
+        "description": shape.doc,
+        "if": {"required": [shape.completed_by]},
+        "then": {"$ref": f"#/$defs/{name}-override"},
+        "else": {"$ref": f"#/$defs/{name}-itself"},
+    }
 
 
 def _text(shape: Text) -> dict[str, Any]:
@@ -129,19 +160,20 @@ def _text(shape: Text) -> dict[str, Any]:
     return schema
 
 
-def _record(shape: Record, defined: dict[str, Any]) -> dict[str, Any]:
+def _record(shape: Record, defined: dict[str, Any], *, partial: bool = False) -> dict[str, Any]:
     properties = {}
     for key in shape.keys:
-        schema = _schema(key.shape, defined)
+        removable = partial and key.name != shape.completed_by
+        schema = _schema(key.shape, defined, partial=removable)
         doc = key.doc if key.default is None else f"{key.doc} Default: {key.default}."
-        properties[key.name] = {"description": doc, **schema}
-    groups = [{"required": [name]} for name in shape.one_of[0]] if shape.one_of else None
+        properties[key.name] = {"description": doc, **({"anyOf": [schema, _NULL]} if removable else schema)}
+    whole = not partial
     return _without_none(
         description=shape.doc,
         type="object",
         properties=properties,
-        required=[key.name for key in shape.keys if key.required] or None,
-        oneOf=groups,
+        required=[key.name for key in shape.keys if key.required and whole] or None,
+        oneOf=[{"required": [name]} for name in shape.one_of[0]] if shape.one_of and whole else None,
         additionalProperties=False,
     )
 

@@ -52,6 +52,12 @@ class Scope:
         for kind in NODE_KINDS:
             for name in self.declared(kind):
                 self.names.setdefault(name, kind)
+        used = [name for name, raw in self.declared("services").items() if "use" in as_map(raw)]
+        self.unread = tuple(f"{name}-" for name in used)  # how the names begin of what components would bring
+
+    def unknown(self, name: str) -> bool:
+        """Whether there is no such node, and no component that could not be put in may bring it."""
+        return name not in self.names and not name.startswith(self.unread)
 
     def declared(self, section: str) -> Mapping[str, Any]:
         """A section as written; empty where it is missing or no map."""

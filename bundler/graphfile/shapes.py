@@ -88,21 +88,32 @@ class MapOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """A map of any form; what it changes is held against a shape once it is changed."""
+
+    expected: str
+    hint: Hint | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
-    """`default` is the sentence or value shown to people; the checker's own default is in `build`."""
+    """`default` is the sentence or value shown to people; the checker's own default is in `build`. `example` is what
+    may stand at the key, as YAML on one line or below it; only where it says more than the rest."""
 
     name: str
     shape: Shape
     doc: str
     required: bool = False
     default: str | None = None
+    example: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """A map with fixed keys. `one_of`: exactly one of each group is given. `elsewhere`: words that people bring
     from other tools, and what to write here instead. `later`: words of the language that this version does not
-    read yet, and what they are. `private`: a text in its place may be a secret, and is never shown."""
+    read yet, and what they are. `completed_by`: with this key given, what is missing comes from elsewhere. `private`:
+    a text in its place may be a secret, and is never shown."""
 
     title: str
     doc: str
@@ -110,6 +121,7 @@ class Record:
     one_of: tuple[tuple[str, ...], ...] = ()
     elsewhere: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     later: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    completed_by: str | None = None
     hint: Hint | None = None
     private: bool = False
 
@@ -130,7 +142,7 @@ class Either:
     hint: Hint | None = None
 
 
-Shape = Text | Number | Flag | Scalar | ListOf | MapOf | Record | Either
+Shape = Text | Number | Flag | Scalar | ListOf | MapOf | Patch | Record | Either
 
 
 def kind(value: object) -> str:
@@ -165,7 +177,7 @@ def kinds(shape: Shape) -> frozenset[str]:
             return frozenset({"text", "integer", "number", "flag"})
         case ListOf():
             return frozenset({"list"})
-        case MapOf() | Record():
+        case MapOf() | Patch() | Record():
             return frozenset({"map"})
         case Either():
             return frozenset().union(*(kinds(each) for each in shape.shapes))

@@ -10,7 +10,8 @@ from __future__ import annotations
 import ipaddress
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -24,7 +25,7 @@ from bundler.model.graph import Graph
 from bundler.model.site import SecretSource, Site, SiteDoor
 
 _NAMED = ("values", "publish", "externals", "storage")  # sections keyed by one word
-_WORDS = ("site", "target", "namespace", "context", "timeout")
+_WORDS = ("site", "target", "variant", "namespace", "context", "timeout")
 
 
 class SiteError(UsageError):
@@ -63,6 +64,13 @@ def parse_site(sources: Sequence[Source], graph: Graph) -> Site:
     return _build(data, merged)
 
 
+def variant_of(sources: Sequence[Source]) -> str | None:
+    """The variant that the sources, merged in order, ask for; None where they say nothing, or nothing sensible."""
+    merged = merge(*sources).data if sources else None
+    found = merged.get("variant") if isinstance(merged, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
 def with_values(site: Site, graph: Graph, assignments: Sequence[str]) -> Site:
     """The site with `--set PATH=TEXT` on top: `values.language=de`, `publish.ui.port=9000`, any path of a site file.
     A text stands for a number or true or false where the graph or the site file wants one; null removes."""
@@ -90,6 +98,7 @@ def site_document(site: Site) -> dict[str, Any]:
     sections: dict[str, Any] = {
         "site": site.name,
         "target": site.target,
+        "variant": site.variant,
         "namespace": site.namespace,
         "context": site.context,
         "values": dict(site.values),
@@ -112,29 +121,57 @@ def read_document(data: Mapping[str, object], graph: Graph) -> Site:
     return parse_site([source], graph)
 
 
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What the graph needs and nobody has given: its path in a site file, ("values", NAME), ("secrets", NAME or
+    EXTERNAL.FIELD) or ("externals", NAME, FIELD). Of an external each of `fields` would do; the first is the usual."""
+
+    path: tuple[str, ...]
+    problem: Problem
+    fields: tuple[str, ...] = ()
+
+
 def missing(site: Site, graph: Graph) -> tuple[Problem, ...]:
     """What the graph needs and the site does not give: values without a default, fields of externals that the graph
     reads, secrets that are not generated. (A target may still hold a secret from before.)"""
-    problems = [
-        Problem(f"values.{value.name}", "needs a value; the graph has no default", f"--set values.{value.name}=…")
-        for value in graph.values
-        if value.default is None and value.name not in site.values
-    ]
+    return tuple(lack.problem for lack in lacks(site, graph))
+
+
+def lacks(site: Site, graph: Graph, kept: Collection[str] = ()) -> tuple[Lack, ...]:
+    """As `missing`, with the place of each in a site file; `kept` are the names of secrets that the target holds."""
+    return (*_lacking_values(site, graph), *_lacking_secrets(site, graph, kept), *_lacking_fields(site, graph, kept))
+
+
+def _lacking_values(site: Site, graph: Graph) -> Iterator[Lack]:
+    for value in graph.values:
+        if value.default is None and value.name not in site.values:
+            message, hint = "needs a value; the graph has no default", f"--set values.{value.name}=…"
+            yield Lack(("values", value.name), Problem(f"values.{value.name}", message, hint))
+
+
+def _lacking_secrets(site: Site, graph: Graph, kept: Collection[str]) -> Iterator[Lack]:
     for secret in graph.secrets:
-        if secret.generate is None and secret.name not in site.secrets:
+        if secret.generate is None and secret.name not in {*site.secrets, *kept}:
             hint = f"site file: secrets: {{{secret.name}: {{file: …}}}}"
-            problems.append(Problem(f"secrets.{secret.name}", "needs a secret; the graph generates none", hint))
+            problem = Problem(f"secrets.{secret.name}", "needs a secret; the graph generates none", hint)
+            yield Lack(("secrets", secret.name), problem)
+
+
+def _lacking_fields(site: Site, graph: Graph, kept: Collection[str]) -> Iterator[Lack]:
     used = used_fields(graph)
     for external in graph.externals:
-        given = {*site.externals.get(external.name, {}), *_secret_fields(site.secrets, external.name)}
+        given = {*site.externals.get(external.name, {}), *_secret_fields([*site.secrets, *kept], external.name)}
         for choice in types.needed_fields(external.type, used.get(external.name, frozenset())):
-            if not choice & given:
-                fields = " or ".join(sorted(choice))
-                hint = f"externals: {{{external.name}: {{{min(choice)}: …}}}}"
-                if choice & types.secret_fields(external.type):
-                    hint = f"secrets: {{{external.name}.{fields}: {{file: …}}}}"
-                problems.append(Problem(f"externals.{external.name}", f"needs {fields}", f"site file: {hint}"))
-    return tuple(problems)
+            if choice & given:
+                continue
+            fields = tuple(sorted(choice))
+            path: tuple[str, ...] = ("externals", external.name, fields[0])
+            hint = f"externals: {{{external.name}: {{{fields[0]}: …}}}}"
+            if choice & types.secret_fields(external.type):
+                path = ("secrets", f"{external.name}.{fields[0]}")
+                hint = f"secrets: {{{external.name}.{fields[0]}: {{file: …}}}}"
+            problem = Problem(f"externals.{external.name}", f"needs {' or '.join(fields)}", f"site file: {hint}")
+            yield Lack(path, problem, fields)
 
 
 def used_fields(graph: Graph) -> Mapping[str, frozenset[str]]:
@@ -247,6 +284,7 @@ def _build(data: Mapping[str, Any], source: Source) -> Site:
     return Site(
         name=data.get("site"),
         target=data.get("target"),
+        variant=data.get("variant"),
         namespace=data.get("namespace"),
         context=data.get("context"),
         values=_frozen(data.get("values", {})),
@@ -290,7 +328,7 @@ def _steps(path: str, graph: Graph) -> list[str]:
 def _paths(graph: Graph) -> list[str]:
     """Paths of assignments that somebody may have meant."""
     found = [*_WORDS, *(f"values.{value.name}" for value in graph.values)]
-    found += [f"storage.{volume.name}.class" for volume in graph.volumes]
+    found += [f"storage.{volume.name}.{key}" for volume in graph.volumes for key in ("class", "shared")]
     return found + [f"publish.{door.name}.{key}" for door in graph.doors for key in ("port", "host", "bind", "tls")]
 
 
@@ -300,5 +338,5 @@ def _meant(steps: Sequence[str], text: str, graph: Graph) -> object:
         schema = next((value.schema for value in graph.values if value.name == steps[1]), {})
         return text if values.type_of(schema) == "string" else scalar(text)
     meant = scalar(text)
-    wants_number = steps[0] == "publish" and steps[-1] == "port"
-    return meant if wants_number or meant is None else text
+    no_text = (steps[0], steps[-1]) in (("publish", "port"), ("storage", "shared"))
+    return meant if no_text or meant is None else text

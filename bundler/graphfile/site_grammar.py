@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bundler.graphfile import forms
 from bundler.graphfile.atoms import FIELD, LABEL, PORT, SOME_DURATION
-from bundler.graphfile.shapes import Key, MapOf, Record, Scalar, Text
+from bundler.graphfile.shapes import Flag, Key, MapOf, Record, Scalar, Text
 
 _HOST = (
     r"(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
@@ -78,22 +78,31 @@ SITE = Record(
     (
         Key("site", LABEL, "The name of the site."),
         Key("target", LABEL, "What to deploy to, such as docker, compose, kubernetes or k3s."),
+        Key(
+            "variant",
+            Text('the name of a variant, or "" for none', rf"(?:{forms.LABEL})?", min_length=0, max_length=63),
+            "The variant of the bundle to deploy.",
+            default="the graph itself",
+        ),
         Key("namespace", LABEL, "The Kubernetes namespace.", default="the app's name"),
         Key("context", Text("the name of a context", max_length=253), "The Docker or kubectl context."),
         Key(
             "values",
             MapOf("a map of values", Text("a value's name", forms.SLOT), Scalar("a text, a number, true or false")),
             "Answers to the graph's values.",
+            example="{results: 20}",
         ),
         Key(
             "secrets",
             MapOf("a map of secrets", Text("a secret, or external.field", _SECRET), SECRET),
             "Where secrets come from; an external's password as EXTERNAL.password.",
+            example="{api-key: {file: ./api-key.txt}, relay.password: {env: RELAY_PASSWORD}}",
         ),
         Key(
             "publish",
             MapOf("a map of front doors", LABEL, DOOR),
             "Host name, port, address and TLS of front doors; an optional door opens by being named.",
+            example="{api: {host: search.example.org, tls: search-cert}, admin: {port: 9000}}",
         ),
         Key(
             "externals",
@@ -101,6 +110,7 @@ SITE = Record(
                 "a map of externals", LABEL, MapOf("a map of fields", FIELD, Text("a text or a number", numbers=True))
             ),
             "Addresses of what lies outside: url, or host and port, and the type's fields.",
+            example="{relay: {host: mail.example.org, port: 587, user: search}}",
         ),
         Key(
             "storage",
@@ -110,11 +120,20 @@ SITE = Record(
                 Record(
                     "storage",
                     "Where a volume lies.",
-                    (Key("class", Text("the name of a storage class", _OBJECT), "The storage class."),),
+                    (
+                        Key("class", Text("the name of a storage class", _OBJECT), "The storage class."),
+                        Key(
+                            "shared",
+                            Flag(),
+                            "Whether pods of several nodes may mount it at once, which its class must offer.",
+                            default="false",
+                        ),
+                    ),
                     hint=lambda found: f"write {{class: {found}}}" if isinstance(found, str) else None,
                 ),
             ),
-            "Storage classes of volumes.",
+            "Storage classes of volumes, and which of them several nodes may mount.",
+            example="{documents: {class: fast}}",
         ),
         Key(
             "placement",
@@ -126,6 +145,7 @@ SITE = Record(
                 MapOf("a map of words to texts", FIELD, _OPTION),
             ),
             "Where nodes run, in the target's words, such as gpu_class.",
+            example="{services.api: {gpu_class: large}}",
         ),
         Key("timeout", SOME_DURATION, "How long a deploy waits until everything is ready."),
     ),

@@ -38,12 +38,14 @@ _CONSTANTS: Mapping[str, bool | None] = {"true": True, "false": False, "null": N
 
 @dataclass(slots=True)
 class Mark:
-    """Where one value and its key are; `parts` are the marks of what is in it, by key or index."""
+    """Where one value and its key are; `parts` are the marks of what is in it, by key or index. `end`: the line and
+    column behind its last character, 0 where that was not written by hand."""
 
     value: Where
     key: Where
     written: str | None = None
     parts: dict[str | int, Mark] = field(default_factory=dict)
+    end: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,18 +157,18 @@ def document(data: object, name: str = "graph") -> Source:
 
 def merge(first: Source, *patches: Source) -> Source:
     """JSON Merge Patch (RFC 7386), each patch over what is before it; positions come along."""
-    data, marks = first.data, first.marks or _unplaced(first.data, first.file)
+    data, marks = first.data, first.marks or unplaced(first.data, first.file)
     for patch in patches:
         if isinstance(patch.data, Mapping):
-            data, marks = _patched(data, marks, patch.data, patch.marks or _unplaced(patch.data, patch.file))
+            data, marks = patched(data, marks, patch.data, patch.marks or unplaced(patch.data, patch.file))
         elif patch.data is not None:  # an empty file says nothing
-            data, marks = patch.data, patch.marks or _unplaced(patch.data, patch.file)
+            data, marks = patch.data, patch.marks or unplaced(patch.data, patch.file)
     return Source(first.file, data, marks)
 
 
 def placed(data: object, where: str) -> Source:
     """Data that all comes from one place, such as an option of the command line."""
-    return Source(where, data, _unplaced(data, where))
+    return Source(where, data, unplaced(data, where))
 
 
 def problem_order(problem: Problem) -> tuple[str, int, int, str]:
@@ -175,7 +177,8 @@ def problem_order(problem: Problem) -> tuple[str, int, int, str]:
     return (where.file, where.line, where.column, "") if isinstance(where, Position) else ("", 0, 0, where)
 
 
-def _unplaced(data: object, where: str) -> Mark:
+def unplaced(data: object, where: str) -> Mark:
+    """Marks that all say the same place."""
     mark = Mark(where, where)
     parts: Iterator[tuple[str | int, object]]
     if isinstance(data, Mapping):
@@ -184,21 +187,26 @@ def _unplaced(data: object, where: str) -> Mark:
         parts = iter(enumerate(data))
     else:
         return mark
-    mark.parts = {key: _unplaced(part, where) for key, part in parts}
+    mark.parts = {key: unplaced(part, where) for key, part in parts}
     return mark
 
 
-def _patched(old: object, old_mark: Mark, patch: Mapping[str, object], mark: Mark) -> tuple[object, Mark]:
+def patched(
+    old: object, old_mark: Mark, patch: Mapping[str, object], mark: Mark, *, keep_null: bool = False
+) -> tuple[dict[str, object], Mark]:
+    """A JSON Merge Patch (RFC 7386) over data, with their marks. `keep_null`: null stays, to be laid over something
+    else in its turn."""
     result = dict(old) if isinstance(old, Mapping) else {}
     known = old_mark if result else Mark(mark.value, mark.key)
     merged = Mark(known.value, known.key, parts=dict(known.parts))
     for key, value in patch.items():
-        if value is None:
+        if value is None and not keep_null:
             result.pop(key, None)
             merged.parts.pop(key, None)
         elif isinstance(value, Mapping):
             inner = merged.parts.get(key, mark.parts[key])
-            result[key], merged.parts[key] = _patched(result.get(key), inner, value, mark.parts[key])
+            part = patched(result.get(key), inner, value, mark.parts[key], keep_null=keep_null)
+            result[key], merged.parts[key] = part
         else:
             result[key], merged.parts[key] = value, mark.parts[key]
     return result, merged
@@ -244,6 +252,7 @@ class _Builder:
         self._stack: list[_Open] = []
         self._documents = 0
         self._keys = 0
+        self._end = (1, 1)
 
     def take(self, event: yaml.Event) -> None:
         match event:
@@ -257,12 +266,19 @@ class _Builder:
                 self._value(None, Mark(self._at(event), self._at(event)))
             case yaml.ScalarEvent():
                 self._refuse_extras(event)
+                self._ended(event)
                 self._scalar(event)
             case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
                 self._refuse_extras(event)
                 self._open({} if isinstance(event, yaml.MappingStartEvent) else [], self._at(event))
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                self._stack.pop()
+                self._ended(event)
+                self._stack.pop().mark.end = self._end
+
+    def _ended(self, event: yaml.Event) -> None:
+        """What has no characters of its own, such as the end of a map without braces, ends where the last thing did."""
+        if event.end_mark and event.start_mark and event.end_mark.index > event.start_mark.index:
+            self._end = (event.end_mark.line + 1, event.end_mark.column + 1)
 
     def _at(self, event: yaml.Event) -> Position:
         mark = event.start_mark
@@ -307,7 +323,7 @@ class _Builder:
         if parent is not None and isinstance(parent.data, dict) and parent.key is None:
             parent.key, parent.key_at = self._key(parent, value, text, at), at
         else:
-            self._value(value, Mark(at, at, None if isinstance(value, str) else text))
+            self._value(value, Mark(at, at, None if isinstance(value, str) else text, end=self._end))
 
     def _key(self, parent: _Open, value: object, text: str, at: Position) -> str:
         if not isinstance(value, str):

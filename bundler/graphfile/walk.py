@@ -8,9 +8,10 @@ Next: `check`, `site`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Self, assert_never
 
@@ -23,6 +24,7 @@ from bundler.graphfile.shapes import (
     ListOf,
     MapOf,
     Number,
+    Patch,
     Record,
     Scalar,
     Shape,
@@ -104,12 +106,15 @@ class Walker:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.problems: list[Problem] = []
+        self._partial = False  # in what is laid over something else: null removes, and what is missing is there
 
     def report(self, path: Path, message: str, hint: str | None = None, *, key: bool = False) -> None:
         self.problems.append(Problem(self.source.at(path, key=key), message, hint))
 
     def walk(self, shape: Shape, value: Any, path: Path = ()) -> Any:
         """The value as read, or ABSENT where it does not fit at all."""
+        if value is None and self._partial:
+            return ABSENT
         if kind(value) not in kinds(shape):
             value = self._as_written(value, path)
             shown = found(value)
@@ -132,9 +137,12 @@ class Walker:
             case Scalar():
                 return value
             case ListOf():
-                return self._list(shape, value, path)
+                with self._laid_over(is_so=False):
+                    return self._list(shape, value, path)
             case MapOf():
                 return self._map(shape, value, path)
+            case Patch():
+                return value
             case Record():
                 return self._record(shape, value, path)
             case Either():
@@ -204,7 +212,7 @@ class Walker:
             if not self.fits(shape.names, name):
                 hint = shape.names.hint(name) if shape.names.hint else None
                 self.report(inner, f"{quoted(name)} is not {shape.names.expected}", hint, key=True)
-            if part is None and shape.empty_hint is not None:
+            if part is None and shape.empty_hint is not None and not self._partial:
                 self.report(inner, f"{label(inner)} is empty, expected {shape.values.expected}", shape.empty_hint(name))
                 continue
             good = self.walk(shape.values, part, inner)
@@ -219,13 +227,22 @@ class Walker:
         chosen = not shape.choices or text in shape.choices
         return length and chosen and (shape.pattern is None or _compiled(shape.pattern).fullmatch(text) is not None)
 
+    @contextlib.contextmanager
+    def _laid_over(self, *, is_so: bool) -> Iterator[None]:
+        before, self._partial = self._partial, is_so
+        yield
+        self._partial = before
+
     def _record(self, shape: Record, value: Mapping[str, object], path: Path) -> dict[str, Any]:
         known = {key.name: key for key in shape.keys}
         read: dict[str, Any] = {}
         for name, part in value.items():
             inner = (*path, name)
             if name in known:
-                good = self.walk(known[name].shape, part, inner)
+                with self._laid_over(
+                    is_so=name != shape.completed_by and (self._partial or shape.completed_by in value)
+                ):
+                    good = self.walk(known[name].shape, part, inner)
                 if good is not ABSENT:
                     read[name] = good
             elif name in shape.later:
@@ -233,7 +250,7 @@ class Walker:
             else:
                 hint = shape.elsewhere.get(name) or closest(name, known) or f"it has: {', '.join(sorted(known))}"
                 self.report(inner, f"{quoted(name)} is no key of {shape.title}", hint, key=True)
-        if not any(name in value for name in shape.later):
+        if not self._partial and shape.completed_by not in value and not any(name in value for name in shape.later):
             self._complete(shape, value, path)
         return read
 

@@ -21,32 +21,75 @@ from bundler.graphfile.atoms import (
     port_hint,
 )
 from bundler.graphfile.parts import CONNECTION, DEPENDS_ON, ENVIRONMENT, HEALTHCHECK, RESOURCES, SCALE, TMPFS
-from bundler.graphfile.shapes import Either, Flag, Key, ListOf, MapOf, Number, Record, Text
+from bundler.graphfile.shapes import Either, Flag, Key, ListOf, MapOf, Number, Patch, Record, Text
 
+_IMAGE = Text(
+    "the reference of an image, such as registry.example/acme/api:1.0",
+    forms.IMAGE,
+    max_length=255,
+    hint=forms.image_hint,
+)
+_PYTHON = Record(
+    "a Python project",
+    "A Python project that becomes an image without a Dockerfile, from wheels alone.",
+    (
+        Key(
+            "python",
+            Text(
+                "the path of a folder with a pyproject.toml or a requirements.txt, such as ./app",
+                forms.RELATIVE_PATH,
+                max_length=1024,
+                read=forms.relative_path,
+                hint=forms.path_hint,
+            ),
+            "The project's folder, relative to this file. Its requirements.txt pins every package that it needs.",
+            True,
+        ),
+        Key(
+            "base",
+            _IMAGE,
+            "The image that it is put on, with this Python in it; pinned by digest when packed.",
+            default="python:VERSION-slim",
+        ),
+        Key(
+            "version",
+            Text(
+                'a version of Python from "3.9" on, in quotes',
+                forms.PYTHON_VERSION,
+                hint=lambda found: "quote it: YAML reads 3.10 as 3.1" if isinstance(found, float) else None,
+            ),
+            "The base's Python, which wheels are chosen for.",
+            default='that of a base called python:X.Y, "3.13" without a base',
+        ),
+    ),
+    elsewhere=elsewhere.BUILD,
+)
 _WORKLOAD_KEYS = (
     Key(
         "image",
-        Text(
-            "the reference of an image, such as registry.example/acme/api:1.0",
-            forms.IMAGE,
-            max_length=255,
-            hint=forms.image_hint,
-        ),
+        _IMAGE,
         "The image, pinned by digest when packed: a reference, or one on disk as oci:./DIR, oci-archive:./FILE or "
         "docker-archive:./FILE.",
+        example="postgres:17",
     ),
     Key(
         "build",
-        Text(
-            "the path of a folder with a Dockerfile, such as ./api",
-            forms.RELATIVE_PATH,
-            max_length=1024,
-            read=forms.relative_path,
-            hint=lambda found: (
-                "write the folder alone: build: ./folder" if isinstance(found, dict) else forms.path_hint(found)
+        Either(
+            "the path of a folder with a Dockerfile, or {python: ./folder}",
+            (
+                Text(
+                    "the path of a folder with a Dockerfile, such as ./api",
+                    forms.RELATIVE_PATH,
+                    max_length=1024,
+                    read=forms.relative_path,
+                    hint=forms.path_hint,
+                ),
+                _PYTHON,
             ),
         ),
-        "A folder with a Dockerfile, relative to this file; built when packed.",
+        "A folder with a Dockerfile, relative to this file, or {python: ./folder} for a Python project without one; "
+        "built when packed.",
+        example="./api",
     ),
     Key(
         "connect",
@@ -60,6 +103,7 @@ _WORKLOAD_KEYS = (
         ),
         "The edges: my slot: their endpoint. Gives ${slot.host}, ${slot.port}, ${slot.url} and the type's fields; "
         "means: start after it is ready.",
+        example="{store: db.sql, mail: relay}",
     ),
     Key(
         "depends_on",
@@ -67,29 +111,47 @@ _WORKLOAD_KEYS = (
         "Order without an address: a list, or Compose's map with a condition.",
         default="of a list: service_healthy where the target has a healthcheck, else service_started; "
         "service_completed_successfully for a job",
+        example="[migrate]",
     ),
     Key(
         "environment",
         ENVIRONMENT,
         "Environment variables; the texts may hold ${slot.field}, ${values.x}, ${secrets.x} and ${publish.door.url}.",
+        example='{DATABASE_URL: "${store.url}", LANGUAGE: "${values.language}"}',
     ),
-    Key("entrypoint", ARGUMENTS, "Replaces the image's ENTRYPOINT, and its CMD."),
-    Key("command", COMMAND, "Replaces the image's CMD: the program's arguments."),
+    Key("entrypoint", ARGUMENTS, "Replaces the image's ENTRYPOINT, and its CMD.", example="[python, -m, app]"),
+    Key("command", COMMAND, "Replaces the image's CMD: the program's arguments.", example='[--port, "8080"]'),
     Key(
         "working_dir",
         Text("an absolute path", forms.DIRECTORY),
         "The directory the program starts in.",
         default="the image's",
     ),
-    Key("configs", mounts(forms.MOUNT, "name:/path"), "Config files to mount, read-only."),
+    Key(
+        "configs",
+        mounts(forms.MOUNT, "name:/path"),
+        "Config files to mount, read-only.",
+        example="[prompts:/etc/prompts.yaml]",
+    ),
     Key(
         "secrets",
         mounts(forms.SECRET_MOUNT, "name, or name:/path"),
         "Secrets to mount, readable by the user alone.",
         default="the path is /run/secrets/NAME",
+        example="[api-key, certificate:/etc/tls/key.pem]",
     ),
-    Key("volumes", mounts(forms.MOUNT, "name:/path or name:/path:ro"), "Volumes to mount."),
-    Key("models", mounts(forms.MOUNT, "name:/path"), "Weights to mount, always read-only."),
+    Key(
+        "volumes",
+        mounts(forms.MOUNT, "name:/path or name:/path:ro"),
+        "Volumes to mount.",
+        example="[documents:/data, shared:/in:ro]",
+    ),
+    Key(
+        "models",
+        mounts(forms.MOUNT, "name:/path"),
+        "Weights to mount, always read-only.",
+        example="[minilm:/models/minilm]",
+    ),
     Key(
         "user",
         Either(
@@ -107,10 +169,11 @@ _WORKLOAD_KEYS = (
         ),
         "Who the program runs as.",
         default="the image's",
+        example='"10001:10001"',
     ),
     Key("read_only", Flag(), "The root file system cannot be written; see tmpfs.", default="false"),
-    Key("tmpfs", TMPFS, "Directories in memory."),
-    Key("resources", RESOURCES, "What each instance needs."),
+    Key("tmpfs", TMPFS, "Directories in memory.", example="[/tmp, {path: /scratch, size: 1GiB}]"),
+    Key("resources", RESOURCES, "What each instance needs.", example="{cpus: 2, memory: 4GiB}"),
     Key("init", Flag(), "Put a small init before the program; it reaps what the program leaves.", default="false"),
     Key(
         "cap_add",
@@ -120,6 +183,7 @@ _WORKLOAD_KEYS = (
             unique=True,
         ),
         "Linux capabilities on top of the default ones.",
+        example="[NET_BIND_SERVICE]",
     ),
     Key(
         "stop_signal",
@@ -133,12 +197,29 @@ _WORKLOAD_KEYS = (
     ),
     Key("stop_grace_period", DURATION, "How long it may take to end before it is killed.", default="30s"),
 )
-_LATER = {"use": "components of a library are"}
-
 SERVICE = Record(
     "a service",
     "A program that keeps running.",
     (
+        Key(
+            "use",
+            Text(
+                "NAME, NAME@VERSION or LIBRARY/NAME@VERSION of a component",
+                forms.USE,
+                max_length=255,
+                read=forms.use,
+                hint=forms.use_hint,
+            ),
+            "A component, to be this service (and what comes with it); every other key overrides what it says, and "
+            "connect gives it what it needs.",
+            example="postgres@17",
+        ),
+        Key(
+            "parts",
+            Patch("a map of changes such as {volumes: {data: {size: 20GiB}}}"),
+            "Changes to the component's other nodes, under the names that they have in it.",
+            example="{volumes: {data: {size: 100GiB}}}",
+        ),
         *_WORKLOAD_KEYS,
         Key(
             "expose",
@@ -163,10 +244,16 @@ SERVICE = Record(
             "Ports the program listens on, by name: {http: 8080}, or {db: {port: 5432, as: postgres}}. Nothing is "
             "published; see publish.",
             default="the type is the name where that is a known type, else tcp",
+            example="{http: 8080, db: {port: 5432, as: postgres}}",
         ),
-        Key("healthcheck", HEALTHCHECK, "When the service is ready: http, tcp or test."),
-        Key("liveness", HEALTHCHECK, "When an instance is beyond help and is started anew; only if asked for."),
-        Key("scale", SCALE, "How many instances.", default="one"),
+        Key("healthcheck", HEALTHCHECK, "When the service is ready: http, tcp or test.", example="{http: /healthz}"),
+        Key(
+            "liveness",
+            HEALTHCHECK,
+            "When an instance is beyond help and is started anew; only if asked for.",
+            example="{http: /alive, interval: 30s}",
+        ),
+        Key("scale", SCALE, "How many instances.", default="one", example="{min: 2, max: 6, cpu: 70}"),
         Key(
             "outputs",
             MapOf(
@@ -179,11 +266,12 @@ SERVICE = Record(
                 ),
             ),
             "Further fields of an endpoint, such as {db: {user: app, password: '${secrets.db}'}}.",
+            example='{sql: {user: app, password: "${secrets.db}", database: app}}',
         ),
     ),
     one_of=(("image", "build"),),
     elsewhere=elsewhere.SERVICE,
-    later=_LATER,
+    completed_by="use",
     hint=image_alone,
 )
 JOB = Record(
@@ -202,6 +290,7 @@ JOB = Record(
             "When: manual (bundle run), install (once per app), upgrade (at install and whenever the job changed), "
             "or a cron line.",
             default="manual",
+            example='"0 3 * * *"',
         ),
         Key(
             "workers",
@@ -244,6 +333,7 @@ JOB = Record(
             ),
             "Processes side by side; each is told its rank, the world size and the master's address.",
             default="one, without a rank",
+            example="{min: 2, max: 8}",
         ),
         Key(
             "retries",
@@ -260,6 +350,6 @@ JOB = Record(
     ),
     one_of=(("image", "build"),),
     elsewhere=elsewhere.JOB,
-    later={**_LATER, "elastic": "elastic trainers are"},
+    later={"elastic": "elastic trainers are"},
     hint=image_alone,
 )

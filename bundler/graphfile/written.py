@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bundler.graphfile.forms import written_duration, written_size
-from bundler.model.graph import Graph, Healthcheck, Job, Mount, Service, Value, Workload
+from bundler.model.graph import Graph, Healthcheck, Job, Mount, PythonBuild, Service, Value, Workload
 
 
 def written(graph: Graph) -> dict[str, Any]:
@@ -52,12 +52,18 @@ def _mounts(mounts: tuple[Mount, ...], *, sealed: bool) -> list[str] | None:
     return [f"{m.name}:{m.path}{':ro' if m.read_only and not sealed else ''}" for m in mounts] or None
 
 
+def _build(build: str | PythonBuild | None) -> str | dict[str, str] | None:
+    if isinstance(build, PythonBuild):
+        return {"python": build.project, "base": build.base, "version": build.version}
+    return build
+
+
 def _workload(workload: Workload) -> dict[str, Any]:
     resources = workload.resources
     gpus = resources.gpus
     return _given(
         image=workload.image,
-        build=workload.build,
+        build=_build(workload.build),
         entrypoint=None if workload.entrypoint is None else list(workload.entrypoint),
         command=None if workload.command is None else list(workload.command),
         working_dir=workload.working_dir,

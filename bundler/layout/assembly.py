@@ -47,7 +47,8 @@ _MODEL_PLATFORMS = ("amd64", "arm64")  # weights are mounted by every container,
 
 @dataclass(frozen=True, slots=True)
 class PackedImage:
-    """An image whose layers are stored. `name` is its key in the pins, `source` what the graph said.
+    """An image whose layers are stored. `name` is its key in the pins, `source` what the graph said; `workloads` are
+    the graph's own, none for an image of variants only.
 
     `descriptor` is the index or manifest; `documents` holds every index, manifest and config below it (itself
     too), raw as received; `layers` every layer, in any order. An index is closed: all that it lists is here. A
@@ -82,6 +83,20 @@ class PackedConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PackedVariant:
+    """A second graph over the same images and models. `document` is its data and `graph` the same, checked; `workloads`
+    names the image of each, `models` the packed model that each of its models is; `users` as in `assemble`."""
+
+    name: str
+    graph: Graph
+    document: Mapping[str, object]
+    workloads: Mapping[str, str]
+    models: Mapping[str, str]
+    configs: Sequence[PackedConfig]
+    users: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Assembly:
     """Everything but the data: ROOT, all metadata (ROOT too), and the data blobs in canonical order."""
 
@@ -99,6 +114,7 @@ def assemble(
     models: Sequence[PackedModel],
     configs: Sequence[PackedConfig],
     users: Mapping[str, str],
+    variants: Sequence[PackedVariant] = (),
 ) -> Assembly:
     """`document` is bundle.yaml as plain JSON data and `graph` the same, checked; `users` maps a workload to "uid:gid".
 
@@ -109,25 +125,21 @@ def assemble(
             f"the version {graph.version!r} cannot be made a tag", hint="at most 100 of A-Z a-z 0-9 . _ -"
         )
     blobs = _Blobs()
-    images, models, configs = (
-        sorted(images, key=_name),
-        sorted(models, key=_name),
-        sorted(configs, key=_name),
+    images, models = sorted(images, key=_name), sorted(models, key=_name)
+    packed = {model.name: (model, _model_pack(model, blobs), _model_image(model, blobs)) for model in models}
+    whole = PackedVariant(
+        graph.name,
+        graph,
+        document,
+        {workload: image.name for image in images for workload in image.workloads},
+        {model.name: model.name for model in graph.models},
+        configs,
+        users,
     )
-    model_entries = [(model, _model_pack(model, blobs), _model_image(model, blobs)) for model in models]
-    pins = {
-        "images": {i.name: {"digest": i.descriptor.digest.text, "source": i.source} for i in images},
-        "workloads": {workload: i.name for i in images for workload in i.workloads},
-        "users": dict(users),
-        "models": {
-            model.name: {"pack": pack["digest"], "image": image["digest"], "license": model.license}
-            for model, pack, image in model_entries
-        },
-        "configs": {c.name: _config_pin(c) for c in configs},
-    }
-    entries = [_graph_entry(graph, document, pins, configs, blobs)]
+    entries = [_graph_entry(whole, Role.GRAPH, images, packed, blobs)]
+    entries += [_graph_entry(variant, Role.VARIANT, images, packed, blobs) for variant in sorted(variants, key=_name)]
     entries += [_image_entry(image, blobs) for image in images]
-    for model, pack, model_image in model_entries:
+    for model, pack, model_image in packed.values():
         entries.append(pack | {"annotations": _annotations(Role.MODEL, model.name)})
         entries.append(model_image | {"annotations": _annotations(Role.MODEL_IMAGE, model.name)})
     root = blobs.add(
@@ -189,16 +201,32 @@ def _closed(
     return Assembly(root, root_bytes, metadata, closure.data)
 
 
+_Models = Mapping[str, tuple[PackedModel, dict[str, object], dict[str, object]]]
+
+
+def _pins(variant: PackedVariant, images: Sequence[PackedImage], models: _Models) -> dict[str, object]:
+    used = set(variant.workloads.values())
+    return {
+        "images": {i.name: {"digest": i.descriptor.digest.text, "source": i.source} for i in images if i.name in used},
+        "workloads": dict(variant.workloads),
+        "users": dict(variant.users),
+        "models": {
+            name: {"pack": pack["digest"], "image": image["digest"], "license": model.license}
+            | ({} if packed == name else {"name": packed})
+            for name, packed in variant.models.items()
+            for model, pack, image in [models[packed]]
+        },
+        "configs": {c.name: _config_pin(c) for c in variant.configs},
+    }
+
+
 def _graph_entry(
-    graph: Graph,
-    document: Mapping[str, object],
-    pins: Mapping[str, object],
-    configs: Sequence[PackedConfig],
-    blobs: _Blobs,
+    variant: PackedVariant, role: Role, images: Sequence[PackedImage], models: _Models, blobs: _Blobs
 ) -> dict[str, object]:
-    config = blobs.add_json(GRAPH, {"schema": SCHEMA, "graph": document, "pins": pins})
+    pins = _pins(variant, images, models)
+    config = blobs.add_json(GRAPH, {"schema": SCHEMA, "graph": variant.document, "pins": pins})
     layers: list[dict[str, object]] = []
-    for packed in configs:
+    for packed in sorted(variant.configs, key=_name):
         for path, data in sorted(packed.files):
             title = f"{packed.name}/{path}" if path else packed.name
             if len(data) > METADATA_LIMIT_BYTES:
@@ -216,7 +244,7 @@ def _graph_entry(
         "layers": layers or [blobs.add(EMPTY, b"{}")],
     }
     entry = blobs.add_json(MANIFEST, manifest, artifactType=GRAPH_MANIFEST)
-    return entry | {"annotations": _annotations(Role.GRAPH, graph.name)}
+    return entry | {"annotations": _annotations(role, variant.name)}
 
 
 def _config_pin(packed: PackedConfig) -> dict[str, object]:
@@ -305,5 +333,5 @@ def _annotations(role: Role, name: str) -> dict[str, str]:
     return {names.ROLE: role.value, names.NAME: name}
 
 
-def _name(packed: PackedImage | PackedModel | PackedConfig) -> str:
+def _name(packed: PackedImage | PackedModel | PackedConfig | PackedVariant) -> str:
     return packed.name

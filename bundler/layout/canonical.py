@@ -145,10 +145,10 @@ def _index_head(closure: Closure) -> list[dict[str, object]]:
 def _index_tail(closure: Closure) -> list[dict[str, object]]:
     entries: list[dict[str, object]] = []
     for part in closure.parts:
-        if part.role in (Role.GRAPH, Role.MODEL):
+        if part.manifest is not None:
             entries.append(_entry(part, {}))
     for part in closure.parts:
-        if part.role in (Role.IMAGE, Role.MODEL_IMAGE):
+        if part.manifest is None:
             repository = names.image_repository(closure.bundle, part.name)
             entries.append(
                 _entry(

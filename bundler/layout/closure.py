@@ -43,13 +43,13 @@ MAX_PLATFORMS = 250
 
 Fetch = Callable[[Descriptor], bytes]
 
-_ORDER = {Role.GRAPH: 0, Role.IMAGE: 1, Role.MODEL: 2, Role.MODEL_IMAGE: 2}
-_ARTIFACT_TYPES = {Role.GRAPH: GRAPH_MANIFEST, Role.MODEL: MODEL_MANIFEST}
+_ORDER = {Role.GRAPH: 0, Role.VARIANT: 1, Role.IMAGE: 2, Role.MODEL: 3, Role.MODEL_IMAGE: 3}
+_ARTIFACT_TYPES = {Role.GRAPH: GRAPH_MANIFEST, Role.VARIANT: GRAPH_MANIFEST, Role.MODEL: MODEL_MANIFEST}
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One entry of ROOT. `manifest` is that of a graph or model, `platforms` those of an image."""
+    """One entry of ROOT. `manifest` is that of a graph, a variant's graph or a model, `platforms` those of an image."""
 
     role: Role
     name: str
@@ -124,7 +124,7 @@ class _Walk:
             raise DocumentError(f"ROOT: {name}: {error}"[:200]) from error
         manifest = None
         platforms: tuple[PlatformImage, ...] = ()
-        if role in (Role.GRAPH, Role.MODEL):
+        if role in _ARTIFACT_TYPES:
             manifest = self._artifact(entry, role, f"{role} {name}")
         else:
             platforms = self._image(entry, f"{role} {name}")
@@ -138,10 +138,10 @@ class _Walk:
             raise DocumentError(f"{where}: its artifact type is {manifest.artifact_type!r}, not {expected}")
         self._note(manifest.config, where)
         for layer in manifest.layers:
-            if role is Role.GRAPH:
-                self._note(layer, where)
-            else:
+            if role is Role.MODEL:
                 self._note_data(layer, self._model_layers, where)
+            else:
+                self._note(layer, where)
         return manifest
 
     def _image(self, entry: Descriptor, where: str) -> tuple[PlatformImage, ...]:
@@ -225,7 +225,8 @@ def _bare(blob: Descriptor) -> Descriptor:
 
 
 def _check_order(parts: tuple[Part, ...]) -> None:
-    """One graph, then images by name, then models by name, each as ModelPack and as image; no name twice."""
+    """One graph, then those of variants by name, then images by name, then models by name, each as ModelPack and as
+    image; no name twice."""
     keys = [(_ORDER[part.role], part.name, part.role is Role.MODEL_IMAGE) for part in parts]
     if any(first >= second for first, second in pairwise(keys)):
         raise DocumentError("ROOT: its entries are not in order, or one is there twice")

@@ -37,6 +37,7 @@ class Role(StrEnum):
     """What a manifest in ROOT is."""
 
     GRAPH = "graph"
+    VARIANT = "variant"
     IMAGE = "image"
     MODEL = "model"
     MODEL_IMAGE = "model-image"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from bundler.errors import GraphError
@@ -75,7 +75,7 @@ def open_layout(reader: ArchiveReader) -> Opened:
 def bundle_of(reader: ArchiveReader, opened: Opened) -> Bundle:
     """Graph and pins, compared with each other and with what ROOT names."""
     with _refusing(reader):
-        return _Contents(reader, opened.closure).bundle()
+        return _bundle(reader, opened.closure)
 
 
 @contextmanager
@@ -107,10 +107,26 @@ def _compare(reader: ArchiveReader, layout: Layout, index_bytes: bytes) -> None:
         raise DocumentError(f"{tar.DOCKER_INDEX} is not what ROOT makes")
 
 
+def _bundle(reader: ArchiveReader, closure: Closure) -> Bundle:
+    """The graph's, with those of its variants; what none of them uses is not there."""
+    (graph,) = closure.of_role(Role.GRAPH)
+    whole, *variants = (_Contents(reader, closure, part).bundle() for part in (graph, *closure.of_role(Role.VARIANT)))
+    for role, what, used in (
+        (Role.IMAGE, "image", {image.reference for one in (whole, *variants) for image in one.images}),
+        (Role.MODEL_IMAGE, "model", {model.reference for one in (whole, *variants) for model in one.models}),
+    ):
+        for part in closure.of_role(role):
+            if canonical.reference(closure, part) not in used:
+                raise DocumentError(f"{what} {part.name}: no graph uses it")
+    return replace(whole, variants=tuple(variants))
+
+
 class _Contents:
-    def __init__(self, reader: ArchiveReader, closure: Closure) -> None:
+    """One graph of the bundle."""
+
+    def __init__(self, reader: ArchiveReader, closure: Closure, part: Part) -> None:
         self._closure = closure
-        self._part = closure.of_role(Role.GRAPH)[0]
+        self._part = part
         self._manifest = _manifest_of(self._part)
         config = self._manifest.config
         if config.media_type != GRAPH:
@@ -126,12 +142,11 @@ class _Contents:
 
     def bundle(self) -> Bundle:
         graph = self._graph()
-        images = tuple(self._image(part) for part in self._closure.of_role(Role.IMAGE))
-        packs = {part.name: part for part in self._closure.of_role(Role.MODEL)}
-        models = tuple(self._model(packs[part.name], part) for part in self._closure.of_role(Role.MODEL_IMAGE))
-        _same_names(self._pin("images"), images, "image")
-        _same_names(self._pin("models"), models, "model")
-        _same_names({model.name: None for model in graph.models}, models, "model of the graph")
+        parts = {(part.role, part.name): part for part in self._closure.parts}
+        images = tuple(self._image(name, parts.get((Role.IMAGE, name))) for name in sorted(self._pin("images")))
+        models = tuple(self._model(name, parts) for name in sorted(self._pin("models")))
+        if odd := {model.name for model in graph.models} ^ {model.name for model in models}:
+            raise DocumentError(f"model {min(odd)[:80]!r}: named in one place and missing in another")
         configs = self._configs(graph)
         return Bundle(
             root=self._closure.root,
@@ -142,6 +157,7 @@ class _Contents:
             users=self._users(graph),
             models=models,
             configs=configs,
+            variant=self._part.name if self._part.role is Role.VARIANT else "",
         )
 
     def _graph(self) -> Graph:
@@ -151,21 +167,29 @@ class _Contents:
             first = "".join(f": {problem.where}: {problem.message}" for problem in error.problems[:1])
             raise DocumentError(f"the graph in it is invalid: {error.what}{first}"[:1000]) from error
         found = (graph.name, graph.version)
-        if found != (self._closure.bundle, self._closure.version) or self._part.name != graph.name:
+        own = self._part.role is Role.VARIANT or self._part.name == graph.name
+        if found != (self._closure.bundle, self._closure.version) or not own:
             raise DocumentError(f"ROOT is {self._closure.bundle} {self._closure.version}, the graph {' '.join(found)}")
         return graph
 
-    def _image(self, part: Part) -> BundleImage:
-        pin = as_object(self._pin("images").get(part.name), f"the pin of image {part.name}")
+    def _image(self, name: str, part: Part | None) -> BundleImage:
+        if part is None:
+            raise DocumentError(f"image {name[:80]!r}: named in one place and missing in another")
+        pin = as_object(self._pin("images").get(name), f"the pin of image {name}")
         _same_digest(pin.get("digest"), part, "image")
         if pin.get("source") != part.source:
-            raise DocumentError(f"image {part.name}: graph and ROOT name different sources")
+            raise DocumentError(f"image {name}: graph and ROOT name different sources")
         reference = canonical.reference(self._closure, part)
-        return BundleImage(part.name, reference, part.source, part.descriptor, part.platforms)
+        return BundleImage(name, reference, part.source, part.descriptor, part.platforms)
 
-    def _model(self, pack: Part, image: Part) -> BundleModel:
-        where = f"model {pack.name}"
-        pin = as_object(self._pin("models").get(pack.name), f"the pin of {where}")
+    def _model(self, name: str, parts: Mapping[tuple[Role, str], Part]) -> BundleModel:
+        """A variant may have another model of the same name, which lies in the bundle under one of its own."""
+        where = f"model {name[:80]}"
+        pin = as_object(self._pin("models").get(name), f"the pin of {where}")
+        packed = text(pin, "name", where) if "name" in pin else name
+        pack, image = parts.get((Role.MODEL, packed)), parts.get((Role.MODEL_IMAGE, packed))
+        if pack is None or image is None:
+            raise DocumentError(f"model {packed[:80]!r}: named in one place and missing in another")
         _same_digest(pin.get("pack"), pack, "model")
         _same_digest(pin.get("image"), image, "image of model")
         layers = {layer.digest: layer.size_bytes for layer in _manifest_of(pack).layers}
@@ -173,7 +197,7 @@ class _Contents:
             if {layer.digest: layer.size_bytes for layer in platform.layers} != layers:
                 raise DocumentError(f"{where}: as an image it has other layers")
         return BundleModel(
-            name=pack.name,
+            name=name,
             reference=canonical.reference(self._closure, image),
             license=None if pin.get("license") is None else text(pin, "license", where),
             pack=pack.descriptor,
@@ -296,11 +320,3 @@ def _number(entry: Mapping[str, object], key: str, where: str) -> int:
 def _same_digest(pinned: object, part: Part, what: str) -> None:
     if pinned != part.descriptor.digest.text:
         raise DocumentError(f"{what} {part.name}: the graph pins another digest than ROOT")
-
-
-def _same_names(
-    pinned: Mapping[str, object], found: tuple[BundleImage, ...] | tuple[BundleModel, ...], what: str
-) -> None:
-    odd = set(pinned) ^ {part.name for part in found}
-    if odd:
-        raise DocumentError(f"{what} {min(odd)[:80]!r}: named in one place and missing in another")

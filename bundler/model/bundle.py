@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bundler.model.graph import Graph
@@ -16,6 +17,13 @@ class PlatformImage:
     manifest: Descriptor
     config: Descriptor
     layers: tuple[Descriptor, ...]
+
+
+def for_platform(images: Iterable[PlatformImage], host: Platform) -> PlatformImage | None:
+    """The image that runs on `host`: the same variant, else any of the same architecture."""
+    fitting = [i for i in images if (i.platform.os, i.platform.architecture) == (host.os, host.architecture)]
+    same = [i for i in fitting if i.platform.variant == host.variant]
+    return next(iter(same or fitting), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,8 @@ class BundleConfig:
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A closed bundle: every digest it names is in it. `images_of` maps a workload to its image's name,
-    `users` to the numeric "uid:gid" that it runs as."""
+    `users` to the numeric "uid:gid" that it runs as. `variants` are the same bundle as each variant has it: another
+    graph, and of the images and models those that it uses."""
 
     root: Descriptor
     graph: Graph
@@ -87,6 +96,8 @@ class Bundle:
     users: tuple[tuple[str, str], ...]
     models: tuple[BundleModel, ...]
     configs: tuple[BundleConfig, ...]
+    variant: str = ""  # of a bundle as one customer gets it
+    variants: tuple[Bundle, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +116,8 @@ class VerifiedBundle:
     bundle: Bundle
     signers: tuple[Signer, ...]
     unsigned_allowed: bool
+
+    def of(self, variant: str) -> VerifiedBundle | None:
+        """As one variant has it, "" for the graph itself; None where the bundle holds none of that name."""
+        found = (one for one in (self.bundle, *self.bundle.variants) if one.variant == variant)
+        return next((VerifiedBundle(one, self.signers, self.unsigned_allowed) for one in found), None)

@@ -106,17 +106,27 @@ class Workers:
 
 
 @dataclass(frozen=True, slots=True)
+class PythonBuild:
+    """A Python project, put on a base without a Dockerfile. `project` is its directory, relative to the graph file,
+    `base` what `image` could be, `version` that of its Python, such as "3.13"."""
+
+    project: str
+    base: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """What services and jobs share. Exactly one of `image` and `build` is given.
 
-    `build` is the path of a directory with a Dockerfile, relative to the graph file.
+    `build` is the path of a directory with a Dockerfile, relative to the graph file, or a Python project.
     `entrypoint` and `command` are None where the image's own hold. `user` is "uid" or "uid:gid", or a
     name that the image's passwd resolves at pack.
     """
 
     name: str
     image: str | None
-    build: str | None
+    build: str | PythonBuild | None
     entrypoint: tuple[str, ...] | None = None
     command: tuple[str, ...] | None = None
     working_dir: str | None = None

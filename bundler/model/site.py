@@ -33,7 +33,8 @@ class SiteDoor:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A checked site file. Only what the site gives: defaults of values stay in the graph.
+    """A checked site file. Only what the site gives: defaults of values stay in the graph. `variant` "" is the graph
+    itself, None is left open.
 
     `secrets` is keyed by a secret's name or by `EXTERNAL.FIELD`; `doors` by the doors the site mentions (this is
     what opens an optional one); `placement` by "services.NAME" or "jobs.NAME".
@@ -41,12 +42,13 @@ class Site:
 
     name: str | None = None
     target: str | None = None
+    variant: str | None = None
     namespace: str | None = None
     context: str | None = None
     values: Mapping[str, str | int | float | bool] = field(default_factory=lambda: MappingProxyType({}))
     secrets: Mapping[str, SecretSource] = field(default_factory=lambda: MappingProxyType({}))
     doors: Mapping[str, SiteDoor] = field(default_factory=lambda: MappingProxyType({}))
     externals: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
-    storage: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    storage: Mapping[str, Mapping[str, str | bool]] = field(default_factory=lambda: MappingProxyType({}))
     placement: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     timeout_s: float | None = None

@@ -20,6 +20,7 @@ from bundler.model.release import (
     Need,
     Release,
     ReleaseDoor,
+    ReleaseEdge,
     ReleaseJob,
     ReleaseService,
     ReleaseWorkload,
@@ -30,7 +31,7 @@ from bundler.model.release import (
 from bundler.model.site import Site
 from bundler.release.doors import choose_doors
 from bundler.release.record import read_record, write_record
-from bundler.release.secrets import new_revision, settle_secrets
+from bundler.release.secrets import new_revision, settle_secrets, with_origins
 from bundler.release.texts import Scope, expand
 from bundler.release.values import check_externals, settle_values
 
@@ -77,6 +78,7 @@ def release(inputs: Inputs) -> Released:
     values = settle_values(graph, inputs.site)
     doors = choose_doors(graph, inputs.site, inputs.observed, before.release.doors if before else ())
     secrets, kept = settle_secrets(graph, inputs.given, inputs.stored, inputs.revision)
+    secrets = with_origins(secrets, inputs.site, inputs.given, before.release if before else None)
     check_externals(graph, inputs.site, kept)
     scope = Scope(graph, inputs.site, values, {door.name: door for door in doors}, frozenset(kept))
 
@@ -105,9 +107,12 @@ def release(inputs: Inputs) -> Released:
         record="",
         recorded=False,
         storage=tuple(
-            sorted((name, words["class"]) for name, words in inputs.site.storage.items() if "class" in words)
+            sorted((name, str(words["class"])) for name, words in inputs.site.storage.items() if "class" in words)
         ),
         placement=tuple(sorted((name, tuple(sorted(words.items()))) for name, words in inputs.site.placement.items())),
+        shared=tuple(sorted(name for name, words in inputs.site.storage.items() if words.get("shared"))),
+        variant=bundle.variant,
+        edges=_edges(graph),
     )
     record = write_record(result, ledger)
     recorded = inputs.observed.record is not None and inputs.observed.record.document == record
@@ -267,6 +272,18 @@ class _Workloads:
                 mounts.append(FileMount(path, text, secret=has_secret(text)))
         mounts += [FileMount(mount.path, (SecretPart(mount.name),), secret=True) for mount in node.secrets]
         return tuple(sorted(mounts, key=lambda one: one.path))
+
+
+def _edges(graph: Graph) -> tuple[ReleaseEdge, ...]:
+    """Every connection and dependency, in the order of their consumers."""
+    types = {external.name: external.type for external in graph.externals}
+    edges: list[ReleaseEdge] = []
+    for node in (*graph.services, *graph.jobs):
+        for one in node.connect:
+            external = types.get(one.node, "")
+            edges.append(ReleaseEdge(node.name, one.node, one.slot, waits=one.wait and not external, external=external))
+        edges += [ReleaseEdge(node.name, one.node, condition=one.condition) for one in node.depends_on]
+    return tuple(edges)
 
 
 def _needs(graph: Graph, node: Workload) -> tuple[Need, ...]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import secrets as random
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from bundler.errors import UsageError
 from bundler.model.graph import Graph
 from bundler.model.observed import StoredSecret
-from bundler.model.release import ReleaseSecret
+from bundler.model.release import Release, ReleaseSecret, ReleaseWorkload, SecretPart
+from bundler.model.site import Site
 
 LIMIT_BYTES = 512 << 10
 _ALPHABET = string.ascii_letters + string.digits
@@ -46,10 +48,57 @@ def settle_secrets(
         )
     revisions = {name: secret.revision for name, secret in stored.items()}
     told = tuple(
-        ReleaseSecret(name, secret.revision, stored=stored.get(name) == secret, before=revisions.get(name))
+        ReleaseSecret(
+            name,
+            secret.revision,
+            stored=stored.get(name) == secret,
+            before=revisions.get(name),
+            size_bytes=len(secret.value),
+        )
         for name, secret in kept.items()
     )
     return told, kept
+
+
+def with_origins(
+    settled: Iterable[ReleaseSecret], site: Site, given: Mapping[str, bytes], before: Release | None
+) -> tuple[ReleaseSecret, ...]:
+    """Each with where its bytes came from; what nobody gives this time has what the record says of the same bytes."""
+    recorded = {secret.name: secret for secret in before.secrets} if before is not None else {}
+
+    def origin(secret: ReleaseSecret) -> str:
+        known = recorded.get(secret.name)
+        if secret.name in given:
+            return _source(site, secret.name)
+        if secret.before is None:
+            return "generated"
+        if known is None:
+            return ""
+        return known.origin if known.revision == secret.revision else "set"
+
+    return tuple(replace(secret, origin=origin(secret)) for secret in settled)
+
+
+def users(release: Release) -> dict[str, tuple[str, ...]]:
+    """The resources ("service/api") that each secret of a release goes into, by the secret's name."""
+    found: dict[str, list[str]] = {secret.name: [] for secret in release.secrets}
+    for workload in release.workloads:
+        for name in sorted(_names(workload)):
+            found.setdefault(name, []).append(workload.resource)
+    return {name: tuple(resources) for name, resources in found.items()}
+
+
+def _names(workload: ReleaseWorkload) -> set[str]:
+    texts = [text for _, text in workload.environment] + [*(workload.entrypoint or ()), *(workload.command or ())]
+    texts += [file.content for file in workload.files if isinstance(file.content, tuple)]
+    return {part.name for text in texts for part in text if isinstance(part, SecretPart)}
+
+
+def _source(site: Site, name: str) -> str:
+    source = site.secrets.get(name)
+    if source is None:
+        return "typed"
+    return "file" if source.file is not None else "env" if source.env is not None else "kubernetes"
 
 
 def external_secrets(graph: Graph, *sources: Mapping[str, object]) -> set[str]:

@@ -105,15 +105,18 @@ def _of(payload: Mapping[str, Any]) -> Iterable[Right]:
         case "remove-namespace":
             yield from _rights("Namespace", *_REMOVED)
         case "apply":
+            for one in payload.get("gone", ()):
+                yield from _rights(one.partition("/")[0], *_REMOVED)
             for one in payload["objects"]:
                 yield from _rights(one["object"]["kind"], *_WRITTEN)
+                if "replicas" in one:
+                    yield _scaling(one["object"]["kind"])
         case "run":
             for one in payload["objects"][:-1]:
                 yield from _rights(one["object"]["kind"], *_WRITTEN)
             yield from _rights("Job", "create", *_REMOVED)
         case "start":
-            group, plural = _resource(payload["kind"])
-            yield Right(group, f"{plural}/scale", "patch")
+            yield _scaling(payload["kind"])
         case "secrets":
             yield from _rights("Secret", *_WRITTEN)
         case "record":
@@ -121,6 +124,11 @@ def _of(payload: Mapping[str, Any]) -> Iterable[Right]:
         case "remove":
             for one in payload["objects"]:
                 yield from _rights(one.partition("/")[0], *_REMOVED)
+
+
+def _scaling(kind: str) -> Right:
+    group, plural = _resource(kind)
+    return Right(group, f"{plural}/scale", "patch")
 
 
 def _rights(kind: str, *verbs: str) -> list[Right]:

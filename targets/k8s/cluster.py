@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bundler.model.bundle import BundleImage, BundleModel, PlatformImage
+from bundler.model.bundle import BundleImage, BundleModel, PlatformImage, for_platform
 from bundler.model.observed import Observed
 from bundler.model.release import Release
-from targets.descriptors import for_platform
-from targets.k8s import names
+from targets.k8s import claims, names
+from targets.k8s.claims import Claim
 from targets.k8s.helper import Helper, helper
 
 # Features of the host: facts about the cluster and the app's namespace.
@@ -26,6 +26,7 @@ NVIDIA = "nvidia"
 NVIDIA_CLASS = "nvidia-runtime-class"
 STORAGE = "default-storage"
 STORES = "storage-class-"  # and the name of a StorageClass
+GROWS = "growing-storage-"  # and the name of a StorageClass whose volumes may be made larger
 NAMESPACE = "namespace"
 OWN_NAMESPACE = "own-namespace"
 ENDING = "namespace-ending"
@@ -92,6 +93,7 @@ class Cluster:
     sockets: tuple[str, ...]  # of the containerds that images go into, each once
     images: Mapping[str, Image]  # by the bundle's reference
     helper: Helper
+    claims: Mapping[str, Claim]  # by volume, of those that are there
 
     @classmethod
     def of(cls, release: Release, observed: Observed, settings: Settings) -> Cluster:
@@ -105,6 +107,7 @@ class Cluster:
             sockets=reached(settings, host.features),
             images={image.tagged: image for image in _images(release, observed, registry)},
             helper=helper(host.platform.architecture, registry),
+            claims=claims.there(observed),
         )
 
     @property
@@ -117,6 +120,10 @@ class Cluster:
         """The image by digest; by its name where the bundle has none for the nodes, which the notes refuse."""
         found = self.images.get(tagged)
         return found.reference if found is not None else tagged
+
+    @property
+    def growing(self) -> frozenset[str]:
+        return frozenset(all_told(self.features, GROWS))
 
     @property
     def ingress_class(self) -> str | None:

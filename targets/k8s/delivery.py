@@ -18,6 +18,7 @@ from bundler.edges import process
 from bundler.errors import TargetError
 from bundler.model.oci import INDEX, Descriptor, Digest
 from targets import ownership, tar
+from targets.counting import counted
 from targets.descriptors import descriptor, descriptor_json
 from targets.k8s.helper import Helper
 
@@ -243,7 +244,7 @@ def _archive(
         elif blob.digest not in sent:
             sent.add(blob.digest)
             path = f"blobs/sha256/{blob.digest.hex}"
-            yield tar.Member(path, 0o644, _counted(blobs.stream(blob), progress), blob.size_bytes)
+            yield tar.Member(path, 0o644, counted(blobs.stream(blob), progress), blob.size_bytes)
     yield tar.file("index.json", json.dumps(_index(payload, manifest)).encode())
 
 
@@ -253,12 +254,6 @@ def _index(payload: Payload, manifest: Descriptor) -> dict[str, object]:
         for name in (payload["tagged"], payload["reference"])
     ]
     return {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
-
-
-def _counted(pieces: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
-    for piece in pieces:
-        yield piece
-        progress(len(piece))
 
 
 class HelperBlobs:

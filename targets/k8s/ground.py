@@ -83,6 +83,7 @@ def _classes(api: Api) -> Iterator[str]:
         yield facts.STORAGE
     else:
         yield from (facts.STORES + one["metadata"]["name"] for one in storage)
+        yield from (facts.GROWS + one["metadata"]["name"] for one in storage if one.get("allowVolumeExpansion"))
         if any(names.annotation(one, "storageclass.kubernetes.io/is-default-class") == "true" for one in storage):
             yield facts.STORAGE
     try:

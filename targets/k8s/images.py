@@ -1,7 +1,8 @@
 """Images on their way to the nodes, and out of them again, as steps. Pure.
 
 A registry is one place; by import each node's containerd is one of its own. What a place lacks is sent there one image
-after the other, so that what images share is sent once; the places side by side.
+after the other, so that what images share is sent once (a registry takes it over from the first one's repository); the
+places side by side.
 """
 
 from __future__ import annotations
@@ -109,19 +110,27 @@ def loads(draft: Draft, lacking: Iterable[Missing]) -> dict[str, list[str]]:
     """Step ids by reference."""
     made: dict[str, list[str]] = {}
     last: dict[str | None, list[str]] = {}
-    sent: dict[str | None, set[str]] = {}
+    sent: dict[str | None, dict[str, str]] = {}  # the image's reference by blob
     for one in lacking:
-        image, gone = one.image, sent.setdefault(one.socket, set())
+        image, gone = one.image, sent.setdefault(one.socket, {})
         there = next((thing for thing in draft.observed.things if _is(thing, one)), None)
+        blobs = [str(blob.digest) for blob in (*image.part.layers, image.part.config)]
+        elsewhere = {digest: repository(gone[digest]) for digest in blobs if digest in gone and one.socket is None}
         size = sum(layer.size_bytes for layer in image.part.layers if str(layer.digest) not in gone and not there)
-        gone |= {str(layer.digest) for layer in image.part.layers}
+        gone |= {digest: image.reference for digest in blobs if digest not in gone}
         cause = "not there" if there is None else "another app brought it" if there.shared else "there already"
         action = Action.CREATE if _is_helper(draft, image) else Action.LOAD
         after = last.get(one.socket, [])
-        step = draft.add(_resource(draft, one), action, cause, _payload(draft, one), after=after, moves_bytes=size)
+        payload = {**_payload(draft, one), "elsewhere": elsewhere}
+        step = draft.add(_resource(draft, one), action, cause, payload, after=after, moves_bytes=size)
         made.setdefault(image.reference, []).append(step)
         last[one.socket] = [step]
     return made
+
+
+def repository(reference: str) -> str:
+    """In its registry, of HOST/REPOSITORY@DIGEST."""
+    return reference.partition("@")[0].partition("/")[2]
 
 
 def _is(thing: Thing, one: Missing) -> bool:

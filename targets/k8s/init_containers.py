@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bundler.model.release import Release, Workload
 from targets.helper import MOUNT_PATH
-from targets.k8s import helper, volumes, weights
+from targets.k8s import helper, names, volumes, weights
 from targets.k8s.cluster import Cluster
 from targets.k8s.names import Json
 from targets.k8s.security import init_container_security
@@ -45,7 +45,7 @@ def _bring_helper(user: str | None, cluster: Cluster) -> Json:
 def waiting(user: str | None, node: str, port: int, timeout_s: int, cluster: Cluster) -> Json:
     """An init container that ends when a service takes connections."""
     return {
-        "name": f"wait-{node}"[:63].rstrip("-"),
+        "name": names.fitting(f"wait-{node}"),
         "image": cluster.helper.reference,
         "imagePullPolicy": cluster.pull_policy,
         "terminationMessagePolicy": "FallbackToLogsOnError",

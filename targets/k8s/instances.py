@@ -26,7 +26,6 @@ _CREDENTIALS = (
     "are there"
 )
 _FULL = "make room there, add a node, or let the graph ask for less (`resources`)"
-RANK = "batch.kubernetes.io/job-completion-index"
 
 
 def instances(objects: Mapping[str, list[Json]], pods: list[Json], events: Events, app: str) -> tuple[Instance, ...]:
@@ -71,7 +70,7 @@ def _has_ended(job: Json) -> bool:
 
 def _service(owner: Json, pods: list[Json], events: Events) -> Iterator[Instance]:
     resource, spec = names.annotation(owner, ownership.RESOURCE), names.annotation(owner, ownership.SPEC)
-    parts = names.annotation(owner, ownership.PARTS)
+    parts, template = names.annotation(owner, ownership.PARTS), names.annotation(_template(owner), ownership.SPEC)
     wanted = owner["spec"].get("replicas", 1)
     uid, name = owner["metadata"]["uid"], owner["metadata"]["name"]
     if wanted == 0:
@@ -79,7 +78,7 @@ def _service(owner: Json, pods: list[Json], events: Events) -> Iterator[Instance
         return
     alive = [pod for pod in pods if (pod.get("status") or {}).get("phase") not in ("Failed", "Succeeded")]
     alive.sort(key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
-    current = [pod for pod in alive if names.annotation(pod, ownership.SPEC) == spec]
+    current = [pod for pod in alive if names.annotation(pod, ownership.SPEC) == template]
     former = [pod for pod in alive if pod not in current]
     index = 0
     for pod in current:
@@ -93,6 +92,11 @@ def _service(owner: Json, pods: list[Json], events: Events) -> Iterator[Instance
         detail = _why_missing(owner) or events.get(uid, "")
         yield Instance(resource, f"{uid}-{missing}", name, index, spec, State.CREATED, detail, parts=parts)
         index += 1
+
+
+def _template(owner: Json) -> Json:
+    found: Json = owner["spec"]["template"]
+    return found
 
 
 def _why_missing(owner: Json) -> str:
@@ -246,7 +250,7 @@ def _job(job: Json, pods: list[Json], events: Events) -> Iterator[Instance]:
     }
     latest: dict[int, Json] = {}
     for pod in sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"])):
-        latest[int(names.annotation(pod, RANK) or 0)] = pod
+        latest[int(names.annotation(pod, names.RANK) or 0)] = pod
     failed: Json | None = conditions.get("Failed")
     for rank in range(job["spec"].get("completions") or 1):
         last = latest.get(rank)

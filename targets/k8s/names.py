@@ -27,6 +27,7 @@ NAME_LIMIT = 253
 RECORD_TYPE = "bundle.release/v1"
 SECRETS_TYPE = "bundle.secrets/v1"
 ENFORCE = "pod-security.kubernetes.io/enforce"
+RANK = "batch.kubernetes.io/job-completion-index"  # annotation of a worker's pod
 
 DIGITS = 8
 
@@ -78,6 +79,13 @@ def revision(found: Mapping[str, Any]) -> int:
 def hashed(node: str, kind: str, content: str) -> str:
     """A name that changes with the content."""
     return f"{node}-{kind}-{content[:DIGITS]}"
+
+
+def fitting(text: str) -> str:
+    """As a label's value may be: a longer one is cut, and ends in a digest of all of it."""
+    if len(text) <= LABEL_LIMIT:
+        return text
+    return f"{text[: LABEL_LIMIT - DIGITS - 1].rstrip('-')}-{ownership.digest(text, DIGITS)}"
 
 
 def is_label(text: str) -> bool:

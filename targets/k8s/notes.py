@@ -8,14 +8,15 @@ from collections.abc import Iterable, Iterator
 from bundler.model.observed import UNKNOWN_PLATFORM, Observed
 from bundler.model.plan import Note, Verdict
 from bundler.model.release import Release, ReleaseDoor, ReleaseJob, ReleaseService, Workload
+from targets.k8s import claims, containers, files, names, objects, pods, pulling, weights
 from targets.k8s import cluster as facts
-from targets.k8s import files, names, objects, pods, pulling, weights
 from targets.k8s.cluster import Cluster, Level
 from targets.k8s.objects import Made, Object
 from targets.k8s.security import is_root
 from targets.k8s.seeds import seeds
 
-CRON_NAME_LIMIT = 52  # the controller adds a time to it
+REVISION_DIGITS = 11  # a StatefulSet's pods are labelled with NAME-HASH, the hash of 10 digits at most
+TIME_DIGITS = 11  # a CronJob's Jobs are NAME-MINUTES
 SHOW_NODES = (
     "an administrator lets them be seen: kubectl create clusterrole see-nodes --verb=list --resource=nodes, and a "
     "clusterrolebinding"
@@ -38,7 +39,7 @@ def notes(
         *_images(release, observed, cluster),
         *_platforms(release, observed),
         *_pull_secret(release, observed, cluster, given=given),
-        *_volumes(release, observed, cluster),
+        *_volumes(release, cluster),
         *_foreign(observed, {one.id for one in wanted}),
     ]
     for workload in release.workloads:
@@ -59,9 +60,9 @@ def notes(
             reason = "what is in it stays when a program ends and is started again; it goes with the pod"
             found.append(Note(workload.resource, "tmpfs", Verdict.ADAPTED, reason))
     for service in release.services:
-        found += _service(service, cluster)
-    for job in release.jobs:
-        found += _job(job)
+        found += _service(service, observed, cluster)
+    for each in made:
+        found += _name(each)
     return tuple(sorted(found, key=lambda note: (note.resource, note.feature, note.reason)))
 
 
@@ -129,12 +130,14 @@ def _pull_secret(release: Release, observed: Observed, cluster: Cluster, *, give
     yield Note("pull-secret", "credentials", Verdict.ADAPTED, reason)
 
 
-def _volumes(release: Release, observed: Observed, cluster: Cluster) -> Iterator[Note]:
-    seeded = seeds(release)
+def _volumes(release: Release, cluster: Cluster) -> Iterator[Note]:
+    seeded = seeds(release, cluster)
     for volume in release.volumes:
         resource = f"volume/{volume.name}"
-        there = observed.thing(resource)
-        if there is None or there.foreign:
+        there = cluster.claims.get(volume.name)
+        if there is not None:
+            yield from claims.differences(release, volume, there, cluster.growing)
+        else:
             yield from _storage(volume.name, dict(release.storage).get(volume.name), cluster)
         if volume.size_bytes is None:
             yield Note(resource, "size", Verdict.ADAPTED, "1 GiB, because the graph gives none")
@@ -172,11 +175,15 @@ def _workload(release: Release, workload: Workload, cluster: Cluster) -> Iterato
         if files.size_bytes(file) > files.LIMIT_BYTES:
             limit = f"{files.size_bytes(file):,} bytes; a ConfigMap or Secret holds {files.LIMIT_BYTES:,} at most"
             yield Note(resource, f"file {file.path}", Verdict.REFUSED, limit)
+    yield from _rounded(workload)
     if weights.copied(workload, cluster):
         yield from _models(release, workload)
     if workload.entrypoint is None and workload.command == ():
         reason = "the image's own arguments cannot be left out; give an entrypoint"
         yield Note(resource, "command", Verdict.REFUSED, reason)
+    if any(files.in_arguments(workload)):
+        reason = "what it holds of secrets is in the environment too, as BUNDLE_SECRET_…"
+        yield Note(resource, "command", Verdict.ADAPTED, reason)
     if workload.stop_signal is not None:
         yield Note(resource, "stop_signal", Verdict.ADAPTED, "the signal is the one that its image names, or SIGTERM")
     if workload.init:
@@ -204,7 +211,7 @@ def _models(release: Release, workload: Workload) -> Iterator[Note]:
         yield Note(workload.resource, "models", Verdict.ADAPTED, reason)
 
 
-def _service(service: ReleaseService, cluster: Cluster) -> Iterator[Note]:
+def _service(service: ReleaseService, observed: Observed, cluster: Cluster) -> Iterator[Note]:
     resource = service.resource
     if service.max_instances > service.min_instances and not objects.scales(service, cluster):
         lacks = "the cluster measures no load (metrics.k8s.io)" if service.scale_cpu else "nothing says when to scale"
@@ -221,6 +228,31 @@ def _service(service: ReleaseService, cluster: Cluster) -> Iterator[Note]:
         if door.tls is not None and door.host is not None and not names.is_name(door.tls):
             reason = f"{door.tls!r} cannot name a Secret; site file: publish: {{{door.name}: {{tls: NAME}}}}"
             yield Note(resource, f"{feature} tls", Verdict.REFUSED, reason)
+        elif door.tls is not None and door.host is not None and _lacks_secret(observed, cluster, door.tls):
+            reason = f"Secret {door.tls} is not in namespace {cluster.namespace}; its certificate is served once it is"
+            yield Note(resource, f"{feature} tls", Verdict.ADAPTED, reason)
+
+
+def _lacks_secret(observed: Observed, cluster: Cluster, name: str) -> bool:
+    """As far as the user may see; where nothing serves an Ingress, nothing serves a certificate."""
+    served = cluster.features & {facts.INGRESS, facts.HIDDEN_INGRESS} or facts.told(cluster.features, facts.SERVES)
+    return bool(served) and not observed.hidden and all(thing.name != f"Secret/{name}" for thing in observed.things)
+
+
+def _rounded(workload: Workload) -> Iterator[Note]:
+    """Times that a cluster counts in whole seconds."""
+    times: dict[str, float | None] = {"stop_grace_period": workload.stop_grace_period_s}
+    if isinstance(workload, ReleaseJob):
+        times["timeout"] = workload.timeout_s
+    else:
+        checks = {"healthcheck": workload.healthcheck, "liveness": workload.liveness}
+        for what, check in checks.items():
+            if check is not None:
+                times |= {f"{what} interval": check.interval_s, f"{what} timeout": check.timeout_s}
+    for what, seconds in times.items():
+        if seconds and seconds != containers.whole_s(seconds):
+            reason = f"{containers.whole_s(seconds)} s, not {seconds:g} s, because a cluster counts in whole seconds"
+            yield Note(workload.resource, what, Verdict.ADAPTED, reason)
 
 
 def _unserved(resource: str, feature: str, door: ReleaseDoor, cluster: Cluster) -> Iterator[Note]:
@@ -236,9 +268,19 @@ def _unserved(resource: str, feature: str, door: ReleaseDoor, cluster: Cluster) 
         yield Note(resource, feature, Verdict.ADAPTED, reason)
 
 
-def _job(job: ReleaseJob) -> Iterator[Note]:
-    if objects.is_cron(job) and len(job.name) > CRON_NAME_LIMIT:
-        yield Note(job.resource, "name", Verdict.REFUSED, f"a cron job's has {CRON_NAME_LIMIT} characters at most")
+def _name(made: Made) -> Iterator[Note]:
+    """Of what the cluster makes longer names that must be labels too."""
+    workload, limit = made.workload, names.LABEL_LIMIT
+    what = "that of a service that keeps data"
+    if made.main.kind == "StatefulSet":
+        limit -= REVISION_DIGITS
+    if isinstance(workload, ReleaseJob):
+        what = "a cron job's" if objects.is_cron(workload) else f"a job's with {workload.max_workers} workers"
+        limit -= TIME_DIGITS if objects.is_cron(workload) else 0
+        limit -= len(f"-{workload.max_workers - 1}") if workload.ranked else 0
+    if len(workload.name) > limit:
+        reason = f"{what} has {limit} characters at most, this one has {len(workload.name)}"
+        yield Note(workload.resource, "name", Verdict.REFUSED, reason)
 
 
 def unreached(reference: str) -> Note:

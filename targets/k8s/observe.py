@@ -25,8 +25,8 @@ from bundler.model.observed import (
 )
 from bundler.model.oci import Digest
 from targets import ownership
+from targets.k8s import claims, names, nodes, pulling
 from targets.k8s import cluster as facts
-from targets.k8s import names, nodes, pulling
 from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
 from targets.k8s.delivery import PREFIX, Look
@@ -37,8 +37,8 @@ from targets.k8s.refusals import Forbidden
 
 AT_ONCE = 8  # lists
 
-WHOLE = ("Deployment", "StatefulSet", "Job", "CronJob", "Service")
-NAMED = ("ConfigMap", "Secret", "PersistentVolumeClaim", "HorizontalPodAutoscaler", "Ingress")  # metadata is enough
+WHOLE = ("Deployment", "StatefulSet", "Job", "CronJob", "Service", claims.KIND)
+NAMED = ("ConfigMap", "Secret", "HorizontalPodAutoscaler", "Ingress")  # metadata is enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,8 @@ def _things(found: Snapshot, app: str) -> Iterator[Thing]:
             if names.ours(one, app):
                 if one["metadata"].get("deletionTimestamp"):
                     continue
-                yield Thing(names.annotation(one, ownership.RESOURCE), name, names.annotation(one, ownership.SPEC))
+                spec = claims.told(one) if kind == claims.KIND else names.annotation(one, ownership.SPEC)
+                yield Thing(names.annotation(one, ownership.RESOURCE), name, spec)
             elif not _of_the_cluster(kind, one):
                 owner = ownership.owner(one["metadata"].get("labels") or {})
                 yield Thing(f"{kind.lower()}/{one['metadata']['name']}", name, "", foreign=True, owner=owner)

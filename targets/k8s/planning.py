@@ -19,7 +19,7 @@ from targets.k8s import cluster as facts
 from targets.k8s import images, names, objects
 from targets.k8s.cluster import Cluster, Settings
 from targets.k8s.draft import Draft
-from targets.k8s.files import LIMIT_BYTES
+from targets.k8s.files import LIMIT_BYTES, secret_bytes
 from targets.k8s.notes import notes, weakest
 from targets.k8s.objects import Made, Object
 from targets.parts import changes
@@ -36,7 +36,7 @@ _MAIN = tuple(f"{kind}/" for kind in objects.WORKLOADS)
 def plan_deploy(settings: Settings, release: Release, observed: Observed) -> Plan:
     cluster = Cluster.of(release, observed, settings)
     made = objects.workloads(release, observed.host, cluster)
-    claims = objects.volumes(release)
+    claims = objects.volumes(release, cluster)
     pull_secret = objects.pull_secret(release, cluster)
     kept = [*claims, *pull_secret, *(one for each in made for one in (*each.files, *each.running))]
     draft = Draft(release, observed, cluster)
@@ -44,7 +44,7 @@ def plan_deploy(settings: Settings, release: Release, observed: Observed) -> Pla
     said = notes(release, observed, cluster, made, kept, given=settings.pull_config is not None)
     ready = _ready(release)
     said += tuple(images.undelivered(settings, cluster, missing))
-    said += tuple(_too_large(release))
+    said += tuple(_too_large(release, made))
     if any(note.verdict is Verdict.REFUSED for note in said):
         return Plan((), said, ready)
     _namespace(draft, made)
@@ -84,19 +84,27 @@ def _namespace(draft: Draft, made: tuple[Made, ...]) -> None:
     draft.add("namespace", Action.CREATE, cause, {"do": "namespace", "object": body, "there": there})
 
 
-def _too_large(release: Release) -> list[Note]:
-    size = len(packed(release.record))
-    if size <= LIMIT_BYTES:
-        return []
-    reason = f"its record has {size:,} bytes; a Secret holds {LIMIT_BYTES:,} at most"
-    return [Note("record", "size", Verdict.REFUSED, reason)]
+def _too_large(release: Release, made: tuple[Made, ...]) -> Iterable[Note]:
+    """What no Secret holds: the record, all secrets that are kept, those of one workload."""
+    sizes = {secret.name: secret.size_bytes for secret in release.secrets}
+    found = [("record", "its record has", len(packed(release.record)))]
+    found.append(("secrets", "together they have", sum(sizes.values())))
+    for each in made:
+        secret = [content for one in each.files if one.kind == "Secret" for content in one.content.values()]
+        size = sum(secret_bytes(content, sizes) for content in secret)
+        found.append((each.workload.resource, "its secrets, in files and variables, have", size))
+    for resource, what, size in found:
+        if size > LIMIT_BYTES:
+            reason = f"{what} {size:,} bytes; a Secret holds {LIMIT_BYTES:,} at most"
+            yield Note(resource, "size", Verdict.REFUSED, reason)
 
 
 def _volumes(draft: Draft, claims: tuple[Object, ...]) -> None:
     for claim in claims:
-        if draft.thing(claim) is None:
+        if not draft.same(claim):
+            cause = "not there" if draft.thing(claim) is None else "larger"
             payload = {"do": "apply", "objects": [_json(claim)]}
-            draft.add(claim.resource, Action.CREATE, "not there", payload, after=[NAMESPACE_STEP])
+            draft.add(claim.resource, Action.CREATE, cause, payload, after=[NAMESPACE_STEP])
 
 
 def _secrets(draft: Draft) -> None:
@@ -164,7 +172,18 @@ def _payload(draft: Draft, made: Made, action: Action) -> dict[str, object]:
     if action is Action.RUN:
         main = replace(made.main, body=objects.once(made.main.body)) if made.main.kind == "CronJob" else made.main
         return {"do": "run", "objects": [_json(one) for one in (*made.around, main)]}
-    return {"do": "apply", "objects": [_json(one) for one in made.running]}
+    return {"do": "apply", "gone": _displaced(draft, made), "objects": [_json(one) for one in made.running]}
+
+
+def _displaced(draft: Draft, made: Made) -> list[str]:
+    """What has to be gone before the service is applied: its owner of another kind, whose pods would run beside the new
+    ones, and an autoscaler that would change the number of replicas back."""
+    if not isinstance(made.workload, ReleaseService):
+        return []
+    others = {f"{kind}/{made.main.name}" for kind in objects.OWNERS if kind != made.main.kind}
+    others |= set() if made.main.replicas is None else {f"{objects.AUTOSCALER}/{made.main.name}"}
+    mine = {thing.name for thing in draft.observed.things if thing.resource == made.workload.resource}
+    return sorted(others & mine)
 
 
 def _replicas(made: Made) -> int:
@@ -196,11 +215,17 @@ def _decide(draft: Draft, made: Made) -> tuple[Action, str] | None:
     instances = draft.observed.of(made.workload.resource)
     if isinstance(made.workload, ReleaseJob):
         return _decide_job(draft, made, made.workload, instances)
-    there = draft.thing(made.main)
-    if there is None:
+    there, displaced = draft.thing(made.main), _displaced(draft, made)
+    autoscaled = [name for name in displaced if name.startswith(objects.AUTOSCALER)]
+    if there is None and displaced == autoscaled:
         return Action.CREATE, "not there"
-    if not draft.same(made.main):
-        return Action.REPLACE, changes(instances[0].parts if instances else "", made.main.parts)
+    if displaced != autoscaled or not draft.same(made.main):
+        cause = changes(instances[0].parts if instances else "", made.main.parts)
+        return (Action.CREATE if cause == f"{objects.SCALE} changed" else Action.REPLACE), cause
+    if _renamed(draft, made):
+        return Action.REPLACE, "files renamed"
+    if autoscaled:
+        return Action.CREATE, f"{autoscaled[0]} not wanted"
     other = [one for one in made.around if not draft.same(one)]
     if other:
         return Action.CREATE, f"{other[0].id} {'changed' if draft.thing(other[0]) else 'not there'}"
@@ -208,6 +233,13 @@ def _decide(draft: Draft, made: Made) -> tuple[Action, str] | None:
     if down:
         return Action.START, str(down[0].state)
     return None
+
+
+def _renamed(draft: Draft, made: Made) -> bool:
+    """Whether its files are there under names that another version of this program gave them, and that go."""
+    wanted = {one.id for one in made.files}
+    there = {thing.name for thing in draft.observed.things if thing.resource == f"files/{made.workload.name}"}
+    return bool(wanted - there) and bool(there - wanted)
 
 
 def _decide_job(
@@ -223,7 +255,7 @@ def _decide_job(
         return Action.RUN, asked.get(job.run, "asked for")
     if objects.is_cron(job):
         wrong = [one for one in made.running if not draft.same(one)]
-        if wrong:
+        if wrong or _renamed(draft, made):
             action = Action.CREATE if draft.thing(made.main) is None else Action.REPLACE
             return action, f"schedule {job.run}"
     return None
@@ -262,7 +294,7 @@ def _record(draft: Draft, settings: Settings, ready: tuple[Ready, ...]) -> None:
 
 def _cleanup(draft: Draft, kept: list[Object], made: tuple[Made, ...]) -> None:
     """Adds the removal of what earlier releases left, after everything else."""
-    wanted = {one.id for one in kept}
+    wanted = {one.id for one in kept} | {name for each in made for name in _displaced(draft, each)}
     jobs = {each.workload.resource: each for each in made if isinstance(each.workload, ReleaseJob)}
     touched = {step.resource for step in draft.steps}
     busy = {resource for resource in jobs if _is_busy(draft.observed, resource)}
@@ -337,4 +369,5 @@ def _left(namespace: str, features: frozenset[str]) -> Iterable[Note]:
 
 
 def _json(wanted: Object) -> dict[str, object]:
-    return {"object": wanted.body, "content": dict(wanted.content)}
+    scaled = {} if wanted.replicas is None else {"replicas": wanted.replicas}
+    return {"object": wanted.body, "content": dict(wanted.content), **scaled}

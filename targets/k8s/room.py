@@ -247,6 +247,6 @@ def _wanted(steps: Iterable[Step]) -> Iterable[Wanted]:
         if "priorityClassName" in pod or kind == "CronJob":
             continue
         stays = kind in ("Deployment", "StatefulSet")
-        count = spec.get("replicas", 1) if stays else spec.get("parallelism", 1)
-        beside = kind == "Deployment" and step.action is Action.REPLACE
+        count = objects[-1].get("replicas", 1) if stays else spec.get("parallelism", 1)
+        beside = kind == "Deployment" and step.action is Action.REPLACE and not step.payload.get("gone")
         yield Wanted(step.resource, step.resource.partition("/")[2], requests(pod), count, beside, stays)

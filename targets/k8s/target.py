@@ -191,6 +191,8 @@ class KubernetesTarget:
             case "unload":
                 delivery.unload(delivery.Node(payload["socket"]), payload)
             case "apply":
+                for displaced in payload.get("gone", ()):
+                    self._remove(displaced, namespace, payload["app"])
                 for one in payload["objects"]:
                     self._put(one, namespace, payload["app"], blobs, secrets)
             case "run":
@@ -239,7 +241,10 @@ class KubernetesTarget:
         there = self.api.get(body["kind"], body["metadata"]["name"], namespace)
         if there is not None:
             self._own(there, app)
-        self.api.apply(body, namespace, uid=_uid(there))
+        applied = self.api.apply(body, namespace, uid=_uid(there))
+        replicas = wanted.get("replicas")
+        if replicas is not None and applied["spec"].get("replicas") != replicas:
+            self.api.scale(body["kind"], namespace, body["metadata"]["name"], replicas)
 
     def _filled(self, wanted: Payload, blobs: BlobSource | None, secrets: Secrets) -> Json:
         """The object with its data."""
@@ -253,7 +258,7 @@ class KubernetesTarget:
                 if blobs is None:
                     raise TargetError(f"{body['metadata']['name']} is in the bundle, and no bundle was given")
                 data = blobs.read(descriptor(content["blob"]))
-            elif body["kind"] == "Secret" and key.startswith("BUNDLE_SECRET_"):
+            elif content.get("variable"):
                 data = texts.reveal_text(content["text"], secrets).encode()
             else:
                 data = texts.reveal(content["text"], secrets)

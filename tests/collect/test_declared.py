@@ -25,5 +25,5 @@ def test_a_volume_of_an_image_that_the_graph_does_not_mount_is_warned_of() -> No
     data = json.dumps(config).encode()
     documents = {Digest.of(data): data, Digest.of(b"m"): b'{"config": {"digest": "x"}}'}
     image = PackedImage("db", "db", ("db",), Descriptor(IMAGE_CONFIG, Digest.of(data), len(data)), documents, ())
-    (said,) = unmentioned_volumes(check(parse(GRAPH, "bundle.yaml")), [image])
+    (said,) = unmentioned_volumes(check(parse(GRAPH, "bundle.yaml")), [image], {"db": "db"})
     assert said.startswith("db: its image keeps data in /data, where the graph mounts no volume")

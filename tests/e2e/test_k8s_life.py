@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+import yaml
 
 from targets.k8s.delivery import Node
 
@@ -215,14 +216,32 @@ def patch_secret(namespace: str, value: str) -> None:
 
 def test_what_is_rendered_is_taken_by_the_server(bundle: Bundle, small: Path) -> None:
     rendered = bundle("render", small, "--target", "k8s", "--app", "default").out
-    done = subprocess.run(
-        ["kubectl", "apply", "--dry-run=server", "--filename", "-"],
-        input=rendered,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    _apply(rendered, "--dry-run=server")
+
+
+@pytest.mark.nlp
+def test_the_nlp_stack_as_rendered_is_taken_by_the_server_without_a_warning(bundle: Bundle, nlp: Path) -> None:
+    """In the namespace that it names, which is asked to warn of what it would refuse a pod for."""
+    rendered = bundle("render", nlp, "--target", "k8s", "--app", "k8-rendered").out
+    namespace = next(one for one in yaml.safe_load_all(rendered) if one["kind"] == "Namespace")
+    labels = namespace["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    labels["pod-security.kubernetes.io/warn"] = "restricted"
+    try:
+        _apply(yaml.safe_dump(namespace))
+        done = _apply(rendered, "--dry-run=server")
+        assert "deployment.apps/api created (server dry run)" in done.stdout
+        assert "statefulset.apps/vectordb created (server dry run)" in done.stdout
+        assert done.stderr == "", "a warning"
+    finally:
+        kubectl("delete", "namespace", "k8-rendered", "--wait=false", "--ignore-not-found")
+
+
+def _apply(manifests: str, *options: str) -> subprocess.CompletedProcess[str]:
+    argv = ["kubectl", "apply", *options, "--filename", "-"]
+    done = subprocess.run(argv, input=manifests, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+    return done
 
 
 def test_a_cluster_that_cannot_be_had_is_named_before_anything_is_done(

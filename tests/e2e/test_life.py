@@ -72,6 +72,34 @@ def test_a_bundle_is_deployed_changed_removed_and_leaves_nothing(
     assert traces(name, "small") == set()
 
 
+@targets
+def test_a_picture_of_an_app_shows_its_edges_and_how_each_service_is(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str], tmp_path: Path, target: str
+) -> None:
+    name = app(f"drawn-{target}", target)
+    bundle("deploy", small, "-t", target, "--app", name)
+
+    def drawn() -> dict[str, tuple[str | None, str | None]]:
+        data = bundle("graph", name, "-t", target, "--json").json()
+        assert data["target"] == target
+        written = bundle("graph", small, "--json").json()
+        assert {(edge["from"], edge["to"], edge["kind"]) for edge in data["edges"]} <= {
+            (edge["from"], edge["to"], edge["kind"]) for edge in written["edges"]
+        }
+        assert [edge for edge in data["edges"] if edge["kind"] == "connect"]
+        return {node["name"]: (node["health"], node["state"]) for node in data["nodes"]}
+
+    assert drawn()["front"] == ("well", "healthy")
+    ids = docker("ps", "-q", "--filter", f"label=dev.graphbundle.app={name}").split()
+    front = [one for one in ids if "front" in docker("inspect", "--format", "{{.Name}}", one)]
+    docker("stop", "--time", "1", *front)
+    assert drawn()["front"][0] == "ill"
+    docker("rm", *front)
+    assert drawn()["front"] == ("absent", "not there")
+    bundle("graph", name, "-t", target, "-o", tmp_path / "now.html")
+    assert "not there" in (tmp_path / "now.html").read_text()
+
+
 def test_another_bundle_takes_an_apps_place_only_with_consent(
     bundle: Bundle, small: Path, tmp_path: Path, app: Callable[[str, str], str]
 ) -> None:

@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundler.graphfile.check import check
+from bundler.graphfile.component_grammar import COMPONENT
 from bundler.graphfile.grammar import GRAPH
-from bundler.graphfile.schema import bundle_schema, site_schema
+from bundler.graphfile.library import Library
+from bundler.graphfile.schema import bundle_schema, component_schema, site_schema, variant_schema
 from bundler.graphfile.shapes import Key, MapOf, Record, Shape
 from bundler.graphfile.site_grammar import SITE
 from bundler.graphfile.source import document, parse
@@ -28,13 +30,32 @@ SOURCE = parse(Path(__file__).with_name("nlp_suite.yaml").read_text(encoding="ut
 SUITE: dict[str, Any] = SOURCE.data  # type: ignore[assignment]
 BUNDLE = jsonschema.Draft202012Validator(bundle_schema())
 SITES = jsonschema.Draft202012Validator(site_schema())
+COMPONENTS = jsonschema.Draft202012Validator(component_schema())
+QUEUE: dict[str, Any] = Library.of(Path(__file__).with_name("libraries") / "components", "f").entries[0].read().data  # type: ignore[assignment]
+USES: dict[str, Any] = {
+    "bundle": "a",
+    "version": "1",
+    "services": {
+        "db": {
+            "use": "postgres@17",
+            "user": None,
+            "expose": {"sql": {"as": "postgres"}, "more": None},
+            "environment": {"A": None, "B": "x"},
+            "healthcheck": {"interval": "5s", "http": None},
+            "resources": {"gpus": {"required": False}, "memory": None},
+            "tmpfs": [{"path": "/x"}],
+            "depends_on": {"x": {"condition": None}},
+            "parts": {"volumes": {"data": {"size": "1GiB"}}},
+        }
+    },
+}
 SITE_DATA: dict[str, Any] = {
     "site": "a",
     "values": {"x": 1},
     "secrets": {"a.b": {"file": "x"}},
     "publish": {"ui": {"port": 80, "bind": "::1", "host": "a.b"}},
     "externals": {"a": {"b": "c", "port": 1}},
-    "storage": {"x": {"class": "y"}},
+    "storage": {"x": {"class": "y", "shared": True}},
     "placement": {"services.x": {"gpu_class": "y"}},
     "timeout": "5m",
 }
@@ -52,7 +73,12 @@ def test_the_schemas_in_the_tree_are_up_to_date() -> None:
 
 
 def test_the_schemas_are_schemas_and_reach_the_package() -> None:
-    for name, schema in (("bundle", bundle_schema()), ("site", site_schema())):
+    for name, schema in (
+        ("bundle", bundle_schema()),
+        ("component", component_schema()),
+        ("site", site_schema()),
+        ("variant", variant_schema()),
+    ):
         jsonschema.Draft202012Validator.check_schema(schema)
         packaged = ROOT / "bundler" / "schemas" / f"{name}.schema.json"
         assert json.loads(packaged.read_text(encoding="utf-8")) == schema
@@ -70,9 +96,9 @@ def test_every_key_is_explained() -> None:
         parts = shape.keys if isinstance(shape, Record) else ()
         return [*parts, *(inner for key in parts for inner in keys(key.shape))]
 
-    for key in (*keys(GRAPH), *keys(SITE)):
+    for key in (*keys(GRAPH), *keys(COMPONENT), *keys(SITE)):
         assert key.doc.endswith("."), key.name
-    for properties in _properties(bundle_schema()):
+    for properties in _properties([bundle_schema(), component_schema()]):
         assert all("description" in part for part in properties.values())
 
 
@@ -85,7 +111,9 @@ def _properties(schema: object) -> list[dict[str, Any]]:
 
 def test_the_patterns_are_such_that_editors_read_them_too() -> None:
     """ECMAScript knows no possessive quantifiers, inline flags, named groups in Python's way, or \\A and \\Z."""
-    for text in re.findall(r'"pattern": "((?:[^"\\]|\\.)*)"', json.dumps([bundle_schema(), site_schema()])):
+    for text in re.findall(
+        r'"pattern": "((?:[^"\\]|\\.)*)"', json.dumps([bundle_schema(), component_schema(), site_schema()])
+    ):
         pattern = json.loads(f'"{text}"')
         assert not re.search(r"\(\?[^:=!]|\\[AZz]|[*+?}]\+", pattern), pattern
 
@@ -133,6 +161,18 @@ def _changed(draw: st.DrawFn, data: dict[str, Any]) -> Any:
 @given(_changed(SUITE))
 def test_checker_and_schema_agree_on_the_shape_of_graphs(data: Any) -> None:
     assert fits(GRAPH, data) == BUNDLE.is_valid(data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(_changed(USES))
+def test_checker_and_schema_agree_on_what_is_laid_over_a_component(data: Any) -> None:
+    assert fits(GRAPH, data) == BUNDLE.is_valid(data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(_changed(QUEUE))
+def test_checker_and_schema_agree_on_the_shape_of_components(data: Any) -> None:
+    assert fits(COMPONENT, data) == COMPONENTS.is_valid(data)
 
 
 @settings(max_examples=200, deadline=None)

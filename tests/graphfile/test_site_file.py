@@ -28,7 +28,7 @@ secrets:
   admin-password: {env: ADMIN}
 publish:
   ui: {host: nlp.hospital.example, tls: nlp-cert}
-storage: {runs: {class: nfs}}
+storage: {runs: {class: nfs, shared: true}}
 placement: {"services.embedder": {gpu_class: nvidia}}
 timeout: 10m
 """
@@ -62,7 +62,7 @@ def test_everything_a_site_can_say_is_read() -> None:
         },
         doors={"ui": SiteDoor(host="nlp.hospital.example", tls="nlp-cert")},
         externals={"corpus": {"bucket": "notes", "endpoint": "https://s3.hospital.example"}},
-        storage={"runs": {"class": "nfs"}},
+        storage={"runs": {"class": "nfs", "shared": True}},
         placement={"services.embedder": {"gpu_class": "nvidia"}},
         timeout_s=600.0,
     )
@@ -272,7 +272,7 @@ def test_assignments_go_on_top_of_the_site() -> None:
         ("publish.ui.port=http", '--set publish.ui.port=http: ui.port is "http", expected a port number from 1 to '
                                  "65535"),
         ("nothing.at=1", '--set nothing.at=1: "nothing" is no key of a site file\n    it has: context, externals, '
-                         "namespace, placement, publish, secrets, site, storage, target, timeout, values"),
+                         "namespace, placement, publish, secrets, site, storage, target, timeout, values, variant"),
     ],
 )  # fmt: skip
 def test_a_wrong_assignment_is_shown_as_it_was_given(assignment: str, problem: str) -> None:

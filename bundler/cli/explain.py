@@ -1,0 +1,183 @@
+"""bundle explain: what does a key mean?"""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from bundler.cli import completing, output
+from bundler.cli.options import json_option
+
+if TYPE_CHECKING:
+    from bundler.graphfile.explained import Topic
+    from bundler.graphfile.shapes import Key
+    from bundler.graphfile.types import Type
+
+_WIDTH = 100  # of what is no terminal
+
+
+@click.command("explain", short_help="Explain a key of a graph, a site file, a component or a variant.")
+@click.argument("key", required=False, shell_complete=completing.keys)
+@json_option
+def command(key: str | None, *, as_json: bool) -> int:
+    """Explain KEY: what it is, what it may hold, its default, its own keys and an example. Without KEY, the sections of
+    every kind of file.
+
+    \b
+    bundle explain services.healthcheck
+    bundle explain healthcheck             the same, by the end of its path
+    bundle explain site.publish            of site files; component. and variant. of theirs
+    bundle explain types                   what endpoints speak, and the fields that an address has
+    """
+    from bundler.graphfile import explained
+
+    first, _, rest = (key or "").partition(".")
+    if first == explained.TYPES_TOPIC:
+        _types(rest, as_json=as_json)
+        return 0
+    found = explained.topics(key) if key else explained.documents()
+    if as_json:
+        output.answer_json([_json(topic) for topic in found])
+        return 0
+    if not key:
+        for topic in found:
+            output.answer(f"{topic.path}: {topic.doc}")
+            for line in _rows([(key.name, key.doc, "") for key in topic.keys]):
+                output.answer(line)
+            output.answer()
+        output.note("more of one: bundle explain KEY, such as services.healthcheck, or types")
+    elif len(found) > 1:
+        output.answer(f"several keys are called {key}:")
+        for line in _rows([(topic.path, topic.doc, "") for topic in found]):
+            output.answer(line)
+        output.note(f"more of one: bundle explain {found[0].path}")
+    else:
+        for line in _page(found[0]):
+            output.answer(line)
+    return 0
+
+
+def _page(topic: Topic) -> Iterator[str]:
+    yield topic.path
+    yield from _wrapped(topic.doc, "  ")
+    yield ""
+    facts = [("what it is", topic.expected)]
+    if topic.choices and not all(word in topic.expected for word in topic.choices):
+        facts.append(("one of", ", ".join(topic.choices)))
+    facts.append(("required", "yes" if topic.required else "no"))
+    if topic.default is not None:
+        facts.append(("default", topic.default))
+    if len(topic.places) > 1:
+        facts.append(("also at", ", ".join(topic.places[1:])))
+    if topic.namesakes:
+        facts.append(("not to be confused with", ", ".join(topic.namesakes)))
+    for title, text in facts:
+        yield from _wrapped(f"{title}: {text}", "  ", "    ")
+    if topic.keys:
+        yield ""
+        groups = "; ".join(f"exactly one of {', '.join(group)}" for group in topic.one_of)
+        yield f"its keys{f', {groups}' if groups else ''}:"
+        yield from _keys(topic.keys)
+    if topic.example is not None:
+        yield ""
+        yield "for example:"
+        yield f"  {topic.path.rpartition('.')[2]}: {topic.example}"
+
+
+def _keys(keys: tuple[Key, ...]) -> Iterator[str]:
+    return _rows([(key.name, key.doc, _form(key)) for key in keys])
+
+
+def _form(key: Key) -> str:
+    told = [key.shape.expected]
+    told += ["required"] if key.required else []
+    told += [f"default: {key.default}"] if key.default is not None else []
+    return "; ".join(told)
+
+
+def _rows(rows: list[tuple[str, str, str]]) -> Iterator[str]:
+    """A name, what it means, and below that what it may hold."""
+    column = max((len(name) for name, _, _ in rows), default=0) + 4
+    for name, doc, form in rows:
+        yield from _wrapped(doc, f"  {name}".ljust(column), " " * column)
+        if form:
+            yield from _wrapped(form, " " * (column + 2))
+
+
+def _wrapped(text: str, first: str, rest: str | None = None) -> list[str]:
+    width = min(max(shutil.get_terminal_size((_WIDTH, 24)).columns, 60), 120)
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=first if rest is None else rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _types(name: str, *, as_json: bool) -> None:
+    from bundler.graphfile import explained, types
+
+    shown = [explained.type_named(name)] if name else list(types.TYPES.values())
+    if as_json:
+        output.answer_json([_type_json(one) for one in shown])
+        return
+    if not name:
+        output.answer("What an endpoint speaks (expose: {db: {port: 5432, as: postgres}}), or an external (as: s3).")
+        output.answer("Every address has ${slot.host}, ${slot.port} and ${slot.url}; more by type:")
+        output.answer()
+    rows = [("TYPE", "WHAT IT IS", "USUAL PORT", "FIELDS", "SECRET")]
+    rows += [
+        (
+            one.name,
+            one.doc,
+            "" if one.port is None else str(one.port),
+            ", ".join(sorted(one.fields - one.secret)),
+            ", ".join(sorted(one.secret)),
+        )
+        for one in shown
+    ]
+    for line in output.table(rows, indent=""):
+        output.answer(line)
+    output.note("\na service gives them under outputs; a site gives an external's, the secret ones under secrets")
+
+
+def _type_json(one: Type) -> dict[str, object]:
+    from bundler.graphfile import types
+
+    return {
+        "type": one.name,
+        "doc": one.doc,
+        "port": one.port,
+        "fields": sorted(types.fields_of(one.name)),
+        "secret": sorted(one.secret),
+    }
+
+
+def _json(topic: Topic) -> dict[str, object]:
+    return {
+        "path": topic.path,
+        "doc": topic.doc,
+        "expected": topic.expected,
+        "choices": list(topic.choices),
+        "required": topic.required,
+        "default": topic.default,
+        "example": topic.example,
+        "also_at": list(topic.places[1:]),
+        "one_of": [list(group) for group in topic.one_of],
+        "keys": [
+            {
+                "name": key.name,
+                "doc": key.doc,
+                "expected": key.shape.expected,
+                "required": key.required,
+                "default": key.default,
+            }
+            for key in topic.keys
+        ],
+    }

@@ -1,0 +1,85 @@
+"""bundle init: the beginning of a graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bundler.cli import output
+from bundler.errors import UsageError
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+_SUMMARIES = {
+    "web": "a page that counts its visitors, and PostgreSQL",
+    "nlp": "a search over your own texts: a job, a page, PostgreSQL",
+    "train": "a training job, and TensorBoard",
+    "empty": "a graph without anything in it",
+}
+_NAME = "my-system"  # what every template is called, and says of itself
+
+
+@click.command("init", short_help="Begin a graph: a bundle.yaml that works, small and commented.")
+@click.argument("directory", type=click.Path(path_type=Path), default=Path())
+@click.option(
+    "--template",
+    type=click.Choice(list(_SUMMARIES)),
+    default="web",
+    show_default=True,
+    help="; ".join(f"{name}: {summary}" for name, summary in _SUMMARIES.items()) + ".",
+)
+def command(directory: Path, *, template: str) -> int:
+    """Begin a graph in DIRECTORY, which is made where it is not there: a commented bundle.yaml, a program of its own
+    with its Dockerfile, a README and a .gitignore. Nothing that is there is written over.
+
+    \b
+    bundle init shop --template web
+    bundle up shop
+    """
+    from bundler.edges.files import failure, write_atomic
+
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"{directory} is there and is no directory", hint="name another one")
+    files = _files(template, _name(directory))
+    there = [name for name in files if (directory / name).exists() or (directory / name).is_symlink()]
+    if there:
+        raise UsageError(
+            f"{directory} has {', '.join(there)} already; nothing was written", hint="name an empty or a new directory"
+        )
+    for name, text in files.items():
+        try:
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise failure(error, (directory / name).parent, "making the directory") from error
+        write_atomic(directory / name, text.encode())
+        output.answer(str(directory / name))
+    where = "" if directory == Path() else f" {directory}"
+    output.note(f"made {_SUMMARIES[template]}")
+    if template == "empty":
+        output.note(f"  bundle add postgres{where}    bundle components names more; bundle explain tells the keys")
+    else:
+        output.note(f"  bundle check{where}           is it right?")
+        output.note(f"  bundle up{where}              builds it and runs it on this machine's Docker")
+    return 0
+
+
+def _files(template: str, name: str) -> dict[str, str]:
+    """The texts of a template by path, .gitignore among them; the graph is called `name` in all of them."""
+    folder = TEMPLATES / template
+    texts = {
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8").replace(_NAME, name)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    return {**texts, ".gitignore": (TEMPLATES / "gitignore").read_text(encoding="utf-8")}
+
+
+def _name(directory: Path) -> str:
+    """The directory's, as far as a graph may be called so."""
+    import re
+
+    from bundler.graphfile import forms
+
+    name = directory.resolve().name
+    meant = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
+    return meant if re.fullmatch(forms.LABEL, meant) else _NAME

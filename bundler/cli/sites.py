@@ -1,0 +1,97 @@
+"""bundle site: a site file to fill in, and what an editor needs to check one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bundler.cli import output
+from bundler.errors import UsageError
+
+if TYPE_CHECKING:
+    from bundler.model.graph import Graph
+
+place_argument = click.argument("place", type=click.Path(path_type=Path), default=Path(), metavar="[FILE|DIRECTORY]")
+variant_option = click.option("--variant", metavar="NAME", help="The graph as this variant has it.")
+
+
+@click.group("site", short_help="Write a site file to fill in, or the schema of one.")
+def command() -> None:
+    """What a site may and must answer: of the graph in a directory, or of a bundle.
+
+    \b
+    bundle site init search.bundle.tar             site.yaml, with every knob and its meaning
+    bundle site schema search.bundle.tar           what an editor needs to check it
+    bundle explain site                            every key of a site file
+    """
+
+
+@command.command("init", short_help="Write a site file with every knob of a graph.")
+@place_argument
+@click.option(
+    "--output",
+    "-o",
+    "file",
+    type=click.Path(path_type=Path),
+    default=Path("site.yaml"),
+    show_default=True,
+    help="Where to; - for standard output.",
+)
+@variant_option
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def init(place: Path, *, file: Path, variant: str | None, force: bool) -> int:
+    """Write a site file for the bundle FILE, or the graph in DIRECTORY: every value, secret, front door, external and
+    volume with its type, default and meaning. What must be answered stands open, the rest is commented out."""
+    from bundler.edges.files import write_atomic
+    from bundler.graphfile.site import lacks
+    from bundler.graphfile.site_text import site_text
+    from bundler.model.site import Site
+
+    graph, variants = _graph(place, variant or "")
+    shown = "site.yaml" if str(file) == "-" else str(file)
+    text = site_text(graph, file=shown, variants=variants, variant=variant or "")
+    if str(file) == "-":
+        output.answer_text(text)
+        return 0
+    if file.is_dir():
+        raise UsageError(f"{file} is a directory", hint=f"-o {file / 'site.yaml'}")
+    if file.exists() and not force:
+        raise UsageError(f"{file} is there already", hint="--force writes over it, -o FILE takes another name")
+    write_atomic(file, text.encode())
+    needed = [".".join(lack.path) for lack in lacks(Site(), graph)]
+    output.note(f"wrote {file}: " + (f"to be answered: {', '.join(needed)}" if needed else "nothing must be answered"))
+    return 0
+
+
+@command.command("schema", short_help="Print the JSON Schema of a graph's site files.")
+@place_argument
+@variant_option
+def schema(place: Path, *, variant: str | None) -> int:
+    """Print the JSON Schema of site files for the bundle FILE, or the graph in DIRECTORY: its values, secrets, doors
+    and externals by name, for editors."""
+    from bundler.graphfile.schema import site_schema
+
+    output.answer_json(site_schema(_graph(place, variant or "")[0]))
+    return 0
+
+
+def _graph(place: Path, variant: str) -> tuple[Graph, tuple[str, ...]]:
+    """The graph at a place as a variant has it, and the names of all variants there."""
+    if place.is_dir() or place.suffix in (".yaml", ".yml"):
+        from bundler.cli.graph import graph_file, read_graphs
+        from bundler.graphfile.variants import names
+
+        graphs = read_graphs(place, (variant,) if variant else ()).union.graphs
+        return graphs[variant], names(graph_file(place).parent)
+    from bundler.cli.bundlefile import opened
+    from bundler.layout.read import read_bundle
+
+    with opened(place) as reader:
+        whole = read_bundle(reader)
+    known = tuple(one.variant for one in whole.variants)
+    found = next((one for one in (whole, *whole.variants) if one.variant == variant), None)
+    if found is None:
+        raise UsageError(f"{place} holds no variant {variant!r}", hint=f"it holds: {', '.join(known) or 'none'}")
+    return found.graph, known

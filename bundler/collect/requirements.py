@@ -1,0 +1,223 @@
+"""What a Python project's requirements.txt pins, and whether that is everything. Nothing here reads anything.
+
+A lock is a requirements.txt with `NAME==VERSION` for every package, as pip freeze, pip-compile, uv and Poetry write it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from packaging.markers import Marker
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from bundler.collect.paths import shown
+from bundler.errors import SourceError
+from bundler.model.oci import Platform
+
+FILE = "requirements.txt"
+LOCKING = f"uv pip compile --generate-hashes pyproject.toml -o {FILE}, pip-compile or pip freeze"
+# Of the platforms that images are for, as Python and wheels call them.
+MACHINES: Mapping[str, str] = {
+    "amd64": "x86_64",
+    "arm64": "aarch64",
+    "386": "i686",
+    "arm": "armv7l",
+    "ppc64le": "ppc64le",
+    "s390x": "s390x",
+    "riscv64": "riscv64",
+}
+_HASH = re.compile(r"\s--hash[= ](sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})(?=\s|$)")
+_COMMENT = re.compile(r"(?:^|\s+)#.*$")
+_INDEX = re.compile(r"(?:-i|--index-url|--extra-index-url)[ =]\s*\S+$")
+_PROJECT = re.compile(r"(?:(?:-e|--editable)[ =]\s*)?(?:file:)?\.$")  # what `uv export` says of the project itself
+_PINNED = re.compile(r"==[^*=,]+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One package. `name` is the normal form of it."""
+
+    name: str
+    version: str
+    extras: frozenset[str]
+    marker: Marker | None
+    hashes: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """As pip reads it."""
+        return " ".join([f"{self.name}=={self.version}", *(f"--hash={digest}" for digest in self.hashes)])
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """`indexes` are pip's options that say where packages come from."""
+
+    pins: tuple[Pin, ...]
+    indexes: tuple[str, ...]
+
+    def text(self, platform: Platform, version: str) -> str:
+        """A requirements.txt of what belongs on a platform, in one order; "" where nothing does."""
+        pins = {pin.line for pin in self.on(platform, version)}
+        return "".join(f"{line}\n" for line in [*self.indexes, *sorted(pins)]) if pins else ""
+
+    def on(self, platform: Platform, version: str) -> tuple[Pin, ...]:
+        """The pins that hold on a platform."""
+        there = environment(platform, version)
+        return tuple(pin for pin in self.pins if pin.marker is None or pin.marker.evaluate(there))
+
+
+def parse(text: str, what: str) -> Lock:
+    """Raises SourceError, which begins with `what`, for what is not pinned and what no wheel can be."""
+    pins: list[Pin] = []
+    indexes: list[str] = []
+    loose: list[str] = []
+    for line in _lines(text):
+        if _PROJECT.match(line):
+            continue
+        if _INDEX.match(line):
+            if "@" in line:
+                raise SourceError(
+                    f"{what}: {FILE} names an index with credentials, and is packed",
+                    hint="give them to pip alone: pip config set global.index-url URL, or ~/.netrc",
+                )
+            indexes.append(line)
+        elif line.startswith("-"):
+            raise SourceError(
+                f"{what}: {FILE} has the line {shown(line)}",
+                hint="it holds NAME==VERSION lines, --hash, --index-url and --extra-index-url alone",
+            )
+        else:
+            pin = _pin(line, what)
+            if pin is None:
+                loose.append(_HASH.sub("", line).strip())
+            else:
+                pins.append(pin)
+    if loose:
+        raise SourceError(
+            f"{what}: {FILE} does not pin {_listed(map(shown, loose))}",
+            hint=f"write NAME==VERSION for every package: {LOCKING}",
+        )
+    return Lock(tuple(pins), tuple(indexes))
+
+
+def require_closed(
+    pins: Sequence[Pin],
+    wants: Mapping[str, Iterable[str]],
+    project: Iterable[str],
+    platform: Platform,
+    version: str,
+    what: str,
+) -> None:
+    """Raises SourceError where a package, or the project itself, needs one that is not pinned, or another version.
+    `wants` are the requirements of each pinned package, as its metadata has them."""
+    there = environment(platform, version)
+    pinned = {pin.name: pin.version for pin in pins}
+    pending = deque([("", frozenset[str]()), *((pin.name, pin.extras) for pin in pins)])
+    seen: set[tuple[str, str]] = set()
+    unmet: dict[str, None] = {}
+    while pending:
+        owner, extras = pending.popleft()
+        asked = [extra for extra in ("", *sorted(extras)) if (owner, extra) not in seen]
+        seen |= {(owner, extra) for extra in asked}
+        for text in project if not owner else wants.get(owner, ()):
+            need = _requirement(text, what)
+            if not any(need.marker is None or need.marker.evaluate({**there, "extra": extra}) for extra in asked):
+                continue
+            name = normal(need.name)
+            if name not in pinned or not need.specifier.contains(pinned[name], prereleases=True):
+                unmet[f"{need.name}{need.specifier} (which {owner or 'pyproject.toml'} needs)"] = None
+            else:
+                pending.append((name, frozenset(need.extras)))
+    if unmet:
+        raise SourceError(
+            f"{what}: {FILE} does not pin {_listed(unmet)}", hint=f"lock the project with all it needs: {LOCKING}"
+        )
+
+
+def of_project(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """The requirements that a pyproject.toml itself states."""
+    project = document.get("project")
+    found = project.get("dependencies") if isinstance(project, dict) else None
+    return tuple(text for text in found if isinstance(text, str)) if isinstance(found, list) else ()
+
+
+def elsewhere(document: Mapping[str, Any]) -> bool:
+    """Whether a pyproject.toml leaves it to a tool to say what the project needs."""
+    project, tools = document.get("project"), document.get("tool")
+    dynamic = project.get("dynamic") if isinstance(project, dict) else None
+    named = isinstance(dynamic, list) and "dependencies" in dynamic
+    return named or (isinstance(tools, dict) and "poetry" in tools)
+
+
+def normal(name: str) -> str:
+    """A package's name as it is compared."""
+    return str(canonicalize_name(name))
+
+
+def environment(platform: Platform, version: str) -> dict[str, str]:
+    """What markers are evaluated with: the platform of the image, wherever this runs."""
+    return {
+        "implementation_name": "cpython",
+        "implementation_version": f"{version}.0",
+        "os_name": "posix",
+        "platform_machine": MACHINES.get(platform.architecture, platform.architecture),
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Linux",
+        "platform_version": "",
+        "python_full_version": f"{version}.0",
+        "python_version": version,
+        "sys_platform": "linux",
+        "extra": "",
+    }
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Logical lines without comments."""
+    waiting = ""
+    for line in text.splitlines():
+        if line.lstrip().startswith("#"):
+            continue
+        waiting += _COMMENT.sub("", line)
+        if waiting.endswith("\\"):
+            waiting = waiting[:-1] + " "
+            continue
+        if waiting.strip():
+            yield waiting.strip()
+        waiting = ""
+    if waiting.strip():
+        yield waiting.strip()
+
+
+def _pin(line: str, what: str) -> Pin | None:
+    """None for a package without one exact version."""
+    need = _requirement(_HASH.sub("", line).strip(), what)
+    if need.url is not None:
+        raise SourceError(
+            f"{what}: {FILE} takes {need.name} from {shown(need.url)}, and only wheels of an index are unpacked",
+            hint="put its wheel into the project's folder wheels and write NAME==VERSION, or write a Dockerfile",
+        )
+    if not _PINNED.fullmatch(str(need.specifier)):
+        return None
+    version = str(need.specifier).removeprefix("==")
+    return Pin(normal(need.name), version, frozenset(need.extras), need.marker, tuple(sorted(_HASH.findall(line))))
+
+
+def _requirement(text: str, what: str) -> Requirement:
+    try:
+        return Requirement(text)
+    except InvalidRequirement as error:
+        raise SourceError(
+            f"{what}: {shown(text)} is no requirement", hint="write NAME==VERSION; what is no wheel wants a Dockerfile"
+        ) from error
+
+
+def _listed(texts: Iterable[str]) -> str:
+    every = list(texts)
+    return ", ".join(every[:8]) + (f" and {len(every) - 8} more" if len(every) > 8 else "")

@@ -1,0 +1,37 @@
+"""Graphviz: where the parts of a picture go. The library of the package pygraphviz, or the program `dot`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from bundler.edges import process
+from bundler.errors import UsageError
+
+MISSING = "pip install 'graphbundle[pictures]', or install Graphviz (dot); json, mermaid and dot need neither"
+_TIMEOUT_S = 120.0
+
+
+def laid_out(document: str) -> dict[str, Any]:
+    """A graph in the DOT language as Graphviz's JSON, with positions. Raises UsageError where there is no Graphviz."""
+    try:
+        import pygraphviz  # type: ignore[import-untyped]
+    except ImportError:
+        text = _program(document)
+    else:
+        graph = pygraphviz.AGraph(string=document)
+        try:
+            text = graph.draw(format="json0", prog="dot")
+        finally:
+            graph.close()
+    data: dict[str, Any] = json.loads(text)
+    return data
+
+
+def _program(document: str) -> bytes:
+    dot = process.find("dot", hint=MISSING, as_error=UsageError)
+    done = process.run([dot, "-Tjson0"], stdin=document.encode(), timeout_s=_TIMEOUT_S, as_error=UsageError)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        raise UsageError(f"{dot} could not lay out the picture: {said[-500:]}", hint=MISSING)
+    return done.stdout

@@ -1,0 +1,394 @@
+"""A Compose file -> a graph, a site file and a report.
+
+Reads: the text, and through `Files` what the file names beside itself.
+Writes: `Imported`: data that passes `check`, what must lie beside it, every decision.
+Next: `writing`, `folder`.
+
+Essential parts that a graph cannot have are refused in the report, and the rest is a graph all the same.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bundler.graphfile import forms
+from bundler.importing import confidential, endpoints, images, keys, mounts, order, process, scripts, yamltext
+from bundler.importing.addresses import Addresses, Login
+from bundler.importing.endpoints import Endpoints, Published
+from bundler.importing.mounts import Copy, Mounted
+from bundler.importing.naming import Names
+from bundler.importing.program import Program
+from bundler.importing.project import Data, Files, Project, as_list, as_map, project
+from bundler.importing.report import Report
+from bundler.importing.stored import Stored
+from bundler.importing.texts import Knobs
+from bundler.importing.variables import settled, variables
+
+_OVERRIDES = tuple(f"{stem}.override.{end}" for stem in ("compose", "docker-compose") for end in ("yaml", "yml"))
+_ANYWHERE = "host.docker.internal"  # the machine, as Docker names it inside containers
+_BUILD_TAKEN = frozenset({"context", "dockerfile"})
+_BUILD_LEFT_OUT = frozenset(
+    [
+        "cache_from",
+        "cache_to",
+        "labels",
+        "tags",
+        "pull",
+        "no_cache",
+        "network",
+        "platforms",
+        "shm_size",
+        "provenance",
+        "sbom",
+        "isolation",
+        "privileged",
+        "ulimits",
+        "entitlements",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """`graph` and `site` are the data of their files. `remarks`: node -> what is missing of it."""
+
+    graph: Data
+    site: Data
+    remarks: Mapping[str, tuple[str, ...]]
+    site_remarks: tuple[str, ...]
+    copies: tuple[Copy, ...]
+    report: Report
+
+
+def imported(text: str, file: str, folder: str, files: Files, profiles: Iterable[str] = ()) -> Imported:
+    """UsageError where the text is no Compose file, or there is no service in it."""
+    report = Report()
+    for name in _OVERRIDES:
+        if files.kind(name) == "file":
+            told = "not read: Compose lays it over; `docker compose config --no-interpolate` writes both into one"
+            report.left_out(name, told)
+    found = project(yamltext.read(text, file), folder, files, profiles, report)
+    return _Import(found, files, report).result()
+
+
+@dataclass(slots=True)
+class _Import:
+    """What the services of one file share while they are translated."""
+
+    project: Project
+    files: Files
+    report: Report
+    names: Names = field(default_factory=Names)
+    node: dict[str, str] = field(default_factory=dict)
+    site: Data = field(default_factory=dict)
+
+    def result(self) -> Imported:
+        services = self.project.services
+        self._name_nodes()
+        jobs = {name for name in services if order.is_waited_out(name, services)}
+        plain = {name: self._settled(name) for name in services}
+        sources = {name: self._source(name, plain[name]) for name in services}
+        ports = {
+            self.node[name]: endpoints.of(plain[name], sources[name].image) for name in services if name not in jobs
+        }
+        stores = {name for name, source in sources.items() if source.image and images.known(source.image)}
+        hosts = self._hosts(plain, jobs)
+        outside = self._outside(plain, hosts, ports)
+        open_ports = self._published(plain, jobs, ports)
+        addresses = Addresses(hosts, ports, {})
+        knobs = Knobs(
+            self.project.given,
+            confidential.find(self.project, self.names, stores),
+            addresses.leads,
+            self.report,
+        )
+        for name, service in services.items():
+            for raw in Program.texts(service):
+                addresses.mine(settled(raw, self.project.given))
+            for config in mounts.settings(service, self.project, self.files):
+                addresses.mine(config)
+            Program.learn_ports(service, ports.get(self.node[name]), self.project.given)
+        doors = self._doors(open_ports, ports, jobs)
+        addresses.doors = {port.host: door for door, _, port in doors if port.host}
+        programs = {
+            name: Program(name, self.node[name], service, knobs, addresses, self.report, job=name in jobs)
+            for name, service in services.items()
+        }
+        for name, program in programs.items():
+            self._login(name, sources[name].image, program, addresses)
+        stored = Stored(Mounted(self.names), self.project, self.files, self.report, knobs)
+        made: dict[str, Data] = {}
+        for name in services:
+            made[name] = {**sources[name].data, **programs[name].translated()}
+            made[name] |= stored.mounted(name, self.node[name], plain[name], sources[name].context)
+            made[name] |= process.process(plain[name], f"services.{name}", self.report, job=name in jobs)
+            scripts.run_by_interpreters(made[name], stored.mounts.scripts.get(self.node[name], {}), name, self.report)
+        externals = self._externals(outside, addresses)
+        edges = order.edges(self.project, self.node, jobs, addresses, made, externals, self.report)
+        for name in services:
+            node = self.node[name]
+            made[name] |= edges.of(name)
+            if node in ports and ports[node].ports:
+                made[name]["expose"] = ports[node].written()
+            if node in addresses.logins and any(node == to for to, _ in edges.addressed):
+                login = addresses.logins[node]
+                made[name]["outputs"] = {login.endpoint: dict(login.fields)}
+            if name in jobs:
+                made[name]["run"] = "upgrade"
+        secrets = confidential.declared(knobs.secrets, edges.reached(self.project), stores, self.report)
+        if doors:
+            self.site["publish"] = {door: {"port": port.host} for door, _, port in doors if port.host}
+        self._unplaced(addresses)
+        sections: Data = {
+            "bundle": self.project.name,
+            "version": "1.0.0",
+            "values": knobs.values,
+            "secrets": {**secrets, **stored.secrets(self.site)},
+            "externals": {name: {"as": kind} for name, (kind, _, _) in externals.items()},
+            "volumes": stored.mounts.volumes,
+            "configs": stored.mounts.configs,
+            "services": {self.node[name]: made[name] for name in services if name not in jobs},
+            "jobs": {self.node[name]: made[name] for name in services if name in jobs},
+            "publish": {door: f"{node}.{ports[node].named(port.port)}" for door, node, port in doors},
+        }
+        copies = [*stored.mounts.copies.values()]
+        copies += [
+            Copy(each.context, each.context) for each in sources.values() if each.context and "build" in each.data
+        ]
+        return Imported(
+            {key: part for key, part in sections.items() if part != {}},
+            {key: part for key, part in self.site.items() if part},
+            self._remarks(),
+            tuple(self._site_remarks(sections, externals)),
+            tuple(dict.fromkeys(copies)),
+            self.report,
+        )
+
+    def _name_nodes(self) -> None:
+        for name in self.project.services:
+            self.node[name] = self.names.take(name)
+            if self.node[name] != name:
+                told = f"is {self.node[name]}: names are DNS labels, and who connects to it is told the new one"
+                self.report.changed(f"services.{name}", told)
+
+    def _settled(self, name: str) -> Data:
+        """The service with everything settled but its texts; what a variable decided there is told."""
+        service = self.project.services[name]
+        texts = ("environment", "command", "entrypoint", "healthcheck", "env_file")
+        for key, value in service.items():
+            if key in texts or (key == "image" and "build" in service):
+                continue
+            chosen = [part for part in _strings(value) if any(variables(part))]
+            if chosen:
+                names = dict.fromkeys(one.name for part in chosen for one in variables(part))
+                fixed = ", ".join(settled(part, self.project.given) for part in chosen)
+                self.report.changed(f"services.{name}.{key}", f"{' and '.join(names)} is decided now: {fixed}")
+        return {key: part if key in texts else _settle(part, self.project.given) for key, part in service.items()}
+
+    def _source(self, name: str, service: Data) -> _Source:
+        """The image or what it is built from."""
+        where = f"services.{name}"
+        image, build = str(service.get("image") or ""), service.get("build")
+        own = f"{self.project.name}-{self.node[name]}"
+        if build is not None:
+            said = as_map(build) if isinstance(build, dict) else {"context": build}
+            context = posixpath.normpath(str(said.get("context", ".")))
+            context = context if re.fullmatch(forms.RELATIVE_PATH, context) else ""
+            for key in (key for key in said if key in _BUILD_LEFT_OUT):
+                self.report.left_out(f"{where}.build.{key}", "how an image is built is said in its Dockerfile")
+            more = [key for key in said if key not in _BUILD_TAKEN | _BUILD_LEFT_OUT]
+            more += ["dockerfile"] if said.get("dockerfile") not in (None, "Dockerfile", "./Dockerfile") else []
+            why = f"{', '.join(more)}: a graph builds a folder with a Dockerfile and nothing else" if more else ""
+            why = why or ("its folder is not below this one" if not context else "")
+            if not why and self.files.kind(f"{context}/Dockerfile") != "file":
+                why = f"there is no {posixpath.join(context, 'Dockerfile')}"
+            if not why:
+                if image:
+                    self.report.left_out(f"{where}.image", "it is built, and a bundle names it itself")
+                return _Source({"build": f"./{context}" if context != "." else "."}, None, context)
+            tag = image if re.fullmatch(forms.REFERENCE, image) else own
+            told = f"{why}; `docker compose build` makes the image {tag}, and `bundle build` takes it from the engine"
+            self.report.changed(f"{where}.build", told)
+            return _Source({"image": tag}, tag, context or None)
+        if not re.fullmatch(forms.IMAGE, image):
+            told = f"{image} is no image" if image else "there is neither image nor build"
+            self.report.refused(f"{where}.image", f"{told}; {own} stands in its place")
+            image = own
+        return _Source({"image": image}, image, None)
+
+    def _hosts(self, plain: Mapping[str, Data], jobs: set[str]) -> dict[str, str]:
+        """Every name that a service is reached by."""
+        hosts = {name: self.node[name] for name in plain if name not in jobs}
+        for name, service in plain.items():
+            others = [str(service[key]) for key in ("container_name", "hostname") if service.get(key)]
+            for network in as_map(service.get("networks")).values():
+                others += [str(each) for each in as_list(as_map(network).get("aliases"))]
+            links = (str(each).partition(":")[::2] for each in as_list(service.get("links")))
+            for target, alias in links:
+                if target in plain and target not in jobs and alias:
+                    hosts.setdefault(alias, self.node[target])
+            for each in others if name not in jobs else ():
+                hosts.setdefault(each, self.node[name])
+            if "networks" in service:
+                self.report.left_out("networks", keys.ROOT_LEFT_OUT["networks"])
+            for key in ("container_name", "hostname", "links"):
+                if key in service:
+                    told = f"it is reached by its node's name, {self.node[name]}"
+                    if key == "links":
+                        told = "who is named in a text is connected to, the others are waited for"
+                    self.report.left_out(f"services.{name}.{key}", told)
+            self._host_shaped(name, service)
+        return hosts
+
+    def _host_shaped(self, name: str, service: Data) -> None:
+        mode = str(service.get("network_mode") or "bridge")
+        if mode.startswith(("host", "service:", "container:")):
+            told = f"{mode}: every node has a network of its own"
+            self.report.refused(f"services.{name}.network_mode", told)
+        elif "network_mode" in service:
+            self.report.left_out(f"services.{name}.network_mode", "there are no networks in a graph")
+        for key in ("pid", "ipc"):
+            value = str(service.get(key) or "")
+            if value.startswith(("host", "service:", "container:")):
+                self.report.refused(f"services.{name}.{key}", f"{value}: containers share no namespaces")
+            elif value:
+                self.report.left_out(f"services.{name}.{key}", "containers share no namespaces")
+
+    def _outside(self, plain: Mapping[str, Data], hosts: dict[str, str], ports: dict[str, Endpoints]) -> dict[str, str]:
+        """Hosts outside that texts name -> their first name in the graph; they are nodes like others until the end."""
+        texts = [
+            settled(raw, self.project.given) for name in plain for raw in Program.texts(self.project.services[name])
+        ]
+        found: dict[str, str] = {}
+        extra = {host: name for name, service in plain.items() for host in as_map(service.get("extra_hosts"))}
+        for host in dict.fromkeys([*extra, _ANYWHERE]):
+            where = f"services.{extra[host]}.extra_hosts" if host in extra else "services"
+            if any(re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w.-])", text) for text in texts):
+                found[host] = self.names.take(host)
+                hosts.setdefault(host, found[host])
+                ports.setdefault(found[host], Endpoints())
+                self.report.changed(where, f"{host} lies outside: the site says where, under externals")
+            elif host == _ANYWHERE and host in extra:
+                self.report.left_out(where, f"no text of the file names {host}")
+            elif host in extra:
+                self.report.refused(
+                    where, f"{host}: no text names it, so it is no external; programs that know it miss it"
+                )
+        return found
+
+    def _externals(self, outside: Mapping[str, str], addresses: Addresses) -> dict[str, tuple[str, str, int]]:
+        """Name -> type, host and port of each address outside."""
+        made: dict[str, tuple[str, str, int]] = {}
+        for host, node in outside.items():
+            for index, (port, kind) in enumerate(addresses.endpoints[node].ports.values()):
+                made[node if index == 0 else self.names.take(f"{node}-{port}")] = (kind, host, port)
+        return made
+
+    def _published(
+        self, plain: Mapping[str, Data], jobs: set[str], ports: Mapping[str, Endpoints]
+    ) -> dict[str, list[Published]]:
+        opened: dict[str, list[Published]] = {}
+        for name, service in plain.items():
+            opened[name] = list(endpoints.published(service, f"services.{name}", self.report))
+            if name in jobs and opened[name]:
+                self.report.refused(f"services.{name}.ports", "a job listens on no port")
+                opened[name] = []
+            for each in opened[name]:
+                ports[self.node[name]].add(each.port)
+        return opened
+
+    def _doors(
+        self, opened: Mapping[str, list[Published]], ports: Mapping[str, Endpoints], jobs: set[str]
+    ) -> list[tuple[str, str, Published]]:
+        """Door, node and port of each published one."""
+        made = []
+        taken = Names()
+        for name, published in opened.items():
+            node = self.node[name]
+            for each in published:
+                endpoint = ports[node].named(each.port)
+                door = taken.take(
+                    node if len(published) == 1 else f"{node}-{endpoint}", f"{node}-{each.host or each.port}"
+                )
+                told = f"the front door {door}"
+                if each.host:
+                    told += f"; its port {each.host} is in the site file"
+                if each.host and each.address is None:
+                    told += ", and it opens on this machine alone unless the site says bind: 0.0.0.0"
+                elif each.address not in (None, "127.0.0.1"):
+                    told += f"; {each.address} is the site's to say: bind"
+                self.report.taken(f"services.{name}.ports", told)
+                made.append((door, node, each))
+        return made
+
+    def _login(self, name: str, image: str | None, program: Program, addresses: Addresses) -> None:
+        """What the environment of a well-known image says about how to log in."""
+        known = images.known(image) if image else None
+        environment = self.project.services[name]["environment"]
+        if known is None or not known.login or self.node[name] not in addresses.endpoints:
+            return
+        fields: dict[str, str] = {}
+        for key, candidates in known.login.items():
+            variable = next((each for each in candidates if environment.get(each) not in (None, "")), None)
+            text = program.environment_text(variable) if variable else known.usual.get(key)
+            if text:
+                fields[key] = text
+        endpoint = addresses.endpoints[self.node[name]].named(known.ports[0][1])
+        if "password" in fields and endpoint:
+            addresses.logins[self.node[name]] = Login(endpoint, fields)
+
+    def _unplaced(self, addresses: Addresses) -> None:
+        back = {node: name for name, node in self.node.items()}
+        for node, target in sorted(addresses.unplaced):
+            told = f"it names {target}, and nothing says on which port {target} listens: connect it by hand"
+            self.report.changed(f"services.{back[node]}", told)
+
+    def _remarks(self) -> dict[str, tuple[str, ...]]:
+        """What was refused, by the node that it is missing of; "" for the whole."""
+        made: dict[str, list[str]] = {}
+        for each in self.report:
+            if each.verdict != "refused":
+                continue
+            parts = each.where.split(".")
+            node = self.node.get(parts[1], "") if parts[0] == "services" and len(parts) > 1 else ""
+            made.setdefault(node, []).append(f"{each.where}: {each.message}")
+        return {node: tuple(told) for node, told in made.items()}
+
+    def _site_remarks(self, sections: Data, externals: Mapping[str, tuple[str, str, int]]) -> Iterable[str]:
+        given = self.site.get("secrets", {})
+        needed = [name for name, part in sections["secrets"].items() if not part and name not in given]
+        if needed:
+            yield f"secrets that are still to be given, each as NAME: {{file: …}} or {{env: …}}: {', '.join(needed)}"
+        for name, (_, host, port) in externals.items():
+            yield f"external to be given: {name}: {{host: …, port: {port}}}, for {host} of the Compose file"
+        if "publish" in self.site:
+            yield "a door opens on this machine alone; bind: 0.0.0.0 beside its port opens it to others"
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """`image` is None where it is built; `context` is the folder that it is built from, here or by Compose."""
+
+    data: Data
+    image: str | None
+    context: str | None
+
+
+def _settle(value: Any, given: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _settle(part, given) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_settle(part, given) for part in value]
+    return settled(value, given) if isinstance(value, str) else value
+
+
+def _strings(value: Any) -> Iterable[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [text for part in value for text in _strings(part)]
+    return [value] if isinstance(value, str) else []

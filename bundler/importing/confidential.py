@@ -1,0 +1,194 @@
+"""What is secret in a Compose file: found by the names of variables and by the passwords in addresses.
+
+One literal is one secret wherever it stands, because programs that share a password must go on sharing it. The bytes
+go nowhere: not into the graph, not into the site file, not into the report.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field
+
+from bundler.importing.naming import Names
+from bundler.importing.project import Project
+from bundler.importing.report import Report
+from bundler.importing.variables import Variable, meaning, parse, settled, variables
+
+_LAST_WORDS = (
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "PASS",
+    "PWD",
+    "SECRET",
+    "TOKEN",
+    "KEY",
+    "SALT",
+    "AUTH",
+    "CREDENTIALS",
+)
+_MADE_HERE = ("PASSWORD", "PASSWD", "PASS", "PWD", "SALT", "SECRET", "PASSPHRASE")  # not somebody else's to give
+_NOT = ("PUBLIC_KEY", "ACCESS_KEY", "ROUTING_KEY", "PRIMARY_KEY", "PARTITION_KEY", "SORT_KEY")
+_PLAIN = re.compile(r"(?i)true|false|yes|no|on|off|none|null|basic|[0-9]{1,3}|/.*|\./.*|[a-z]+://.*")
+_LOGIN = re.compile(r"://([^:/@\s]*):([^@/\s]+)@")
+_HEX = re.compile(r"[0-9a-fA-F]{32,}")
+_WORD = "(?<![A-Za-z0-9_.-]){}(?![A-Za-z0-9_.-])"
+_MIN_DISTINCT = 6  # characters of a literal that is looked for in other texts
+
+
+def is_secret(variable: str) -> bool:
+    """By its last word: DB_PASSWORD and PGPASSWORD, but not PASSWORD_FILE, MAX_TOKENS or AWS_ACCESS_KEY."""
+    name = variable.upper().rstrip("0123456789_")
+    if name.endswith("SECRET_KEY_BASE") or name.endswith("SECRET_ACCESS_KEY"):
+        return True
+    if name.endswith(_NOT):
+        return False
+    last = re.split(r"[_.-]", name)[-1]
+    return last in _LAST_WORDS or last.endswith(("PASSWORD", "SECRET", "APIKEY"))
+
+
+@dataclass(slots=True)
+class Secret:
+    """`literal` is what stands in the file. `users` are the services that are told it."""
+
+    name: str
+    variable: str
+    literal: str
+    required: bool = False
+    optional: bool = False
+    users: set[str] = field(default_factory=set)
+    places: list[str] = field(default_factory=list)
+
+
+class Secrets:
+    """`by_literal` and `by_variable` lead to the same secrets; `plain` are words that also stand for something else."""
+
+    def __init__(self) -> None:
+        self.all: list[Secret] = []
+        self.by_literal: dict[str, Secret] = {}
+        self.by_variable: dict[str, Secret] = {}
+        self.plain: set[str] = set()
+
+    def of(self, variable: str, text: str, given: Mapping[str, str]) -> Secret | None:
+        """The secret that an environment variable is as a whole."""
+        if not is_secret(variable):
+            return None
+        only = parse(text)
+        if len(only) == 1 and isinstance(only[0], Variable) and only[0].name in self.by_variable:
+            return self.by_variable[only[0].name]
+        literal = settled(text, given)
+        return self.by_literal.get(literal) if literal else self.by_variable.get(variable)
+
+    @staticmethod
+    def has_login(text: str) -> bool:
+        """Whether an address in it holds a password."""
+        return bool(_LOGIN.search(text))
+
+    def placed(self, text: str) -> str:
+        """A literal text with its secrets as placeholders: passwords of addresses, and words that are nothing else."""
+        text = _LOGIN.sub(self._login, text)
+        for literal, secret in self.by_literal.items():
+            if len(literal) >= _MIN_DISTINCT and literal not in self.plain:
+                text = re.sub(_WORD.format(re.escape(literal)), f"${{secrets.{secret.name}}}", text)
+        return text
+
+    def _login(self, found: re.Match[str]) -> str:
+        secret = self.by_literal.get(found[2])
+        return f"://{found[1]}:${{secrets.{secret.name}}}@" if secret else found[0]
+
+
+def find(project: Project, names: Names, stores: Set[str]) -> Secrets:
+    """Every secret of the file's variables, named by those of the `stores` that it opens where it opens one."""
+    found = Secrets()
+    for service in sorted(project.services, key=lambda each: each not in stores):
+        data = project.services[service]
+        for variable, raw in data["environment"].items():
+            text = _text(variable, raw)
+            where = f"services.{service}.environment.{variable}"
+            literal = settled(text, project.given)
+            parts = parse(text)
+            whole = parts[0] if len(parts) == 1 and isinstance(parts[0], Variable) else None
+            if is_secret(variable) and not _PLAIN.fullmatch(literal) and not _address(literal):
+                _add(found, names, service, variable, literal, whole, where)
+            elif not is_secret(variable):
+                found.plain.update(re.findall(r"[A-Za-z0-9_.-]+", "" if _LOGIN.search(literal) else literal))
+            for one in variables(text):
+                if is_secret(one.name) and one != whole and not _PLAIN.fullmatch(meaning(one, project.given)):
+                    _add(found, names, service, one.name, meaning(one, project.given), one, where)
+        for key in ("command", "entrypoint"):
+            for one in (one for text in _words(data.get(key)) for one in variables(text)):
+                if is_secret(one.name) and not _PLAIN.fullmatch(meaning(one, project.given)):
+                    where = f"services.{service}.{key}"
+                    _add(found, names, service, one.name, meaning(one, project.given), one, where)
+    for service, data in project.services.items():
+        for variable, raw in data["environment"].items():
+            for login in _LOGIN.finditer(settled(_text(variable, raw), project.given)):
+                where = f"services.{service}.environment.{variable}"
+                _add(found, names, service, f"{variable}_PASSWORD", login[2], None, where)
+    return found
+
+
+def _add(
+    found: Secrets, names: Names, service: str, variable: str, literal: str, one: Variable | None, where: str
+) -> None:
+    secret = found.by_literal.get(literal) if literal else None
+    if secret is None:
+        secret = found.by_variable.get(one.name if one else variable) if not literal else None
+    if secret is None:
+        source = one.name if one else variable
+        secret = Secret(names.take(source, f"{service}-{source}"), source, literal)
+        found.all.append(secret)
+    if literal:
+        found.by_literal[literal] = secret
+    found.by_variable.setdefault(one.name if one else variable, secret)
+    secret.required |= one is not None and one.required
+    secret.optional |= one is not None and one.optional and not literal
+    secret.users.add(service)
+    if where not in secret.places:
+        secret.places.append(where)
+
+
+def declared(
+    found: Secrets, reached: Mapping[str, set[str]], stores: Set[str], report: Report
+) -> dict[str, dict[str, int]]:
+    """The secrets as a graph has them. `reached`: who connects to or waits for a service; `stores`: services of
+    well-known images."""
+    made: dict[str, dict[str, int]] = {}
+    for secret in found.all:
+        where, others = secret.places[0], secret.places[1:]
+        also = f", and in {len(others)} more place{'s' if len(others) > 1 else ''}" if others else ""
+        strangers = set().union(*(reached.get(user, set()) for user in secret.users)) - secret.users
+        if secret.optional:
+            made[secret.name] = {}
+            told = "the site gives it; Compose does without, and an empty file says the same"
+        elif secret.required or not (secret.literal or secret.variable.upper().endswith(_MADE_HERE)):
+            made[secret.name] = {}
+            told = "the site gives it"
+        elif _HEX.fullmatch(secret.literal):
+            made[secret.name] = {}
+            told = f"the site gives it; it has {len(secret.literal)} hexadecimal digits, which are not generated"
+        elif secret.literal and len(secret.users) == 1 and secret.users <= stores and strangers:
+            made[secret.name] = {}
+            told = f"the site gives it: {' and '.join(sorted(strangers))} may have it built in"
+        else:
+            made[secret.name] = {"generate": max(24, min(64, len(secret.literal)))}
+            told = "made at the site, unless the site gives it"
+        report.taken(where, f"the secret {secret.name}{also}; {told}")
+    return made
+
+
+def _text(variable: str, raw: object) -> str:
+    """A variable without a value is that of whoever starts Compose."""
+    return f"${{{variable}}}" if raw is None else str(raw).lower() if isinstance(raw, bool) else str(raw)
+
+
+def _words(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        yield from (str(each) for each in value)
+
+
+def _address(literal: str) -> bool:
+    return "://" in literal

@@ -1,0 +1,221 @@
+"""What a service mounts -> volumes, configs and secrets of the graph.
+
+A path of the machine becomes a config where it is settings that are there, a volume where it is data, and is refused
+where it is the machine itself.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from bundler.graphfile import forms
+from bundler.importing import scripts
+from bundler.importing.naming import Names
+from bundler.importing.process import size
+from bundler.importing.project import Data, Files, Project, as_list, as_map, truth
+from bundler.importing.report import Report
+from bundler.importing.variables import settled
+
+MAX_CONFIG_BYTES = 1 << 20  # what a ConfigMap of Kubernetes holds
+MAX_CONFIG_FILES = 100
+_SYSTEM = ("/etc", "/proc", "/sys", "/dev", "/run", "/var/run", "/boot", "/usr", "/lib", "/root", "/home", "/var/lib")
+_SETTINGS = re.compile(
+    r"(?i)\.(?:ya?ml|json|toml|ini|conf|cfg|cnf|xml|properties|env|sql|sh|template|tmpl|tpl|crt|pem|cer|lua|js|py|txt)$"
+)
+_SETTINGS_DIR = re.compile(r"(?i)conf|init|settings|template|cert|rules|provision|dashboard|scripts?$|\.d$")
+_IGNORED = ("rw", "z", "Z", "cached", "delegated", "consistent", "nocopy", "rprivate", "private", "rshared", "rslave")
+_SHORT = re.compile(r"(?P<source>[^:]+):(?P<target>/[^:]*)(?::(?P<options>[a-zA-Z,]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One mount of a service in Compose's words; `source` is empty for an anonymous volume."""
+
+    kind: str  # bind, volume, tmpfs
+    source: str
+    target: str
+    read_only: bool
+    limit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What must lie beside the graph file: a path beside the Compose file -> one beside the graph."""
+
+    source: str
+    target: str
+
+
+@dataclass(slots=True)
+class Mounted:
+    """What all services mount, as the graph's sections have it."""
+
+    names: Names
+    volumes: dict[str, Data] = field(default_factory=dict)
+    configs: dict[str, Data] = field(default_factory=dict)
+    copies: dict[str, Copy] = field(default_factory=dict)  # by the path in the Compose file
+    scripts: dict[str, dict[str, str]] = field(default_factory=dict)  # node -> path in it -> what runs it
+    _named: dict[str, str] = field(default_factory=dict)
+    _packed: dict[str, str] = field(default_factory=dict)
+
+    def volume(self, key: str, *candidates: str) -> str:
+        """The volume of a name of Compose's or a path of the machine, the same for all who mount it."""
+        if key not in self._named:
+            self._named[key] = self.names.take(*candidates)
+            self.volumes[self._named[key]] = {}
+        return self._named[key]
+
+    def config(self, key: str, data: Data, *candidates: str) -> str:
+        if key not in self._packed:
+            self._packed[key] = self.names.take(*candidates)
+            self.configs[self._packed[key]] = data
+        return self._packed[key]
+
+
+def of(service: Data, where: str, project: Project, report: Report) -> Iterator[Mount]:
+    """The mounts that it says itself; those of `volumes_from` come before."""
+    for entry in as_list(service.get("volumes_from")):
+        other, _, mode = str(entry).partition(":")
+        if other not in project.services:
+            report.refused(f"{where}.volumes_from", f"there is no service {other} in the file")
+            continue
+        report.taken(f"{where}.volumes_from", f"what {other} mounts is written out")
+        for each in of(project.services[other], where, project, report):
+            yield Mount(each.kind, each.source, each.target, each.read_only or mode == "ro", each.limit)
+    for entry in as_list(service.get("volumes")):
+        found = _long(entry) if isinstance(entry, dict) else _short(settled(str(entry), project.given))
+        if found is None:
+            report.refused(f"{where}.volumes", f"{str(entry)[:80]} is no mount that a graph has")
+        else:
+            yield found
+
+
+def _short(text: str) -> Mount | None:
+    if re.fullmatch(r"/[^:]*", text):
+        return Mount("volume", "", text, read_only=False)
+    found = _SHORT.fullmatch(text)
+    if not found:
+        return None
+    options = (found["options"] or "").split(",")
+    kind = "bind" if found["source"].startswith((".", "/", "~")) else "volume"
+    known = all(each in ("", "ro", *_IGNORED) for each in options)
+    return Mount(kind, found["source"], found["target"], read_only="ro" in options) if known else None
+
+
+def _long(entry: Data) -> Mount | None:
+    kind, target = str(entry.get("type", "volume")), str(entry.get("target", ""))
+    if (
+        kind not in ("bind", "volume", "tmpfs")
+        or not target.startswith("/")
+        or as_map(entry.get("volume")).get("subpath")
+    ):
+        return None
+    limit = size(as_map(entry.get("tmpfs")).get("size", ""))
+    return Mount(
+        kind, str(entry.get("source") or ""), target, read_only=truth(entry.get("read_only")) is True, limit=limit
+    )
+
+
+def settings(service: Data, project: Project, files: Files) -> Iterator[str]:
+    """The texts of single files that a service mounts, which may name others."""
+    for entry in as_list(service.get("volumes")):
+        found = _long(entry) if isinstance(entry, dict) else _short(settled(str(entry), project.given))
+        if found and found.kind == "bind" and files.kind(found.source) == "file":
+            yield files.text(found.source) or ""
+
+
+def place(
+    mount: Mount, node: str, where: str, mounted: Mounted, context: str | None, files: Files, report: Report
+) -> tuple[str, Any] | None:
+    """The key of the service that it belongs under, and what stands there; None for what is not taken.
+    `context`: the folder that the service's image is built from."""
+    path = posixpath.normpath(mount.target)
+    suffix = ":ro" if mount.read_only else ""
+    if not re.fullmatch(forms.CONTAINER_PATH, path):
+        report.refused(f"{where}.volumes", f"{mount.target} is no path that a graph can mount at")
+        return None
+    if mount.kind == "tmpfs":
+        return "tmpfs", {"path": path, "size": mount.limit} if mount.limit else path
+    if mount.kind == "bind":
+        return _bind(mount, path, suffix, node, where, mounted, context, files, report)
+    if mount.source:
+        name = mounted.volume(mount.source, mount.source, f"{mount.source}-data", f"{node}-{mount.source}")
+    else:
+        last = posixpath.basename(path) or "data"
+        name = mounted.volume(f"{node}:{path}", f"{node}-{last}", f"{node}-{path}")
+        report.changed(f"{where}.volumes", f"the volume at {path} has a name, {name}")
+    return "volumes", f"{name}:{path}{suffix}"
+
+
+def _bind(
+    mount: Mount,
+    path: str,
+    suffix: str,
+    node: str,
+    where: str,
+    mounted: Mounted,
+    context: str | None,
+    files: Files,
+    report: Report,
+) -> tuple[str, Any] | None:
+    place = f"{where}.volumes"
+    source = posixpath.normpath(mount.source)
+    if source.endswith(".sock") or source == "/var/run/docker":
+        report.refused(place, f"{source}: a graph does not reach the engine or another program of the machine")
+        return None
+    if source in ("/etc/localtime", "/etc/timezone"):
+        report.left_out(place, f"{source}: the time zone of a program is its environment's: TZ")
+        return None
+    if source.startswith("~") or source == "/" or any(source == one or source.startswith(f"{one}/") for one in _SYSTEM):
+        report.refused(place, f"{source} is the machine's; what lies outside is an external")
+        return None
+    kind = files.kind(source)
+    if context is not None and kind == "dir" and (source == context or source.startswith(f"{context}/")):
+        report.left_out(place, f"{source} is what the image is built from; it is in it")
+        return None
+    if kind is not None and (packed := _settings(source, kind, path, mount, files)) is not None:
+        if packed:
+            report.refused(place, f"{source}: {packed}")
+            return None
+        target = beside(source, mounted.copies, f"configs/{node}")
+        last = posixpath.basename(source)
+        name = mounted.config(
+            source, {kind: f"./{target.target}"}, f"{node}-{posixpath.splitext(last)[0]}", f"{node}-{last}"
+        )
+        writable = "" if mount.read_only else "; the program cannot write to it any more"
+        report.taken(place, f"{source} is packed as the config {name}{writable}")
+        mounted.scripts.setdefault(node, {}).update(scripts.found(source, path, files))
+        return "configs", f"{name}:{path}"
+    if kind is None and (_SETTINGS.search(source) or posixpath.basename(source).startswith(".env")):
+        report.refused(place, f"{source} is not there, and would be a config")
+        return None
+    last = posixpath.basename(source).lstrip(".") or "data"
+    name = mounted.volume(source, f"{node}-{last}", f"{node}-{last}-data")
+    what = "; what is in it now is not packed" if kind == "dir" and files.sizes(source)[0] else ""
+    report.changed(place, f"{source} is the volume {name}, which the site makes{what}")
+    return "volumes", f"{name}:{path}{suffix}"
+
+
+def _settings(source: str, kind: str, path: str, mount: Mount, files: Files) -> str | None:
+    """None for data; an empty text for settings that can be packed, else why they cannot."""
+    count, size_bytes = files.sizes(source)
+    if kind == "dir":
+        named = any(_SETTINGS_DIR.search(posixpath.basename(each)) for each in (source, path))
+        named = named or all(_SETTINGS.search(each) for each in files.names(source))
+        if not count or not (mount.read_only or named or path.startswith("/etc/")):
+            return None
+    if count > MAX_CONFIG_FILES or size_bytes > MAX_CONFIG_BYTES:
+        limit = f"a config holds {MAX_CONFIG_FILES} files and 1 MiB; data goes into a volume, weights into models"
+        return f"{count} files with {size_bytes} bytes and more: {limit}"
+    return ""
+
+
+def beside(source: str, copies: dict[str, Copy], folder: str) -> Copy:
+    """Where a file or folder lies beside the graph: at its own place, or in `folder` if it is not below it."""
+    inside = not source.startswith(("/", "../", "~")) and source != ".."
+    target = source if inside else f"{folder}/{posixpath.basename(source)}"
+    return copies.setdefault(source, Copy(source, target))

@@ -1,0 +1,31 @@
+"""Names of a graph for names of another tool: DNS labels, one name space."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from bundler.graphfile import forms
+
+
+def label(text: str) -> str:
+    """The text as a DNS label: `DB_PASSWORD` is db-password."""
+    made = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    made = made if re.match("[a-z]", made) else f"n-{made}".strip("-")
+    return made[:63].strip("-")
+
+
+class Names:
+    """Names that are taken; a second node of a name gets another of its candidates, or a number."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = {"localhost", *taken}
+
+    def take(self, *candidates: str) -> str:
+        made = [label(each) for each in candidates]
+        last = made[-1]
+        made += [f"{last[:58].rstrip('-')}-{number}" for number in range(2, len(self._taken) + 3)]
+        name = next(each for each in made if each not in self._taken)
+        assert re.fullmatch(forms.LABEL, name)  # noqa: S101 - of `label`
+        self._taken.add(name)
+        return name

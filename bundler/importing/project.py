@@ -1,0 +1,185 @@
+"""The data of a Compose file -> a project: the services that run, each with every key in one form.
+
+Settles what Compose settles before it looks at services: `extends` in the file, profiles, env files, lists of pairs
+as maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bundler.errors import UsageError
+from bundler.importing import keys
+from bundler.importing.naming import label
+from bundler.importing.report import Report
+from bundler.importing.shape import shaped
+from bundler.importing.variables import read_env, settled
+
+Data = dict[str, Any]
+_MAPS = ("environment", "labels", "depends_on", "extra_hosts", "networks", "sysctls", "annotations")
+_REPLACED = ("command", "entrypoint")  # lists that do not add up when a service extends another
+
+
+class Files(Protocol):
+    """The folder that a Compose file lies in. Paths are as they are written in it."""
+
+    def kind(self, path: str) -> str | None:
+        """`file`, `dir`, or None for what is not there."""
+
+    def text(self, path: str) -> str | None:
+        """A file's text; None where there is none in UTF-8."""
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """The files below a folder by their paths in it, as many as can be packed; a file has one without a name."""
+
+    def sizes(self, path: str) -> tuple[int, int]:
+        """How many files a file or folder is, and how many bytes; counting ends soon behind what can be packed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """`given` are the variables of `.env`, and what is settled of services is settled with them."""
+
+    name: str
+    services: Mapping[str, Data]
+    volumes: Mapping[str, Data]
+    configs: Mapping[str, Data]
+    secrets: Mapping[str, Data]
+    given: Mapping[str, str]
+
+
+def project(data: Data, folder: str, files: Files, profiles: Iterable[str], report: Report) -> Project:
+    """UsageError where there is no service in it."""
+    given = {key: value for key, value in read_env(files.text(".env") or "", {}).items() if value is not None}
+    for key in data:
+        if key.startswith("x-"):
+            report.left_out(key, "an extension is what the rest of the file makes of it")
+        elif key in keys.ROOT_LEFT_OUT:
+            report.left_out(key, keys.ROOT_LEFT_OUT[key])
+        elif key not in keys.ROOT:
+            report.refused(key, keys.ROOT_REFUSED.get(key, "no key that this version of bundle knows"))
+    written = {
+        name: shaped(as_map(part), f"services.{name}", report) for name, part in as_map(data.get("services")).items()
+    }
+    asked = set(profiles)
+    services = {}
+    for name, service in written.items():
+        where = f"services.{name}"
+        whole = _merged_env(_extended(name, written, report, ()), where, files, given, report)
+        wanted = {settled(each, given) for each in as_list(whole.get("profiles"))}
+        if wanted and not wanted & asked:
+            told = f"only with the profile {' or '.join(sorted(wanted))}, as in Compose: --profile {min(wanted)}"
+            report.left_out(where, told)
+            continue
+        _account(service, where, report)
+        services[name] = whole
+    if not services:
+        raise UsageError("there is no service in the file", hint="a Compose file has services: {NAME: {image: …}}")
+    return Project(
+        label(settled(str(data.get("name") or folder), given)),
+        services,
+        {name: as_map(part) for name, part in as_map(data.get("volumes")).items()},
+        {name: as_map(part) for name, part in as_map(data.get("configs")).items()},
+        {name: as_map(part) for name, part in as_map(data.get("secrets")).items()},
+        given,
+    )
+
+
+def _account(service: Data, where: str, report: Report) -> None:
+    """Every key that is not translated is told of."""
+    for key, value in service.items():
+        if key in keys.TRANSLATED:
+            continue
+        if key.startswith("x-"):
+            report.left_out(f"{where}.{key}", "an extension is what the rest of the file makes of it")
+        elif key in keys.LEFT_OUT:
+            report.left_out(f"{where}.{key}", keys.LEFT_OUT[key])
+        elif key == "privileged" and truth(value) is False:
+            report.left_out(f"{where}.{key}", "no container of a graph is privileged")
+        else:
+            told = keys.REFUSED.get(key, "no key that this version of bundle knows")
+            report.refused(f"{where}.{key}", told)
+
+
+def _extended(name: str, services: Mapping[str, Data], report: Report, below: tuple[str, ...]) -> Data:
+    service = _normal(services[name])
+    extends = service.pop("extends", None)
+    if extends is None:
+        return service
+    where = f"services.{name}.extends"
+    other = as_map(extends).get("service") if isinstance(extends, dict) else extends
+    if as_map(extends).get("file"):
+        report.refused(where, "other files are not read; `docker compose config --no-interpolate` writes them into one")
+        return service
+    if not isinstance(other, str) or other not in services or other in (*below, name):
+        report.refused(where, f"there is no service {other} that it could extend")
+        return service
+    report.taken(where, f"what {other} says is written out")
+    return _over(_extended(str(other), services, report, (*below, name)), service)
+
+
+def _over(base: Data, more: Data) -> Data:
+    """What extends, over what it extends: maps merge, lists add up, anything else replaces."""
+    result = dict(base)
+    for key, value in more.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            result[key] = _over(old, value)
+        elif isinstance(old, list) and isinstance(value, list) and key not in (*_REPLACED, "test"):
+            result[key] = old + [each for each in value if each not in old]
+        else:
+            result[key] = value
+    return result
+
+
+def _normal(service: Data) -> Data:
+    """Lists of `NAME=text` as maps."""
+    return {key: pairs(value) if key in _MAPS else value for key, value in service.items()}
+
+
+def pairs(value: Any) -> Data:
+    """A map, or a list of `NAME=text`, `NAME:text` (hosts) and `NAME` as one; None for a name alone."""
+    if not isinstance(value, list):
+        return as_map(value)
+    made: Data = {}
+    for entry in value:
+        name, equals, text = str(entry).partition("=")
+        if not equals and ":" in name:
+            name, equals, text = name.partition(":")
+        made[name] = text if equals else None
+    return made
+
+
+def _merged_env(service: Data, where: str, files: Files, given: Mapping[str, str], report: Report) -> Data:
+    """With the variables of its env files below those that it has itself; theirs are literal, so `$` is doubled."""
+    found: Data = {}
+    for entry in as_list(service.get("env_file")):
+        path = settled(str(entry.get("path", "") if isinstance(entry, dict) else entry), given)
+        text = files.text(path)
+        optional = isinstance(entry, dict) and truth(entry.get("required")) is False
+        if text is None and optional:
+            report.left_out(f"{where}.env_file", f"{path} is not there, and need not be")
+        elif text is None:
+            report.refused(f"{where}.env_file", f"{path} is not there, so its variables are missing")
+        else:
+            more = read_env(text, given)
+            found |= {name: None if part is None else part.replace("$", "$$") for name, part in more.items()}
+            report.taken(f"{where}.env_file", f"the variables of {path} are written out")
+    return {**service, "environment": {**found, **as_map(service.get("environment"))}}
+
+
+def as_map(value: Any) -> Data:
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """A list; one thing as a list of it."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def truth(value: Any) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(str(value).lower())

@@ -1,0 +1,80 @@
+"""What form each key of a service may have; what has another one is refused, so that nobody else has to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bundler.importing.report import Report
+
+Data = dict[str, Any]
+_TEXT, _FLAG, _MAP = "text", "true or false", "a map"
+_TEXTS = "a list of texts"
+_ENTRIES = "a list of texts and maps"
+_PAIRS = "a map of texts"
+_MAPS = "a map of maps"
+
+FORMS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        (
+            "image",
+            "user",
+            "working_dir",
+            "stop_signal",
+            "stop_grace_period",
+            "mem_limit",
+            "cpus",
+            "shm_size",
+            "runtime",
+        ),
+        (_TEXT,),
+    ),
+    **dict.fromkeys(("runtime", "scale", "container_name", "hostname", "network_mode", "pid", "ipc"), (_TEXT,)),
+    **dict.fromkeys(("read_only", "init", "restart"), (_TEXT, _FLAG)),
+    **dict.fromkeys(("command", "entrypoint", "tmpfs"), (_TEXT, _TEXTS)),
+    **dict.fromkeys(("expose", "volumes_from", "cap_add", "profiles", "links"), (_TEXTS,)),
+    **dict.fromkeys(("ports", "volumes", "configs", "secrets"), (_ENTRIES,)),
+    **dict.fromkeys(("environment", "extra_hosts"), (_PAIRS, _TEXTS)),
+    **dict.fromkeys(("depends_on", "networks"), (_MAPS, _TEXTS)),
+    **dict.fromkeys(("healthcheck", "deploy"), (_MAP,)),
+    **dict.fromkeys(("build", "extends"), (_TEXT, _MAP)),
+    **dict.fromkeys(("gpus", "env_file"), (_TEXT, _ENTRIES)),
+}
+
+
+def shaped(service: Data, where: str, report: Report) -> Data:
+    """The service without what has no form that Compose has; a key without a value is none."""
+    made: Data = {}
+    for key, value in service.items():
+        forms = FORMS.get(key)
+        if value is None:
+            continue
+        if forms is None or any(_has(value, form) for form in forms):
+            made[key] = value
+        else:
+            report.refused(f"{where}.{key}", f"expected {' or '.join(forms)}")
+    check = made.get("healthcheck", {})
+    if not any(_has(check.get("test", ""), form) for form in (_TEXT, _TEXTS)):
+        report.refused(f"{where}.healthcheck.test", f"expected {_TEXT} or {_TEXTS}")
+        del made["healthcheck"]
+    return made
+
+
+def _has(value: Any, form: str) -> bool:
+    match form:
+        case "text":
+            return isinstance(value, str)
+        case "true or false":
+            return isinstance(value, bool)
+        case "a map":
+            return isinstance(value, dict)
+        case "a list of texts":
+            return isinstance(value, list) and all(isinstance(each, str) for each in value)
+        case "a list of texts and maps":
+            return isinstance(value, list) and all(isinstance(each, str | dict) for each in value)
+        case "a map of texts":
+            return isinstance(value, dict) and all(
+                each is None or isinstance(each, str | bool) for each in value.values()
+            )
+        case _:
+            return isinstance(value, dict) and all(each is None or isinstance(each, dict) for each in value.values())

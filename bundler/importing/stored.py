@@ -1,0 +1,120 @@
+"""Volumes, configs and secrets: what services mount, and what the file declares of it."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from bundler.graphfile import forms
+from bundler.importing import mounts
+from bundler.importing.mounts import Mounted
+from bundler.importing.project import Data, Files, Project, as_list, truth
+from bundler.importing.report import Report
+from bundler.importing.texts import Knobs
+from bundler.importing.variables import settled
+
+_KEPT = ("/run/secrets", "/.bundle", "/proc", "/sys", "/dev")
+
+
+@dataclass(slots=True)
+class Stored:
+    mounts: Mounted
+    project: Project
+    files: Files
+    report: Report
+    knobs: Knobs
+    _secrets: dict[str, str] = field(default_factory=dict)
+
+    def mounted(self, name: str, node: str, service: Data, context: str | None) -> Data:
+        """The keys of a service for what it mounts; what comes later at a path replaces what was there."""
+        where = f"services.{name}"
+        by_path: dict[str, tuple[str, Any]] = {}
+        for mount in mounts.of(service, where, self.project, self.report):
+            found = mounts.place(mount, node, where, self.mounts, context, self.files, self.report)
+            path = posixpath.normpath(mount.target)
+            if found and any(path == kept or path.startswith(f"{kept}/") for kept in _KEPT):
+                self.report.refused(f"{where}.volumes", f"{path} belongs to the system or the tool in every container")
+            elif found:
+                by_path[path] = found
+        for entry in as_list(service.get("configs")):
+            if found := self._config(entry, where):
+                by_path[found[0]] = ("configs", f"{found[1]}:{found[0]}")
+        for entry in as_list(service.get("secrets")):
+            if text := self._secret(entry, where):
+                by_path[f"secret {text}"] = ("secrets", text)
+        made: Data = {}
+        for key, text in by_path.values():
+            made.setdefault(key, []).append(text)
+        for volume, options in self.project.volumes.items():
+            self._options(volume, options)
+        return made
+
+    def secrets(self, site: Data) -> dict[str, Data]:
+        """Those that the file declares; where they come from goes into the site file."""
+        for name, made in self._secrets.items():
+            source = self.project.secrets.get(name, {})
+            if path := source.get("file"):
+                site.setdefault("secrets", {})[made] = {"file": settled(str(path), self.project.given)}
+            elif variable := source.get("environment"):
+                site.setdefault("secrets", {})[made] = {"env": str(variable)}
+            self.report.taken(f"secrets.{name}", f"the secret {made}, which the site gives")
+        for name in self.project.secrets:
+            if name not in self._secrets:
+                self.report.left_out(f"secrets.{name}", "no service mounts it")
+        return {made: {} for made in self._secrets.values()}
+
+    def _secret(self, entry: Any, where: str) -> str | None:
+        said = entry if isinstance(entry, dict) else {"source": entry}
+        name = str(said.get("source"))
+        if name not in self.project.secrets:
+            self.report.refused(f"{where}.secrets", f"there is no secret {name} in the file")
+            return None
+        if name not in self._secrets:
+            self._secrets[name] = self.mounts.names.take(name, f"{name}-secret")
+        made = self._secrets[name]
+        target = str(said.get("target") or name)
+        path = target if target.startswith("/") else f"/run/secrets/{target}"
+        if any(key in said for key in ("uid", "gid", "mode")):
+            self.report.left_out(f"{where}.secrets", f"{name}: a secret is its user's alone to read")
+        if not re.fullmatch(forms.SECRET_MOUNT, f"{made}:{path}"):
+            self.report.refused(f"{where}.secrets", f"{path} is no path that a graph can mount at")
+            return None
+        return made if path == f"/run/secrets/{made}" else f"{made}:{path}"
+
+    def _config(self, entry: Any, where: str) -> tuple[str, str] | None:
+        """The path, and the config's name."""
+        said = entry if isinstance(entry, dict) else {"source": entry}
+        name = str(said.get("source"))
+        source = self.project.configs.get(name)
+        path = str(said.get("target") or f"/{name}")
+        place = f"configs.{name}"
+        if source is None or not re.fullmatch(forms.CONTAINER_PATH, path):
+            self.report.refused(f"{where}.configs", f"there is no config {name} for {path}")
+            return None
+        if any(key in said for key in ("uid", "gid", "mode")):
+            self.report.left_out(f"{where}.configs", f"{name}: a config is everybody's to read")
+        if "content" in source:
+            data: Data = {"content": self.knobs.text(str(source["content"]), place)}
+        elif "file" in source and self.files.kind(settled(str(source["file"]), self.project.given)) == "file":
+            file = posixpath.normpath(settled(str(source["file"]), self.project.given))
+            data = {"file": f"./{mounts.beside(file, self.mounts.copies, 'configs').target}"}
+        else:
+            self.report.refused(place, "neither its text nor its file is there")
+            return None
+        self.report.taken(place, "a config of the graph")
+        return path, self.mounts.config(f"config {name}", data, name, f"{name}-config")
+
+    def _options(self, name: str, options: Data) -> None:
+        """What a volume is at a place is the site's."""
+        for key, value in options.items():
+            where = f"volumes.{name}.{key}"
+            if key == "external" and truth(value):
+                self.report.changed(where, "the volume is a new one here; data from elsewhere is brought in by a job")
+            elif key == "driver_opts" and isinstance(value, dict) and "device" in value:
+                self.report.changed(where, f"{value['device']} is the site's; the volume is a new one here")
+            elif key in ("driver", "driver_opts", "name", "labels", "external"):
+                self.report.left_out(where, "where and how a volume is kept is the site's: storage")
+            else:
+                self.report.refused(where, "no key that this version of bundle knows")

@@ -1,0 +1,77 @@
+"""Texts of environment and command -> the graph's texts: variables become values and secrets, addresses edges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bundler.importing.confidential import Secrets, is_secret
+from bundler.importing.naming import Names
+from bundler.importing.report import Report
+from bundler.importing.variables import Variable, meaning, parse
+
+_OURS = re.compile(r"\$(?=\{[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+\})")
+
+
+@dataclass(slots=True)
+class Knobs:
+    """The values of the graph, by the variables of Compose that they come from."""
+
+    given: Mapping[str, str]
+    secrets: Secrets
+    is_address: Callable[[str, str], bool]  # variable, text -> whether it leads to a node
+    report: Report
+    values: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _known: dict[tuple[str, str | None], str] = field(default_factory=dict)
+
+    def text(self, raw: str, where: str, variable: str = "") -> str:
+        """The graph's text for one of Compose; `variable` is the one that it is the value of."""
+        parts = parse(raw)
+        made = ""
+        for part in parts:
+            made += part if isinstance(part, str) else _MARK.format(self._variable(part, where, variable or part.name))
+        return self._placed(made)
+
+    def _placed(self, made: str) -> str:
+        """Literal parts with their secrets as placeholders, and what looks like a placeholder and is none escaped."""
+        pieces = re.split(f"{_MARK[0]}([^{_MARK[-1]}]*){_MARK[-1]}", made)
+        return "".join(
+            self.secrets.placed(_OURS.sub("$$", piece)) if index % 2 == 0 else piece
+            for index, piece in enumerate(pieces)
+        )
+
+    def _variable(self, one: Variable, where: str, variable: str) -> str:
+        text = meaning(one, self.given)
+        if one.operator in (":+", "+"):
+            self.report.changed(where, f"${{{one.name}{one.operator}…}} is decided now: {text or 'nothing'}")
+            return text
+        if secret := self.secrets.by_variable.get(one.name) if is_secret(one.name) else None:
+            return f"${{secrets.{secret.name}}}"
+        if any(self.is_address(name, text) for name in (variable, one.name)):
+            self.report.changed(where, f"{one.name} was a knob for an address, which is an edge now")
+            return self.secrets.placed(text)
+        if self.secrets.has_login(text):
+            self.report.changed(where, f"{one.name} was a knob with a password in it, which is a secret now")
+            return self.secrets.placed(text)
+        return f"${{values.{self._value(one, text, where)}}}"
+
+    def _value(self, one: Variable, text: str, where: str) -> str:
+        default = None if one.required and one.name not in self.given else text
+        key = (one.name, default)
+        if key not in self._known:
+            name = one.name.lower().strip("_") or "value"
+            name = name if re.match("[a-z]", name) else f"v_{name}"
+            if name in self.values:
+                name = Names(self.values).take(f"{name}").replace("-", "_")
+            self._known[key] = name
+            self.values[name] = {} if default is None else {"default": default}
+            told = "which the site gives" if default is None else f'"{default}" unless the site says otherwise'
+            if default == "" and not one.optional:
+                told += "; nothing sets it here"
+            self.report.taken(where, f"{one.name} is the value {name}, {told}")
+        return self._known[key]
+
+
+_MARK = "\ue000{}\ue001"  # private characters around what is settled, so that it is not read again

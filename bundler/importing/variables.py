@@ -1,0 +1,118 @@
+"""Compose's `${VAR}` in its six forms, and the files that variables are set in.
+
+A text is read into its parts, so that a variable can become a knob of the graph; `settled` is what Compose would make
+of it with the variables of `.env` and no others: the shell of whoever imports is not asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OPERATORS = (":-", ":?", ":+", "-", "?", "+")
+_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*(?:=\s*(.*))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """`${name}`, or with an operator such as `:-` and what stands behind it."""
+
+    name: str
+    operator: str = ""
+    rest: str = ""
+
+    @property
+    def optional(self) -> bool:
+        """Whether the file says what holds without it."""
+        return self.operator in (":-", "-")
+
+    @property
+    def required(self) -> bool:
+        return self.operator in (":?", "?")
+
+
+def parse(text: str) -> tuple[str | Variable, ...]:
+    """Literal texts (with `$$` as `$`) and variables, in order."""
+    parts: list[str | Variable] = []
+    literal, index = "", 0
+    while index < len(text):
+        char = text[index]
+        if char != "$":
+            literal, index = literal + char, index + 1
+            continue
+        found, index = _variable(text, index)
+        if isinstance(found, str):
+            literal += found
+            continue
+        if literal:
+            parts.append(literal)
+            literal = ""
+        parts.append(found)
+    return (*parts, literal) if literal else tuple(parts)
+
+
+def _variable(text: str, index: int) -> tuple[str | Variable, int]:
+    """What stands at a `$`, and where the text goes on."""
+    if text.startswith("$$", index):
+        return "$", index + 2
+    if not text.startswith("${", index):
+        name = _NAME.match(text, index + 1)
+        return (Variable(name[0]), name.end()) if name else ("$", index + 1)
+    depth, end = 1, index + 2
+    while end < len(text) and depth:
+        depth += text.startswith("${", end) - (text[end] == "}")
+        end += 1
+    name = _NAME.match(text, index + 2)
+    if depth or not name:
+        return "$", index + 1
+    tail = text[name.end() : end - 1]
+    for operator in _OPERATORS:
+        if tail.startswith(operator):
+            return Variable(name[0], operator, tail[len(operator) :]), end
+    return (Variable(name[0]), end) if not tail else ("$", index + 1)
+
+
+def variables(text: str) -> Iterator[Variable]:
+    """Those of a text, not those within their defaults."""
+    return (part for part in parse(text) if isinstance(part, Variable))
+
+
+def settled(text: str, given: Mapping[str, str]) -> str:
+    """The text as Compose makes it."""
+    return "".join(part if isinstance(part, str) else meaning(part, given) for part in parse(text))
+
+
+def meaning(variable: Variable, given: Mapping[str, str]) -> str:
+    value = given.get(variable.name)
+    has = bool(value) if variable.operator.startswith(":") else value is not None
+    if variable.operator in (":+", "+"):
+        return settled(variable.rest, given) if has else ""
+    if variable.optional and not has:
+        return settled(variable.rest, given)
+    return value or ""
+
+
+def read_env(text: str, given: Mapping[str, str]) -> dict[str, str | None]:
+    """The variables of an env file; None for a name alone. Values may name variables before them."""
+    found: dict[str, str | None] = {}
+    for line in text.replace("\r\n", "\n").split("\n"):
+        matched = _LINE.fullmatch(line.strip())
+        if line.lstrip().startswith("#") or matched is None:
+            continue
+        name, value = matched[1], matched[2]
+        if value is None:
+            found[name] = None
+        elif quoted := re.match(r"'([^']*)'", value):
+            found[name] = quoted[1]
+        else:
+            known = {**given, **{key: part for key, part in found.items() if part is not None}}
+            double = re.match(r'"((?:[^"\\]|\\.)*)"', value)
+            bare = re.sub(r"(?:^|\s)#.*", "", value).strip()
+            found[name] = settled(_unescaped(double[1]) if double else bare, known)
+    return found
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t", "r": "\r"}.get(found[1], found[1]), text)

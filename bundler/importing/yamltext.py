@@ -1,0 +1,73 @@
+"""The YAML of Compose -> plain data. The only other module that reads YAML; `graphfile.source` reads ours.
+
+Compose files have anchors, aliases and merge keys, which a graph file has not. Every scalar but null, true and false
+stays the text that was written, so `22:22`, `1.50`, `no` and `0755` are what they look like.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from bundler.errors import Position, UsageError
+
+MAX_SIZE_BYTES = 1 << 20
+MAX_VALUES = 100_000  # after aliases: a few lines of them can stand for billions
+MAX_DEPTH = 64
+# As in `graphfile.source`: what a graph cannot hold.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+
+
+class _Loader(yaml.SafeLoader):
+    """With three implicit types instead of YAML 1.1's eleven."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, Any]]] = {}  # noqa: RUF012 - PyYAML's own way
+
+
+for _tag, _pattern, _first in (
+    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", "~nN\0"),
+    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("tag:yaml.org,2002:merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), [c if c != "\0" else "" for c in _first])
+
+
+def read(text: str, file: str) -> dict[str, Any]:
+    """The file's map. UsageError where it is no YAML, no map, or too large."""
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_SIZE_BYTES:
+        raise _error(file, "the file is longer than 1 MiB")
+    try:
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        said = str(getattr(error, "problem", None) or error).split("\n")[0]
+        raise _error(file, f"not YAML: {said}", *((mark.line + 1, mark.column + 1) if mark else ())) from error
+    except RecursionError as error:
+        raise _error(file, f"nested more than {MAX_DEPTH} levels deep") from error
+    if not isinstance(data, dict):
+        raise _error(file, "a Compose file is a map with services in it")
+    left = [MAX_VALUES]
+    plain: dict[str, Any] = _plain(data, file, left, 0)
+    return plain
+
+
+def _plain(value: Any, file: str, left: list[int], depth: int) -> Any:
+    """A copy without shared parts, keys as text."""
+    left[0] -= 1
+    if left[0] < 0:
+        raise _error(file, f"with its aliases written out it has more than {MAX_VALUES} values")
+    if depth > MAX_DEPTH:
+        raise _error(file, f"nested more than {MAX_DEPTH} levels deep")
+    if isinstance(value, str) and (found := _CONTROL.search(value)):
+        raise _error(file, f"the control character U+{ord(found[0]):04X} stands in a text")
+    if isinstance(value, dict):
+        return {_plain(str(key), file, left, depth): _plain(part, file, left, depth + 1) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part, file, left, depth + 1) for part in value]
+    return value if value is None or isinstance(value, bool | str) else str(value)
+
+
+def _error(file: str, message: str, line: int = 1, column: int = 1) -> UsageError:
+    return UsageError(f"{Position(file, line, column)}: {message}")

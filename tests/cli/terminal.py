@@ -1,0 +1,35 @@
+"""The command as people and scripts call it: at a terminal, and away from one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import subprocess
+import sys
+
+BUNDLE = (sys.executable, "-c", "from bundler.cli.main import main; main()")
+
+
+def talk(answers: list[tuple[str, str]], *arguments: str) -> tuple[int, str]:
+    """Exit status, and all that is seen, of the command on a terminal at which somebody answers one question after
+    the other."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [*BUNDLE, *arguments])
+    seen, since, left = "", "", list(answers)
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while True:
+            if select.select([terminal], [], [], 0.3)[0]:
+                piece = os.read(terminal, 4096).decode()
+                seen, since = seen + piece, since + piece
+            elif left and left[0][0] in since:
+                since = ""
+                os.write(terminal, left.pop(0)[1].encode())
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen
+
+
+def away_from_one(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*BUNDLE, *arguments], capture_output=True, text=True, check=False, input=stdin)

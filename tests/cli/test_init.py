@@ -1,0 +1,81 @@
+"""bundle init: a graph that works, to begin with."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from bundler.cli.graph import read_graphs
+from bundler.cli.init import TEMPLATES
+from bundler.cli.main import run
+
+NAMES = sorted(path.name for path in TEMPLATES.iterdir() if path.is_dir())
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_there_are_the_templates() -> None:
+    assert NAMES == ["empty", "nlp", "train", "web"]
+
+
+@pytest.mark.parametrize("template", NAMES)
+def test_each_template_is_right_as_it_is_written(template: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", "Our Shop", "--template", template]) == 0
+    written = capsys.readouterr().out.splitlines()
+    folder = here / "Our Shop"
+    assert sorted(written) == sorted(f"Our Shop/{p.relative_to(folder)}" for p in folder.rglob("*") if p.is_file())
+    assert {"Our Shop/bundle.yaml", "Our Shop/README.md", "Our Shop/.gitignore"} <= set(written)
+    assert run(["check", str(folder)]) == 0
+    assert capsys.readouterr().out.startswith("our-shop 0.1.0 is valid")
+    assert "my-system" not in "".join(p.read_text() for p in folder.rglob("*") if p.is_file())
+    assert 5 <= len((folder / "README.md").read_text().splitlines()) <= 12
+
+
+@pytest.mark.parametrize("template", [name for name in NAMES if name != "empty"])
+def test_each_has_a_program_of_its_own_and_a_component(template: str) -> None:
+    text = (TEMPLATES / template / "bundle.yaml").read_text()
+    graph = read_graphs(TEMPLATES / template, ()).union.graph
+    assert "use: " in text
+    assert graph.doors
+    built = {node.build for node in (*graph.services, *graph.jobs) if node.build is not None}
+    assert built
+    for build in built:
+        lines = (TEMPLATES / template / build / "Dockerfile").read_text().splitlines()
+        assert lines[0] == "FROM python:3.12-slim"
+        assert len(lines) <= 8
+        copied = next(line for line in lines if line.startswith("COPY ")).split()[1:-1]
+        for name in copied:
+            ast.parse((TEMPLATES / template / build / name).read_text(), name)
+        assert {path.name for path in (TEMPLATES / template / build).glob("*.py")} == set(copied)
+
+
+@pytest.mark.parametrize("template", NAMES)
+def test_a_site_file_and_a_component_more_are_two_commands(template: str, here: Path) -> None:
+    assert run(["init", ".", "--template", template]) == 0
+    assert run(["add", "tensorboard", "--as", "board", "--connect", "logs=logs"]) == 0
+    assert run(["site", "init"]) == 0
+    assert run(["check"]) == 0
+
+
+def test_nothing_is_written_over(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "README.md").write_text("mine")
+    (here / ".gitignore").symlink_to("nowhere")
+    assert run(["init"]) == 2
+    assert ". has README.md, .gitignore already; nothing was written" in capsys.readouterr().err
+    assert sorted(path.name for path in here.iterdir()) == [".gitignore", "README.md"]
+    assert run(["init", "README.md"]) == 2
+    assert run(["init", "README.md/below"]) == 2
+    assert run(["init", "--template", "webb", "new"]) == 2
+    assert not (here / "new").exists()
+
+
+def test_a_directory_that_cannot_name_a_graph(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", "2026"]) == 0
+    assert run(["check", "2026"]) == 0
+    assert "my-system 0.1.0 is valid" in capsys.readouterr().out
