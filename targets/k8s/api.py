@@ -313,7 +313,7 @@ class Api:
             return
         uid = uid or there["metadata"]["uid"]
         limit_s = _grace_s(there) + GONE_S
-        with self._watching(kind, there, namespace, limit_s, doing) as events:
+        with self._watching(kind, name, namespace, limit_s, doing) as events:
             options = _BACKGROUND if kind == "Namespace" else _FOREGROUND
             try:
                 self._call(
@@ -337,12 +337,11 @@ class Api:
 
     @contextmanager
     def _watching(
-        self, kind: str, there: Json, namespace: str | None, limit_s: int, doing: str
+        self, kind: str, name: str, namespace: str | None, limit_s: int, doing: str
     ) -> Iterator[Iterator[Json]]:
-        """What happens to an object from now on, in one request that the server ends at the latest when the time is
-        up, or with an error."""
-        name = there["metadata"]["name"]
-        query: dict[str, object] = {"resourceVersion": there["metadata"]["resourceVersion"], "timeoutSeconds": limit_s}
+        """An object as it is and what happens to it from now on, in one request that the server ends when the time is
+        up, or with an error. It names no version: what was read may be older than what the cluster remembers."""
+        query: dict[str, object] = {"timeoutSeconds": limit_s}
         path = _path(kind, namespace)
         if kind == "Namespace":  # a right within the namespace is enough for this path, and not for the other
             path = f"/api/v1/watch/namespaces/{quote(name)}"

@@ -24,6 +24,7 @@ from targets.k8s import (
     apps,
     checking,
     delivery,
+    emptiness,
     files,
     lending,
     logs,
@@ -42,21 +43,6 @@ from targets.k8s.helper import helper
 from targets.k8s.instances import is_ready
 from targets.k8s.names import Json
 from targets.k8s.refusals import Conflict, Forbidden
-
-# Kinds of which nothing is missed once the namespace is gone: the cluster's own notes, and rights within it.
-COMING_ALONG = frozenset(
-    {
-        "Event",
-        "EndpointSlice",
-        "Endpoints",
-        "PodMetrics",
-        "ControllerRevision",
-        "CSIStorageCapacity",
-        "PodTemplate",
-        "Role",
-        "RoleBinding",
-    }
-)
 
 Payload = Mapping[str, Any]
 Secrets = Mapping[str, StoredSecret]
@@ -369,22 +355,7 @@ class KubernetesTarget:
         if there is None:
             return
         self._own(there, payload["app"])
-        content = self.api.in_namespace(namespace)
-        foreign = sorted(
-            f"{kind} {found['metadata']['name']}"
-            for kind, found in content.objects
-            if not names.ours(found, payload["app"]) and not comes_along(kind, found)
-        )
-        if foreign:
-            raise TargetError(
-                f"namespace {namespace} holds what is not this app's: {', '.join(foreign[:5])}; left alone",
-                hint=f"remove these, then: kubectl delete namespace {namespace}",
-            )
-        if hidden := sorted({*content.hidden} - COMING_ALONG):
-            raise TargetError(
-                f"namespace {namespace} may hold what is not shown to this user: {', '.join(hidden)}; left alone",
-                hint=f"who sees that there is nothing runs: kubectl delete namespace {namespace}",
-            )
+        emptiness.check(namespace, payload["app"], self.api.in_namespace(namespace))
         self.api.delete("Namespace", namespace, uid=_uid(there))
         self._ended.add(namespace)
 
@@ -398,14 +369,3 @@ def _overtaken(app: str, what: str) -> TargetError:
 
 def _uid(found: Json | None) -> str | None:
     return None if found is None else str(found["metadata"]["uid"])
-
-
-def comes_along(kind: str, found: Json) -> bool:
-    """What the cluster itself puts into a namespace, or what goes with something else. Pure."""
-    name = found["metadata"]["name"]
-    return (
-        bool(found["metadata"].get("ownerReferences"))
-        or bool(found["metadata"].get("deletionTimestamp"))
-        or kind in COMING_ALONG
-        or (kind, name) in (("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt"))
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -11,10 +12,12 @@ from clusters import settings
 
 from bundler.errors import TargetError
 from bundler.model.plan import Action, Step
+from targets import ownership
 from targets.k8s import names
-from targets.k8s.api import Api, listed
+from targets.k8s.api import Api, Content, listed
 from targets.k8s.cluster import Settings
-from targets.k8s.target import KubernetesTarget, comes_along
+from targets.k8s.emptiness import check
+from targets.k8s.target import KubernetesTarget
 
 Json = dict[str, Any]
 
@@ -37,10 +40,15 @@ def test_a_kind_is_listed_from_the_first_version_that_has_it() -> None:
     ]
 
 
-def test_rights_within_a_namespace_do_not_keep_it() -> None:
-    found = {"metadata": {"name": "bundle-edit"}}
-    assert comes_along("RoleBinding", found)
-    assert not comes_along("ConfigMap", found)
+def test_a_namespace_goes_only_if_everything_in_it_was_seen() -> None:
+    ours = {"metadata": {"name": "one", "labels": names.labels("shop")}}
+    theirs = {"metadata": {"name": "edit"}}
+    check("shop", "shop", Content((("ConfigMap", ours), ("RoleBinding", theirs)), ("Role", "RoleBinding")))
+    with pytest.raises(TargetError, match="not this app's: ConfigMap edit; left alone"):
+        check("shop", "shop", Content((("ConfigMap", theirs),), ()))
+    with pytest.raises(TargetError, match="not shown to this user: Secret, Widget; left alone") as raised:
+        check("shop", "shop", Content((), ("Widget", "Role", "Secret")))
+    assert "kubectl delete namespace shop" in str(raised.value.hint)
 
 
 # on a cluster
@@ -73,6 +81,19 @@ def test_an_object_that_was_made_anew_is_neither_written_nor_removed(namespace: 
     there = api.get("ConfigMap", "c", where)
     assert there is not None
     assert there["metadata"]["uid"] == second
+
+
+@pytest.mark.cluster
+def test_the_removal_of_what_has_long_been_there_is_watched(namespace: tuple[Api, str]) -> None:
+    """What the cluster remembers of changes goes back five minutes; an object's own version may be older."""
+    api, _ = namespace
+    for kind, name, where in (("Namespace", "default", None), ("ConfigMap", "kube-root-ca.crt", "default")):
+        there = api.get(kind, name, where)
+        assert there is not None
+        with api._watching(kind, name, where, 1, "watching") as events:
+            assert [(one["type"], one["object"]["metadata"]["uid"]) for one in events] == [
+                ("ADDED", there["metadata"]["uid"])
+            ]
 
 
 class Counted(Api):
@@ -119,3 +140,23 @@ def test_a_further_look_asks_for_nothing_but_what_may_have_changed(namespace: tu
     newest = target.observe(app).record
     assert newest is not None
     assert newest.document == "release 11"
+
+
+@pytest.mark.cluster
+def test_a_set_that_gets_no_pods_for_want_of_quota_says_so(namespace: tuple[Api, str]) -> None:
+    """Nothing but an event tells."""
+    api, app = namespace
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    api._call("POST", f"/api/v1/namespaces/{app}/resourcequotas", "setting a quota", body=quota)
+    labels = names.labels(app, "store")
+    annotations = {ownership.RESOURCE: "service/store", ownership.SPEC: "s1"}
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "store", "image": "bundle.local/none"}]}}
+    spec = {"serviceName": "store", "selector": {"matchLabels": names.selector(app, "store")}, "template": pod}
+    metadata = {"name": "store", "labels": labels, "annotations": annotations}
+    api.create({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec}, app)
+    target, ends, detail = KubernetesTarget(Settings(), api), time.monotonic() + 60, ""
+    while "exceeded quota" not in detail and time.monotonic() < ends:
+        time.sleep(0.5)
+        (one,) = target.observe(app).of("service/store")
+        detail = one.detail
+    assert "exceeded quota: none" in detail
