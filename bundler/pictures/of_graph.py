@@ -8,7 +8,11 @@ from bundler.model.graph import Condition, Graph, Job, Mount, PythonBuild, Servi
 from bundler.pictures import facts
 from bundler.pictures.picture import Edge, Kind, Node, Picture, Tie, joined
 
-CONDITIONS = {Condition.STARTED: "started", Condition.HEALTHY: "healthy", Condition.COMPLETED: "completed"}
+CONDITIONS = {
+    Condition.STARTED: "once started",
+    Condition.HEALTHY: "once healthy",
+    Condition.COMPLETED: "once completed",
+}
 
 
 def of_graph(graph: Graph, variant: str = "", digests: Mapping[str, str] | None = None) -> Picture:

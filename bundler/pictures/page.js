@@ -38,7 +38,7 @@ function list(title, edges, other) {
     const item = element("li", undefined, all);
     const button = element("button", nodes.get(edge[other]).name, item);
     button.addEventListener("click", () => { choose(edge[other]); drawn.get(edge[other]).focus(); });
-    const how = { connect: "as ", order: "once ", mount: "at ", door: "" }[edge.kind] + edge.labels.join(", ");
+    const how = { connect: "as ", order: "", mount: "at ", door: "" }[edge.kind] + edge.labels.join(", ");
     item.append(edge.labels.length ? ` ${how}` : "", edge.kind === "connect" && !edge.waits ? ", without waiting" : "");
   }
 }

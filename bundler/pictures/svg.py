@@ -107,7 +107,7 @@ def said(edge: Edge) -> str:
         case Tie.CONNECT:
             return f"{source} connects to {target} as {edge.label}" + ("" if edge.waits else ", without waiting for it")
         case Tie.ORDER:
-            return f"{source} starts after {target} ({edge.label})"
+            return f"{source} starts after {target}, {edge.label}"
         case Tie.MOUNT:
             return f"{source} mounts {target} at {edge.label}"
         case Tie.DOOR:

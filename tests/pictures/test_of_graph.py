@@ -33,7 +33,7 @@ def test_connections_of_two_nodes_are_one_edge_with_both_slots(shop: Graph) -> N
     both = edges["service/api", "service/db", Tie.CONNECT]
     assert both.labels == ("audit", "store")
     assert edges["service/api", "service/web", Tie.CONNECT].waits is False
-    assert edges["service/api", "job/fill", Tie.ORDER].labels == ("completed",)
+    assert edges["service/api", "job/fill", Tie.ORDER].labels == ("once completed",)
     assert edges["service/api", "model/words", Tie.MOUNT].labels == ("/models/words",)
     assert edges["door/shop", "service/web", Tie.DOOR] == Edge("door/shop", "service/web", Tie.DOOR, ("http",), False)
 
