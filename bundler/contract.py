@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from bundler.edges.forward import Connection
 from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
 from bundler.model.oci import Descriptor
-from bundler.model.plan import Plan, Step
+from bundler.model.plan import Note, Plan, Step
 from bundler.model.release import Release
 
 CONTRACT_VERSION = 1
@@ -73,7 +73,7 @@ class Target(Protocol):
         """
 
     def apps(self) -> tuple[AppSummary, ...]:
-        """The apps of this adapter on the target, by name."""
+        """The apps of this adapter on the target, by name; of each part, where the target has parts."""
 
 
 @runtime_checkable
@@ -92,3 +92,12 @@ class Lending(Protocol):
         """The bytes of secrets by name; `places` says where each is: NAME/KEY, beside the app's own things.
 
         Raises TargetError with all that are not there."""
+
+
+@runtime_checkable
+class Checking(Protocol):
+    """What a target has beside `Target` where only asking tells whether it lets a plan be carried out."""
+
+    def check(self, plan: Plan) -> tuple[Note, ...]:
+        """What stands against the plan's steps, asked of the target for these alone and without an effect: rights,
+        room, the way of images. Where a note refuses, no step is done."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bundler import release as releasing
-from bundler.contract import BlobSource, Lending, Target
+from bundler.contract import BlobSource, Checking, Lending, Target
 from bundler.edges.clock import Clock
 from bundler.errors import TargetError, UsageError
 from bundler.model.bundle import VerifiedBundle
@@ -56,7 +56,7 @@ def prepare(
     _keep_variant(observed, site, app)
     stored = target.secrets(app)
     released = releasing.release(releasing.Inputs(app, verified, blobs, site, observed, given, stored))
-    plan = target.plan(released.release, observed)
+    plan = _checked(target, target.plan(released.release, observed))
     patience_s = default_timeout_s(released.release)
     return Prepared(target, app, released.release, plan, observed, released.secrets, blobs, patience_s)
 
@@ -69,6 +69,14 @@ def _keep_variant(observed: Observed, site: Site, app: str) -> None:
             f"{app} is the variant {variant} of its bundle here",
             hint=f"--variant {variant} deploys that again, --variant '' the graph without a variant",
         )
+
+
+def _checked(target: Target, plan: Plan) -> Plan:
+    """The plan with what the target answers when it is asked about the steps; without them where it refuses."""
+    if not plan.steps or plan.refused or not isinstance(target, Checking):
+        return plan
+    told = replace(plan, notes=(*plan.notes, *target.check(plan)))
+    return replace(told, steps=()) if told.refused else told
 
 
 def _lent(target: Target, app: str, site: Site) -> Mapping[str, bytes]:
@@ -109,6 +117,7 @@ def prepare_job(target: Target, app: str, job: str) -> Prepared:
     steps = () if running else steps
     ready = tuple(one for one in planned.ready if one.resource == resource)
     plan = Plan(steps, tuple(note for note in planned.notes if note.resource == resource), ready)
+    plan = _checked(target, plan)
     return Prepared(target, app, release, plan, observed, target.secrets(app), None, math.inf)
 
 
@@ -119,7 +128,8 @@ def prepare_removal(target: Target, app: str, *, volumes: bool) -> Prepared:
     steps = tuple(step for step in planned.steps if volumes or not step.loses_data)
     left = {step.id for step in steps}
     steps = tuple(replace(step, after=tuple(one for one in step.after if one in left)) for step in steps)
-    return Prepared(target, app, None, Plan(steps, planned.notes), observed, {}, None, DEFAULT_TIMEOUT_S)
+    plan = _checked(target, Plan(steps, planned.notes))
+    return Prepared(target, app, None, plan, observed, {}, None, DEFAULT_TIMEOUT_S)
 
 
 def kept(prepared: Prepared) -> tuple[str, ...]:
@@ -152,7 +162,8 @@ def refuse(prepared: Prepared) -> None:
     """Raise TargetError naming everything the target refuses."""
     if prepared.plan.refused:
         told = "\n".join(f"  {note.resource} {note.feature}: {note.reason}" for note in prepared.plan.refused)
-        raise TargetError(f"target {prepared.target.name} refuses this release; nothing was changed\n{told}")
+        what = "this release" if prepared.release is not None else f"to remove {prepared.app}"
+        raise TargetError(f"target {prepared.target.name} refuses {what}; nothing was changed\n{told}")
 
 
 def default_timeout_s(release: Release) -> float:
@@ -173,7 +184,10 @@ def default_timeout_s(release: Release) -> float:
 
 
 def recorded_release(observed: Observed) -> Release:
-    """The release that the target's newest record describes. Raises UsageError where there is none."""
+    """The release that the target's newest record describes. Raises UsageError where there is none, and TargetError
+    where it may not be read."""
+    if observed.hidden:
+        raise TargetError(f"what is recorded of {observed.app} may not be read", hint=observed.hidden)
     if observed.record is None:
         raise UsageError(
             f"no app {observed.app!r} is recorded here", hint="bundle list --target … names the apps there"

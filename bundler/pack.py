@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.collect import record as records
+from bundler.collect.mirrors import Mirror, Mirrors
 from bundler.collect.output import SIGNATURES, Output, require_free
 from bundler.collect.outside import Outside
 from bundler.collect.paths import SourceTree
@@ -42,7 +43,8 @@ class BuildRequest:
     """`source` is a directory with a bundle.yaml, or such a file. Without `output`: NAME-VERSION.bundle.tar in the
     current directory. No platforms: the engine's own where it gives an image, else linux/amd64. Without a key
     the bundle is not signed. `cache` is where records of builds are kept; None: nowhere. `variants` are packed beside
-    the graph."""
+    the graph. `mirrors`, one for a registry at most, are where its images come from; the bundle says nothing of
+    them."""
 
     source: Path
     output: Path | None = None
@@ -51,6 +53,7 @@ class BuildRequest:
     detached: bool = False
     cache: Path | None = None
     variants: tuple[str, ...] = ()
+    mirrors: tuple[Mirror, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ def build(request: BuildRequest, progress: Progress) -> BuildResult:
         place = records.place(request.cache, str(graph_file), output)
     record = records.load(place) if place is not None else Record()
     with ExitStack() as stack:
-        outside = Outside(stack)
+        outside = Outside(stack, Mirrors(request.mirrors))
         if record.asked == asked and _unchanged(record, tree, outside):
             return _result(record, unchanged=True)
         building = _Building(request, _as_named(request.source), text, variants, tree, outside, record, stack, progress)
@@ -116,6 +119,7 @@ def _changed(old: Record, new: Record) -> tuple[str, ...]:
         "graph_digest": "the graph",
         "variants": "the variants",
         "platforms": "the platforms",
+        "mirrors": "the mirrors",
         "key": "the key",
     }
     asked = [word for key, word in words.items() if old.asked.get(key) != new.asked.get(key)]
@@ -154,6 +158,7 @@ def _asked(request: BuildRequest, graph_file: Path, text: bytes, variants: Mappi
         "graph_digest": Digest.of(text).text,
         "variants": {name: Digest.of(written).text for name, written in variants.items()},
         "platforms": [str(platform) for platform in request.platforms],
+        "mirrors": sorted(str(mirror) for mirror in request.mirrors),
         "key": request.key.public.fingerprint if request.key is not None else "",
         "detached": request.detached,
     }

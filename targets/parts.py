@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from bundler.model.bundle import for_platform
 from bundler.model.oci import Platform
 from bundler.model.release import FileMount, Release, ReleaseService, Workload
 from targets import ownership, texts
-from targets.descriptors import for_platform
 from targets.probes import probe
 
 DIGITS = 16

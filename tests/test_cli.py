@@ -10,6 +10,7 @@ import pty
 import random
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,10 +18,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from bundler.cli import output, progress
 from bundler.cli.main import EXIT_CODES, VERBS, run
+from bundler.cli.options import same_place, where
 from bundler.cli.site import read_secrets
 from bundler.errors import BundleError
 from bundler.model.site import SecretSource, Site
@@ -47,7 +50,7 @@ def bundle(home: Path) -> Path:
     return file
 
 
-def write_layout(directory: Path) -> None:
+def write_layout(directory: Path, architectures: tuple[str, ...] = ("amd64",)) -> None:
     """An OCI layout with one image of one empty layer."""
     import hashlib
 
@@ -60,15 +63,22 @@ def write_layout(directory: Path) -> None:
         return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
 
     layer = put(bytes(1024), "application/vnd.oci.image.layer.v1.tar")
-    config = {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}}
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": put(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
-        "layers": [layer],
-    }
-    entry = put(json.dumps(manifest).encode(), str(manifest["mediaType"]))
-    index = {"schemaVersion": 2, "manifests": [entry | {"platform": {"os": "linux", "architecture": "amd64"}}]}
+    entries = []
+    for architecture in architectures:
+        platform = {"os": "linux", "architecture": architecture}
+        config = platform | {"rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}}
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": put(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
+            "layers": [layer],
+        }
+        entry = put(json.dumps(manifest).encode(), str(manifest["mediaType"]))
+        entries.append(entry | {"platform": platform})
+    kind = "application/vnd.oci.image.index.v1+json"
+    if len(entries) > 1:
+        entries = [put(json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": entries}).encode(), kind)]
+    index = {"schemaVersion": 2, "manifests": entries}
     (directory / "index.json").write_text(json.dumps(index))
     (directory / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
 
@@ -143,6 +153,13 @@ def test_another_machine_refuses_until_it_trusts_the_key(
         (["logs", "app", "-t", "docker", "--since", "9999-12-31T23:59:59-23:59"], 2, "neither a time nor a duration"),
         (["build", "GRAPH", "--platform", "linux"], 2, "not a platform: 'linux'"),
         (["build", "GRAPH", "--platform", "linux/arm64"], 4, "arm64"),
+        (["build", "GRAPH", "--mirror", "docker.io"], 2, "--mirror docker.io: it is written REGISTRY=HOST/PATH"),
+        (["up", "GRAPH", "--mirror", "docker.io=mirror"], 2, "begins with a host: 'mirror'"),
+        (
+            ["build", "GRAPH", "--mirror", "docker.io=a.example", "--mirror", "index.docker.io=b.example/x"],
+            2,
+            "--mirror: docker.io has two, a.example and b.example/x",
+        ),
         (["keys", "trust", "FILE"], 5, "not a public key in PEM"),
     ],
 )
@@ -295,6 +312,25 @@ def test_rendering_goes_where_the_site_says(
     assert "  namespace: there\n" in capsys.readouterr().out
     assert run(["render", str(bundle), "--site", str(site), "--namespace", "here"]) == 0
     assert "  namespace: here\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("target", ["k8s", "docker", "compose"])
+def test_rendering_is_for_the_platform_that_is_named(
+    home: Path, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    write_layout(home / "graph" / "layout", ("amd64", "arm64"))
+    (home / "graph" / "bundle.yaml").write_text(GRAPH)
+    file, both = str(home / "both.tar"), ("--platform", "linux/amd64", "--platform", "linux/arm64")
+    assert run(["build", str(home / "graph"), "-o", file, *both]) == 0
+    pages = {}
+    for architecture in ("amd64", "arm64"):
+        capsys.readouterr()
+        assert run(["render", file, "-t", target, "--platform", f"linux/{architecture}"]) == 0
+        pages[architecture] = capsys.readouterr().out
+    assert pages["amd64"] != pages["arm64"]
+    if target == "k8s":
+        for architecture, page in pages.items():
+            assert f"kubernetes.io/arch: {architecture}\n" in page
 
 
 def test_rendering_reads_no_secret(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -478,6 +514,21 @@ def test_the_help_pages_name_only_what_their_verbs_have(capsys: pytest.CaptureFi
         page = capsys.readouterr().out
         assert ("--site" in page) == ("what the site file" in page), verb
         assert "waiting for health" not in page or verb in ("deploy", "up")
+
+
+def test_the_help_page_of_open_says_that_a_forward_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["open", "--help"]) == 0
+    page = " ".join(capsys.readouterr().out.split())
+    assert "until the command is interrupted, also with --print" in page
+
+
+def test_a_command_that_is_proposed_leads_to_the_same_place() -> None:
+    context = click.Context(click.Command("status"))
+    context.meta["bundler.cli.options.told"] = {"context": "my cluster's", "containerd": "/run/a b.sock,docker://n2"}
+    with context:
+        words = shlex.split(same_place())
+        assert (where(), "".join(shlex.split(where())[1:])) == (""" --context 'my cluster'"'"'s'""", "my cluster's")
+    assert words == ["--context", "my cluster's", "--containerd", "/run/a b.sock", "--containerd", "docker://n2"]
 
 
 def test_waiting_for_nothing_known_is_no_empty_line(monkeypatch: pytest.MonkeyPatch) -> None:

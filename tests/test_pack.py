@@ -26,9 +26,12 @@ from typing import Any
 import pytest
 
 from bundler import pack
+from bundler.collect import record as records
 from bundler.collect.finding import Finder
+from bundler.collect.mirrors import Mirror
 from bundler.collect.outside import Outside
 from bundler.collect.paths import SourceTree
+from bundler.collect.record import Record
 from bundler.edges import images
 from bundler.errors import GraphError, SourceError, StoppedError, UsageError
 from bundler.layout.archive import ArchiveReader, ArchiveWriter
@@ -355,6 +358,16 @@ def test_nothing_changed_nothing_is_read(request_: BuildRequest, monkeypatch: py
     assert request_.output.stat() == before  # type: ignore[union-attr]
 
 
+def test_another_state_of_the_tools_own_components_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bundler"
+    write(program, {"collect/record.py": "", "library/web@1.yaml": "component: web"})
+    monkeypatch.setattr("bundler.collect.record.__file__", str(program / "collect/record.py"))
+    records.save(tmp_path / "cache/record.json", Record(asked={"graph": "x"}))
+    assert records.load(tmp_path / "cache/record.json").asked
+    write(program, {"library/web@1.yaml": "component: web, another"})
+    assert not records.load(tmp_path / "cache/record.json").asked
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -628,6 +641,46 @@ def test_without_an_engine_names_are_the_registrys_and_builds_refused(
         pack.build(request_, Silent())
 
 
+def test_a_bundle_says_nothing_of_the_mirror_that_its_images_came_from(
+    request_: BuildRequest, graph: Path, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = pack.build(replace(request_, output=tmp_path / "out/plain.tar"), Silent())
+    elsewhere = Registry(tmp_path / "image")
+    mirror = Mirror.parse(f"{registry.image.split('/')[0]}={elsewhere.image.split('/')[0]}/copies")
+    try:
+        watching = Watching()
+        mirrored = pack.build(replace(request_, mirrors=(mirror,)), watching)
+        registry.close()
+        assert pack.build(replace(request_, mirrors=(mirror,)), Silent()).unchanged
+    finally:
+        elsewhere.close()
+    assert f"{registry.image}: from the mirror {mirror.place}" in watching.lines
+    assert elsewhere.asked
+    assert all(path.startswith("/v2/copies/acme/image/") for path in elsewhere.asked)
+    assert mirrored.path.read_bytes() == plain.path.read_bytes()
+    assert elsewhere.image.split("/")[0].encode() not in mirrored.path.read_bytes()
+
+
+def test_an_image_that_its_mirror_has_not_is_told_with_both_names(request_: BuildRequest, registry: Registry) -> None:
+    host = registry.image.split("/")[0]
+    write(request_.source, {"bundle.yaml": GRAPH.replace("IMAGE", "postgres:17")})
+    said = rf"^other: image docker.io/library/postgres:17 \(mirrored as {host}/hub/library/postgres:17\): .*answers 404"
+    with pytest.raises(SourceError, match=said) as refused:
+        pack.build(replace(request_, mirrors=(Mirror.parse(f"docker.io={host}/hub"),)), Silent())
+    assert refused.value.hint == "put it into the mirror, or build without --mirror docker.io=…"
+    registry.close()
+    with pytest.raises(SourceError, match=rf"mirrored as {host}/hub/library/postgres:17\): .*cannot be reached"):
+        pack.build(replace(request_, mirrors=(Mirror.parse(f"docker.io={host}/hub"),)), Silent())
+
+
+def test_with_or_without_a_mirror_is_another_build(request_: BuildRequest, registry: Registry) -> None:
+    host = registry.image.split("/")[0]
+    pack.build(request_, Silent())
+    again = pack.build(replace(request_, mirrors=(Mirror.parse(f"{host}={host}"),)), Silent())
+    assert not again.unchanged
+    assert again.changed == ("the mirrors",)
+
+
 def test_a_gigabyte_of_weights_needs_little_memory(request_: BuildRequest, graph: Path, tmp_path: Path) -> None:
     with (graph / "w/large.safetensors").open("wb") as file:
         file.truncate(1 << 30)
@@ -880,6 +933,14 @@ def test_a_name_that_nobody_in_the_image_has_is_told_with_the_workload(built: Bu
     write(built.source, {"bundle.yaml": text.replace("user: app", "user: nobody")})
     with pytest.raises(SourceError, match=r"user of same: .*'nobody'"):
         pack.build(built, Silent())
+
+
+@pytest.mark.engine
+def test_a_mirror_is_asked_for_what_the_engine_has_too(built: BuildRequest) -> None:
+    name = pack.build(built, Silent()).name
+    said = rf"image docker.io/collect-dev/{name}:latest \(mirrored as localhost:1/collect-dev/{name}:latest\)"
+    with pytest.raises(SourceError, match=said):
+        pack.build(replace(built, mirrors=(Mirror.parse("docker.io=localhost:1"),)), Silent())
 
 
 @pytest.mark.engine

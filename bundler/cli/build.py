@@ -9,7 +9,7 @@ import click
 
 from bundler.cli import output, places
 from bundler.cli.graph import graph_file
-from bundler.cli.options import json_option, parsed_platform
+from bundler.cli.options import json_option, mirror_option, parsed_mirrors, parsed_platform
 from bundler.cli.progress import Phases
 from bundler.errors import UsageError
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 )
 @click.option("--key", type=click.Path(path_type=Path), metavar="FILE", help="The private key to sign with (PEM).")
 @click.option("--detached", is_flag=True, help="Write FILE.sig and FILE.sigstore.json too, for cosign and openssl.")
+@mirror_option
 @json_option
 def command(
     directory: Path,
@@ -48,13 +49,20 @@ def command(
     variants: tuple[str, ...],
     key: Path | None,
     detached: bool,
+    mirrors: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Pack the graph in DIRECTORY with its images, configs and weights into one bundle, signed with a key that
     is made on the first build and kept on this machine. Where nothing changed, nothing is done again; else what did
     is told, and the rest is taken out of the bundle that is replaced."""
     result = build(
-        directory, to=output, platforms=platforms, key=signing_key(key), detached=detached, variants=variants
+        directory,
+        to=output,
+        platforms=platforms,
+        variants=variants,
+        mirrors=mirrors,
+        key=signing_key(key),
+        detached=detached,
     )
     _report(result, as_json=as_json)
     return 0
@@ -65,15 +73,19 @@ def build(
     *,
     to: Path | None,
     platforms: tuple[str, ...],
+    variants: tuple[str, ...],
+    mirrors: tuple[str, ...],
     key: PrivateKey,
     detached: bool,
-    variants: tuple[str, ...] = (),
 ) -> BuildResult:
     """Build with progress on stderr."""
     from bundler import pack
 
     wanted = tuple(parsed_platform(text) for text in platforms)
-    request = pack.BuildRequest(graph_file(directory), to, wanted, key, detached, places.cache_dir(), variants)
+    taken = parsed_mirrors(mirrors)
+    request = pack.BuildRequest(
+        graph_file(directory), to, wanted, key, detached, places.cache_dir(), variants=variants, mirrors=taken
+    )
     phases = Phases()
     try:
         result = pack.build(request, phases)

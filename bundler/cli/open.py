@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 @click.argument("app")
 @click.argument("door", required=False)
 @target_option
-@click.option("--print", "only_print", is_flag=True, help="Only print the address.")
+@click.option("--print", "only_print", is_flag=True, help="Only print the address; no browser.")
 def command(app: str, door: str | None, *, target: str | None, only_print: bool) -> int:
     """Open the front DOOR of APP in the browser; the first one unless named. The address is printed last.
 
-    On a cluster a door without a host name is forwarded to this machine until the command is interrupted.
+    On a cluster a door without a host name is forwarded to this machine until the command is interrupted, also with
+    --print: the address is the first line then.
     """
     place = open_target(target)
     observed = place.observe(app)
@@ -36,6 +37,8 @@ def command(app: str, door: str | None, *, target: str | None, only_print: bool)
             f"nothing of {app!r} runs on {place.name}", hint=f"bundle list --target {place.name}{same_place()}"
         )
     there = {one.name: one for one in doors(observed)}
+    if observed.hidden:
+        raise TargetError(f"the front doors of {app} are recorded, which may not be read", hint=observed.hidden)
     if not there:
         raise UsageError(f"{app} has no front door", hint="a graph opens one with publish: {NAME: service.endpoint}")
     if door is not None and door not in there:

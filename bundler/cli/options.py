@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +13,7 @@ from bundler.cli import output, places
 from bundler.errors import UsageError
 
 if TYPE_CHECKING:
+    from bundler.collect.mirrors import Mirror
     from bundler.contract import Target
     from bundler.model.oci import Platform
     from bundler.model.site import Site
@@ -41,6 +43,14 @@ key_option = click.option(
     metavar="PUB",
     help="A public key (PEM) to trust for this run, and no other.",
 )
+mirror_option = click.option(
+    "--mirror",
+    "mirrors",
+    multiple=True,
+    metavar="REGISTRY=HOST/PATH",
+    help="Take the images of a registry from elsewhere, also those that the local engine has: docker.io=HOST/PATH has "
+    "docker.io/library/nginx:1 as HOST/PATH/library/nginx:1. Several times for several. The bundle is the same.",
+)
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
 
@@ -49,9 +59,11 @@ _TOLD = "bundler.cli.options.told"  # the same, and what the site file says
 
 
 def _told(option: str, **attributes: Any) -> Callable[[F], F]:
-    """An option that goes to the target as it is, under its own name."""
+    """An option that goes to the target as it is, under its own name; one that may be given several times with commas
+    between what was given."""
 
-    def remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    def remember(context: click.Context, parameter: click.Parameter, given: str | tuple[str, ...] | None) -> None:
+        value = (",".join(given) or None) if isinstance(given, tuple) else given
         if value is not None and parameter.name is not None:
             context.meta.setdefault(_CHOSEN, {})[parameter.name] = value
 
@@ -64,8 +76,9 @@ def target_option(function: F) -> F:
         _told(
             "--containerd",
             metavar="SOCKET",
-            help="Kubernetes: the socket of the node's containerd (CONTAINERD_ADDRESS unless given), or "
-            "docker://CONTAINER where the node is one.",
+            multiple=True,
+            help="Kubernetes: the socket of a node's containerd, or docker://CONTAINER where the node is one (kind, "
+            "k3d, minikube); once for each node. CONTAINERD_ADDRESS unless given, with commas between several.",
         ),
         _told("--namespace", metavar="NAME", help="Kubernetes: the app's name unless given."),
         _told("--context", metavar="NAME", help="Of docker, or of the kubeconfig (KUBECONFIG, ~/.kube/config)."),
@@ -84,7 +97,7 @@ def site_options(function: F) -> F:
             flag_value="yes",
             is_flag=True,
             default=None,
-            help="Kubernetes: import images into the node's containerd, even where a registry was used before.",
+            help="Kubernetes: import images into the nodes' containerds, even where a registry was used before.",
         ),
         _told(
             "--pull-secret-from",
@@ -142,10 +155,22 @@ def open_target(name: str | None, site: Site | None = None) -> Target:
 
 
 def same_place() -> str:
-    """What a further command must be told beside `--target` to get to the same place; begins with a space."""
+    """What a further command must be told beside `--target` to get to the same place, for a shell; begins with a
+    space."""
+    return where() + _said("containerd")
+
+
+def where() -> str:
+    """Of that, what names the place and not the way there."""
+    return _said("context") + _said("namespace")
+
+
+def _said(name: str) -> str:
     context = click.get_current_context(silent=True)
     told: dict[str, str] = context.meta.get(_TOLD, {}) if context is not None else {}
-    return "".join(f" --{name} {told[name]}" for name in ("context", "namespace") if name in told)
+    given = told.get(name, "")
+    each = given.split(",") if name == "containerd" else [given]
+    return "".join(f" --{name} {shlex.quote(one.strip())}" for one in each if one.strip())
 
 
 def duration_s(text: str | None) -> float | None:
@@ -196,6 +221,23 @@ def parsed_platform(text: str) -> Platform:
         return Platform.parse(text)
     except ValueError as error:
         raise UsageError(str(error), hint="platforms are written os/architecture: --platform linux/arm64") from error
+
+
+def parsed_mirrors(texts: tuple[str, ...]) -> tuple[Mirror, ...]:
+    """Raises UsageError for what is no mirror, and for two of one registry."""
+    from bundler.collect.mirrors import Mirror
+
+    mirrors: dict[str, Mirror] = {}
+    for text in texts:
+        try:
+            mirror = Mirror.parse(text)
+        except ValueError as error:
+            raise UsageError(f"--mirror {text}: {error}", hint="--mirror docker.io=registry.example/hub") from error
+        if mirrors.setdefault(mirror.registry, mirror) != mirror:
+            raise UsageError(
+                f"--mirror: {mirror.registry} has two, {mirrors[mirror.registry].place} and {mirror.place}"
+            )
+    return tuple(mirrors.values())
 
 
 def app_name(given: str | None, default: str) -> str:

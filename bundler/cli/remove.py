@@ -22,6 +22,7 @@ def command(app: str, *, target: str | None, volumes: bool, timeout: str | None,
     --volumes is given; a later deploy of the same app finds them."""
     place = open_target(target)
     ready = deploy.prepare_removal(place, app, volumes=volumes)
+    deploy.refuse(ready)
     kept = deploy.kept(ready)
     if not ready.plan.steps and not kept:
         raise UsageError(

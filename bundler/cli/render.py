@@ -56,10 +56,11 @@ def command(
         graph = chosen.bundle.graph
         place = open_target(target, site)
         name = app_name(app, graph.name)
-        nowhere = Observed(name, Host(parsed_platform(platform), "none", ""))
+        wanted = parsed_platform(platform)
+        nowhere = Observed(name, Host(wanted, "none", ""))
         unread = dict.fromkeys(site.secrets, b"")  # nothing that is shown holds a byte of them
         inputs = releasing.Inputs(name, chosen, reader, site, nowhere, unread, {}, revision=lambda: "0" * 16)
-        files = place.render(releasing.release(inputs).release, reader)
+        files = place.render(releasing.release(inputs).release.of_platform(wanted), reader)
     if directory is None:
         for number, (path, text) in enumerate(files.items()):
             if len(files) > 1:

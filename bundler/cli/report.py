@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bundler.cli import output
-from bundler.cli.options import same_place
+from bundler.cli.options import same_place, where
 from bundler.errors import BundleError
 from bundler.model.observed import FORWARDED_DOORS, Instance, Observed, State
 from bundler.model.plan import Action, Plan
@@ -39,26 +39,32 @@ def doors(observed: Observed) -> tuple[ReleaseDoor, ...]:
 
 def is_well(observed: Observed) -> bool:
     """Whether a deploy was finished, every service of it is there, and what is there is healthy, running or completed.
-    How the runs ended that people or a schedule started does not count."""
+    How the runs ended that people or a schedule started does not count. Where records are hidden, the services that are
+    there speak for all."""
     release = recorded(observed)
-    if release is None and observed.record is None:
+    if release is None and observed.record is None and not observed.hidden:
         return False
     there = {one.resource for one in observed.instances}
     wanted = {service.resource for service in release.services} if release else set()
     aside = {job.resource for job in release.jobs if job.run not in ("install", "upgrade")} if release else set()
+    if observed.hidden:
+        services = [one.state in _WELL for one in observed.instances if one.resource.startswith("service/")]
+        return bool(services) and all(services)
     return wanted <= there and all(one.state in _WELL for one in observed.instances if one.resource not in aside)
 
 
 def app_lines(observed: Observed, target: str) -> list[str]:
     """The app for people: what runs, front doors, where the logs are."""
     release = recorded(observed)
-    title = f"{release.bundle} {release.version}" if release else "an unfinished deploy"
+    unknown = "its record may not be read" if observed.hidden else "an unfinished deploy"
+    title = f"{release.bundle} {release.version}" if release else unknown
     revision = f" (revision {observed.record.revision})" if observed.record else ""
     lines = [f"{observed.app} on {target}: {title}{revision}"]
     rows = [
         (one.resource, _state(one), one.detail.splitlines()[0] if one.detail and one.state not in _WELL else "")
         for one in sorted(observed.instances, key=lambda one: (one.resource, one.index))
     ]
+    lines += [f"  {observed.hidden}"] if observed.hidden else []
     there = {one.resource for one in observed.instances}
     if release and rows:
         rows += [(service.resource, "not there", "") for service in release.services if service.resource not in there]
@@ -117,7 +123,7 @@ def app_json(observed: Observed, target: str) -> dict[str, object]:
 def plan_lines(plan: Plan, app: str, target: str) -> list[str]:
     """The plan for people; the same plan always gives the same text."""
     told = "refused" if plan.refused else output.count(len(plan.steps), "steps") if plan.steps else "no changes"
-    lines = [f"{app} on {target}{same_place()}: {told}"]
+    lines = [f"{app} on {target}{where()}: {told}"]
     rows = []
     for step in plan.steps:
         moved = output.size(step.moves_bytes) if step.moves_bytes else ""

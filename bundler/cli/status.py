@@ -7,7 +7,7 @@ import click
 from bundler.cli import output
 from bundler.cli.options import json_option, open_target, same_place, target_option
 from bundler.cli.report import app_json, app_lines, is_well
-from bundler.errors import UnhealthyError, UsageError
+from bundler.errors import TargetError, UnhealthyError, UsageError
 
 
 @click.command("status", short_help="Show how an app is.")
@@ -20,6 +20,8 @@ def command(app: str, *, target: str | None, as_json: bool) -> int:
     observed = place.observe(app)
     mine = [thing for thing in observed.things if not thing.foreign]
     if not observed.instances and observed.record is None and not mine:
+        if observed.hidden:
+            raise TargetError(f"nothing of {app!r} is seen on {place.name}", hint=observed.hidden)
         raise UsageError(
             f"there is no app {app!r} on {place.name}", hint=f"bundle list --target {place.name}{same_place()}"
         )

@@ -16,6 +16,7 @@ from bundler.cli.options import (
     app_option,
     duration_s,
     json_option,
+    mirror_option,
     site_options,
     target_option,
     timeout_option,
@@ -29,6 +30,7 @@ from bundler.cli.options import (
 @site_options
 @app_option
 @timeout_option
+@mirror_option
 @yes_option
 @json_option
 def command(
@@ -40,6 +42,7 @@ def command(
     variant: str | None,
     app: str | None,
     timeout: str | None,
+    mirrors: tuple[str, ...],
     yes: bool,
     as_json: bool,
 ) -> int:
@@ -52,7 +55,7 @@ def command(
     file = places.cache_dir() / "up" / f"{place}.bundle.tar"
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     variants = (variant,) if variant else ()
-    build(directory, to=file, platforms=(), key=key, detached=False, variants=variants)
+    build(directory, to=file, platforms=(), variants=variants, mirrors=mirrors, key=key, detached=False)
     with prepared(
         file,
         target=target,

@@ -58,9 +58,8 @@ def unchanged(item: Item, tree: SourceTree, outside: Outside, output: Output | N
             stamp = str(manifests.normal(Platform(*engine.platform()))) if engine is not None else ENGINE_HAS_NONE
         case "registry":
             from bundler.collect.reference import Reference
-            from bundler.collect.registry import Repository
 
-            stamp = Repository(outside.http(), Reference.parse(item.text)).find().descriptor.digest.text
+            stamp = outside.repository(Reference.parse(item.text)).find().descriptor.digest.text
         case _:
             stamp = _now(item, tree, output)
     return stamp != "" and stamp == item.stamp

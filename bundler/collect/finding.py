@@ -3,7 +3,8 @@
 Reads the graph, asks the engine, registries and files. Writes nothing (BuildKit writes into the engine).
 Next: `images` stores what was found.
 
-A plain name is the local engine's image where the engine has it for all wanted platforms, else the registry's.
+A plain name is the local engine's image where the engine has it for all wanted platforms, else the registry's; of a
+registry that has a mirror it is always the mirror's.
 """
 
 from __future__ import annotations
@@ -128,9 +129,11 @@ class Finder:
         if source.image is None or ondisk.transport(source.image) is not None:
             return None
         try:
-            Reference.parse(source.image)
+            reference = Reference.parse(source.image)
         except ValueError as error:
             raise SourceError(f"{source.what}: {error}") from error
+        if self._outside.mirrors.of(reference) is not None:
+            return None
         engine = self._outside.engine()
         image = engine.inspect(source.image) if engine is not None else None
         self._found.items.append(
@@ -259,12 +262,16 @@ class Finder:
         return image
 
     def _registrys(self, source: ImageSource) -> UpstreamImage:
-        from bundler.collect.registry import Repository
-
         reference = Reference.parse(source.image or "")
-        there = "" if self._outside.engine() is not None else ", as no engine answers"
-        self._progress.line(f"{source.image}: from the registry {reference.host}{there}")
-        repository = Repository(self._outside.http(), reference)
+        mirror = self._outside.mirrors.of(reference)
+        if mirror is not None:
+            place = f"mirror {mirror.place}"
+        else:
+            place = f"registry {reference.host}" + (
+                "" if self._outside.engine() is not None else ", as no engine answers"
+            )
+        self._progress.line(f"{source.image}: from the {place}")
+        repository = self._outside.repository(reference)
         try:
             found = repository.find()
         except SourceError as error:  # it says the image; the graph's reader wants the node

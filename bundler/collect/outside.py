@@ -5,18 +5,22 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from bundler.collect.mirrors import Mirrors
+from bundler.collect.reference import Reference
 from bundler.errors import SourceError, TargetError
 
 if TYPE_CHECKING:
+    from bundler.collect.registry import Repository
     from bundler.edges.http import HttpClient
     from bundler.edges.images import Engine
 
 
 class Outside:
-    """`stack` closes what was opened."""
+    """`stack` closes what was opened; `mirrors` are asked in place of their registries."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, mirrors: Mirrors | None = None) -> None:
         self._stack = stack
+        self.mirrors = mirrors or Mirrors()
         self._engine: Engine | None = None
         self._no_engine: TargetError | None = None
         self._http: HttpClient | None = None
@@ -46,3 +50,9 @@ class Outside:
 
             self._http = self._stack.enter_context(HttpClient())
         return self._http
+
+    def repository(self, reference: Reference) -> Repository:
+        """Where an image's registry, or its mirror, has it."""
+        from bundler.collect.registry import Repository
+
+        return Repository(self.http(), reference, self.mirrors.of(reference))

@@ -114,11 +114,11 @@ def save(path: Path, record: Record) -> None:
 
 
 def _tool() -> list[Any]:
-    """Another version, or another state of the program's files, may make other bytes."""
+    """Another version, or another state of the program's files and components, may make other bytes."""
     top = Path(__file__).parent.parent
     facts = [
         (str(path.relative_to(top)), found.st_size, found.st_mtime_ns)
-        for path in sorted(top.rglob("*.py"))
+        for path in sorted((*top.rglob("*.py"), *(top / "library").glob("*.yaml")))
         if (found := path.stat())
     ]
     return [__version__, hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()]

@@ -40,13 +40,13 @@ class Reference:
             if not _TAG.match(tag):
                 raise ValueError(f"not a tag: {tag[:140]!r}")
         first, slashed, path = rest.partition("/")
-        if slashed and ("." in first or ":" in first or first == "localhost"):
+        if slashed and _names_host(first):
             host = DEFAULT_HOST if first == f"index.{DEFAULT_HOST}" else first
         else:
             host, path = DEFAULT_HOST, rest
         if host == DEFAULT_HOST and "/" not in path:
             path = f"library/{path}"
-        if not _is_host(host) or not _PATH.match(path) or len(path) > 255:
+        if not _is_host(host) or not is_path(path):
             raise ValueError(f"not the name of an image: {text[:300]!r}")
         return cls(host, path, tag or (None if at else "latest"), Digest(digest) if at else None)
 
@@ -54,6 +54,23 @@ class Reference:
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""
         return f"{self.host}/{self.path}{tag}{digest}"
+
+
+def registry_host(text: str) -> str | None:
+    """The host of a registry as complete references have it; None where the text is none."""
+    if not _names_host(text) or not _is_host(text):
+        return None
+    return DEFAULT_HOST if text == f"index.{DEFAULT_HOST}" else text
+
+
+def is_path(text: str) -> bool:
+    """Whether images can lie there: names without a tag or digest, with slashes between."""
+    return _PATH.match(text) is not None and len(text) <= 255
+
+
+def _names_host(first: str) -> bool:
+    """Whether the first part of a name is a host, and not the beginning of a path."""
+    return "." in first or ":" in first or first == "localhost"
 
 
 def _is_host(text: str) -> bool:

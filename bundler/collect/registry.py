@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
 from bundler.collect.manifests import MAX_DOCUMENT_BYTES
+from bundler.collect.mirrors import Mirror
 from bundler.collect.reference import DEFAULT_HOST, Reference
 from bundler.edges.http import HttpClient, Response, is_loopback, require_allowed
 from bundler.errors import SourceError
@@ -35,21 +36,24 @@ class Found:
 
 
 class Repository:
-    """One repository of a registry. A `sources.Blobs`: documents and layers by descriptor."""
+    """One repository of a registry, or of the `mirror` that is asked in its place. A `sources.Blobs`: documents and
+    layers by descriptor."""
 
-    def __init__(self, http: HttpClient, reference: Reference) -> None:
+    def __init__(self, http: HttpClient, reference: Reference, mirror: Mirror | None = None) -> None:
         self._http = http
         self._reference = reference
-        host = _DEFAULT_SERVER if reference.host == DEFAULT_HOST else reference.host
+        self._asked = reference if mirror is None else mirror.of(reference)
+        host = _DEFAULT_SERVER if self._asked.host == DEFAULT_HOST else self._asked.host
         scheme = "http" if is_loopback(urlsplit(f"//{host}").hostname or "") else "https"
-        self._base = f"{scheme}://{host}/v2/{reference.path}"
+        self._base = f"{scheme}://{host}/v2/{self._asked.path}"
         self._authorization: dict[str, str] = {}
         self._authorized_at = 0.0
         self._challenge: Response | None = None
 
     @property
     def what(self) -> str:
-        return f"image {self._reference}"
+        mirrored = f" (mirrored as {self._asked})" if self._asked != self._reference else ""
+        return f"image {self._reference}{mirrored}"
 
     def find(self) -> Found:
         """The index or manifest behind the reference. A digest in the reference must be that of the bytes."""
@@ -111,7 +115,9 @@ class Repository:
         if answer.status in (401, 403, 404):
             raise SourceError(
                 f"{self.what}: not there, or not for everyone (the registry answers {answer.status})",
-                hint="check the name; private images: pull them into the local engine first",
+                hint="check the name; private images: pull them into the local engine first"
+                if self._asked == self._reference
+                else f"put it into the mirror, or build without --mirror {self._reference.host}=…",
             )
         raise SourceError(f"{self.what}: the registry answers {answer.status} for {path}")
 
@@ -123,7 +129,7 @@ class Repository:
         parameters = dict(_PARAMETER.findall(rest))
         realm = parameters.get("realm", "")
         require_allowed(realm, self._base)
-        query = {"scope": f"repository:{self._reference.path}:pull"}
+        query = {"scope": f"repository:{self._asked.path}:pull"}
         if "service" in parameters:
             query["service"] = parameters["service"]
         joined = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(query)}"

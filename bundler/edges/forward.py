@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from collections.abc import Callable
@@ -12,7 +13,9 @@ from typing import Protocol, Self
 from bundler.errors import BundleError, TargetError
 
 PIECE_BYTES = 1 << 16
+PAUSE_S = 0.1  # where the machine lets in nobody for the moment
 LINGER_S = 5.0  # for the rest of an answer, once the near side has ended
+_LOW = "ports below 1024 are for root; the site file has another: publish: {DOOR: {port: PORT}}"
 
 
 class Connection(Protocol):
@@ -40,12 +43,16 @@ class Forward:
         try:
             try:
                 self._listener.bind((bind, port))
-            except OSError:
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
                 self._listener.bind((bind, 0))
             self._listener.listen()
         except OSError as error:
             self._listener.close()
-            raise TargetError(f"cannot listen on {bind}: {error.strerror}") from error
+            hint = _LOW if error.errno == errno.EACCES else None
+            raise TargetError(f"cannot listen on {bind} at port {port}: {error.strerror}", hint=hint) from error
+        self._closed = threading.Event()
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True, name="forward").start()
 
@@ -55,14 +62,17 @@ class Forward:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed.set()
         self._listener.close()
 
     def _accept(self) -> None:
-        while True:
+        """Until it is closed: who hangs up too early, or too many open files, end nothing."""
+        while not self._closed.is_set():
             try:
                 near, _ = self._listener.accept()
             except OSError:
-                return  # closed
+                self._closed.wait(PAUSE_S)
+                continue
             threading.Thread(target=self._lead, args=(near,), daemon=True, name="forwarded").start()
 
     def _lead(self, near: socket.socket) -> None:

@@ -13,6 +13,7 @@ from bundler.graphfile.component_grammar import COMPONENT
 from bundler.graphfile.grammar import GRAPH
 from bundler.graphfile.shapes import Either, Flag, ListOf, MapOf, Number, Patch, Record, Scalar, Shape, Text, kinds
 from bundler.graphfile.site_grammar import SITE
+from bundler.graphfile.variants import VARIANT
 from bundler.model.graph import Graph
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -29,6 +30,11 @@ def bundle_schema() -> dict[str, Any]:
 def component_schema() -> dict[str, Any]:
     """Of components' files."""
     return _document(COMPONENT, "NAME@VERSION.yaml", "A component: nodes with good defaults, to be used in a graph.")
+
+
+def variant_schema() -> dict[str, Any]:
+    """Of variants' files; what they change is held against the graph's once it is changed."""
+    return _document(VARIANT, "variants/NAME.yaml", "A variant: a graph as one customer gets it.")
 
 
 def site_schema(graph: Graph | None = None) -> dict[str, Any]:

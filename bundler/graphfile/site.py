@@ -80,7 +80,7 @@ def with_values(site: Site, graph: Graph, assignments: Sequence[str]) -> Site:
         steps = _steps(path.strip(), graph)
         if not equals or not steps:
             message = "expected PATH=TEXT with a path of a site file, such as values.language=de"
-            near = closest(path, (f"values.{value.name}" for value in graph.values))
+            near = closest(path, _paths(graph))
             problems.append(Problem(f"--set {assignment}", message, near))
             continue
         data: object = _meant(steps, text, graph)
@@ -185,7 +185,7 @@ def _check(walker: Walker, data: Mapping[str, Any], graph: Graph) -> None:
     }
     for section, (what, names) in known.items():
         for name in data.get(section, {}):
-            if name not in names:
+            if name not in names and (section != "placement" or "." in name):  # without, the form is wrong already
                 message = f"the graph has no {what} {quoted(name)}"
                 walker.report((section, name), message, suggestion(name, names, what), key=True)
     for name, value in data.get("values", {}).items():
@@ -296,11 +296,18 @@ def _steps(path: str, graph: Graph) -> list[str]:
     return [section, rest] if rest and re.fullmatch(r"[a-z]+", section) else []
 
 
+def _paths(graph: Graph) -> list[str]:
+    """Paths of assignments that somebody may have meant."""
+    found = [*_WORDS, *(f"values.{value.name}" for value in graph.values)]
+    found += [f"storage.{volume.name}.{key}" for volume in graph.volumes for key in ("class", "shared")]
+    return found + [f"publish.{door.name}.{key}" for door in graph.doors for key in ("port", "host", "bind", "tls")]
+
+
 def _meant(steps: Sequence[str], text: str, graph: Graph) -> object:
     """The text as the type that is wanted at the path."""
     if steps[0] == "values":
         schema = next((value.schema for value in graph.values if value.name == steps[1]), {})
         return text if values.type_of(schema) == "string" else scalar(text)
     meant = scalar(text)
-    wants_number = steps[0] == "publish" and steps[-1] == "port"
-    return meant if wants_number or meant is None else text
+    no_text = (steps[0], steps[-1]) in (("publish", "port"), ("storage", "shared"))
+    return meant if no_text or meant is None else text

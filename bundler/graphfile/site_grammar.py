@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bundler.graphfile import forms
 from bundler.graphfile.atoms import FIELD, LABEL, PORT, SOME_DURATION
-from bundler.graphfile.shapes import Key, MapOf, Record, Scalar, Text
+from bundler.graphfile.shapes import Flag, Key, MapOf, Record, Scalar, Text
 
 _HOST = (
     r"(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
@@ -12,6 +12,7 @@ _HOST = (
 _ADDRESS = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"
 _SECRET = rf"{forms.LABEL}(?:\.{forms.FIELD})?"
 _PLACE = rf"(?:services|jobs)\.{forms.LABEL}"
+_OBJECT = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
 
 SECRET = Record(
     "a secret's source",
@@ -21,7 +22,11 @@ SECRET = Record(
         Key("env", Text("the name of an environment variable", forms.VARIABLE), "An environment variable of `bundle`."),
         Key(
             "kubernetes",
-            Text("name/key of a Kubernetes Secret", r"[a-z0-9][a-z0-9.-]{0,252}/[A-Za-z0-9._-]{1,253}"),
+            Text(
+                "name/key of a Kubernetes Secret",
+                r"[a-z0-9][a-z0-9.-]{0,252}/[A-Za-z0-9._-]{1,253}",
+                hint=lambda found: "such as {kubernetes: database/password}",
+            ),
             "A key of a Secret in the namespace, written name/key.",
         ),
     ),
@@ -111,16 +116,27 @@ SITE = Record(
                 Record(
                     "storage",
                     "Where a volume lies.",
-                    (Key("class", Text("the name of a storage class", max_length=253), "The storage class."),),
+                    (
+                        Key("class", Text("the name of a storage class", _OBJECT), "The storage class."),
+                        Key(
+                            "shared",
+                            Flag(),
+                            "Whether pods of several nodes may mount it at once, which its class must offer.",
+                            default="false",
+                        ),
+                    ),
+                    hint=lambda found: f"write {{class: {found}}}" if isinstance(found, str) else None,
                 ),
             ),
-            "Storage classes of volumes.",
+            "Storage classes of volumes, and which of them several nodes may mount.",
         ),
         Key(
             "placement",
             MapOf(
                 "a map of services.NAME or jobs.NAME",
-                Text("services.NAME or jobs.NAME", _PLACE),
+                Text(
+                    "services.NAME or jobs.NAME", _PLACE, hint=lambda found: f"write services.{found}, or jobs.{found}"
+                ),
                 MapOf("a map of words to texts", FIELD, _OPTION),
             ),
             "Where nodes run, in the target's words, such as gpu_class.",
@@ -134,5 +150,9 @@ SITE = Record(
         "doors": "write publish",
         "environment": "write values, for what the graph lets a site decide",
         "volumes": "write storage: {VOLUME: {class: …}}",
+        "registry": "how images get to a cluster is said with the command: --registry HOST/PATH",
+        "containerd": "how images get to a cluster is said with the command: --containerd SOCKET",
+        "pull_secret": "how images get to a cluster is said with the command: --pull-secret NAME",
+        "pull_secret_from": "how images get to a cluster is said with the command: --pull-secret-from FILE",
     },
 )

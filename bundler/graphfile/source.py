@@ -392,6 +392,8 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
         return Problem(where, "a tab where YAML wants spaces", "indent with spaces")
     if "cannot start any token" in said and here:
         return Problem(where, f"an unquoted value cannot begin with {here}", "quote the value")
+    if "nesting depth" in said:  # libyaml has a limit of its own since 0.2.6, and reads ahead of its events
+        return Problem(where, f"nested more than {MAX_DEPTH} levels deep")
     context = getattr(error, "context_mark", None)
     since = f" (it begins in line {context.line + 1})" if context is not None and context.line != mark.line else ""
     for found, message, hint in _SYNTAX:

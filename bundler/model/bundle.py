@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bundler.model.graph import Graph
@@ -16,6 +17,13 @@ class PlatformImage:
     manifest: Descriptor
     config: Descriptor
     layers: tuple[Descriptor, ...]
+
+
+def for_platform(images: Iterable[PlatformImage], host: Platform) -> PlatformImage | None:
+    """The image that runs on `host`: the same variant, else any of the same architecture."""
+    fitting = [i for i in images if (i.platform.os, i.platform.architecture) == (host.os, host.architecture)]
+    same = [i for i in fitting if i.platform.variant == host.variant]
+    return next(iter(same or fitting), None)
 
 
 @dataclass(frozen=True, slots=True)

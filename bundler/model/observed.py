@@ -68,7 +68,7 @@ class OpenDoor:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A release as recorded on the target; `document` is `Release.record`."""
+    """A release as recorded on the target; `document` is `Release.record`, and may be empty of all but the newest."""
 
     revision: int
     document: str
@@ -91,12 +91,15 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
+    """`hidden`: why records and secrets could not be read; empty where they were."""
+
     app: str
     host: Host
     instances: tuple[Instance, ...] = ()
     things: tuple[Thing, ...] = ()
     doors: tuple[OpenDoor, ...] = ()
     records: tuple[Record, ...] = ()  # oldest first
+    hidden: str = ""
 
     @property
     def record(self) -> Record | None:
@@ -122,13 +125,14 @@ class StoredSecret:
 
 @dataclass(frozen=True, slots=True)
 class AppSummary:
-    """One line of `bundle list`."""
+    """One line of `bundle list`. `namespace`: which part of the target it is in, where that has parts."""
 
     app: str
     bundle: str
     version: str
     root: Digest | None
     instances: int
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ is literal text with `SecretPart`s between.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bundler.model.bundle import BundleImage, BundleModel
+from bundler.model.bundle import BundleImage, BundleModel, for_platform
 from bundler.model.graph import Condition, Healthcheck, Mount, Resources, Tmpfs, Volume
-from bundler.model.oci import Descriptor, Digest
+from bundler.model.oci import Descriptor, Digest, Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +141,21 @@ class ReleaseSecret:
     """`revision` is random, made anew whenever the bytes change; `stored`: the target has these bytes.
 
     `before` is the revision that the target had when this was settled; one that finds another stops, because two
-    deploys at once would each use secrets of their own."""
+    deploys at once would each use secrets of their own. `size_bytes` is 0 in a record."""
 
     name: str
     revision: str
     stored: bool
     before: str | None = None
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
     """`record` is the JSON text to keep on the target (no secret in it); `waves` the start order;
     `recorded`: the target's newest record says the same already. `storage` are the classes that the site names for
-    volumes, `placement` its words for "services.NAME" and "jobs.NAME"."""
+    volumes, `shared` those that it lets several nodes mount, `placement` its words for "services.NAME" and
+    "jobs.NAME"."""
 
     app: str
     bundle: str
@@ -171,7 +173,13 @@ class Release:
     recorded: bool
     storage: tuple[tuple[str, str], ...] = ()
     placement: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    shared: tuple[str, ...] = ()
     variant: str = ""  # of the bundle; "" for its graph itself
+
+    def of_platform(self, platform: Platform) -> Release:
+        """With the images that run on it and no others."""
+        found = [(image, for_platform(image.platforms, platform)) for image in self.images]
+        return replace(self, images=tuple(replace(image, platforms=(one,)) for image, one in found if one is not None))
 
     def image(self, name: str) -> BundleImage:
         return next(image for image in self.images if image.name == name)

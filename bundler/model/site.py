@@ -49,6 +49,6 @@ class Site:
     secrets: Mapping[str, SecretSource] = field(default_factory=lambda: MappingProxyType({}))
     doors: Mapping[str, SiteDoor] = field(default_factory=lambda: MappingProxyType({}))
     externals: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
-    storage: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    storage: Mapping[str, Mapping[str, str | bool]] = field(default_factory=lambda: MappingProxyType({}))
     placement: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     timeout_s: float | None = None

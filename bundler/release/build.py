@@ -105,9 +105,10 @@ def release(inputs: Inputs) -> Released:
         record="",
         recorded=False,
         storage=tuple(
-            sorted((name, words["class"]) for name, words in inputs.site.storage.items() if "class" in words)
+            sorted((name, str(words["class"])) for name, words in inputs.site.storage.items() if "class" in words)
         ),
         placement=tuple(sorted((name, tuple(sorted(words.items()))) for name, words in inputs.site.placement.items())),
+        shared=tuple(sorted(name for name, words in inputs.site.storage.items() if words.get("shared"))),
         variant=bundle.variant,
     )
     record = write_record(result, ledger)

@@ -33,7 +33,7 @@ def write_record(release: Release, ledger: Mapping[str, str]) -> str:
     settled = replace(
         release,
         jobs=tuple(replace(job, due=False, needs=()) for job in release.jobs),
-        secrets=tuple(replace(secret, stored=True, before=None) for secret in release.secrets),
+        secrets=tuple(replace(secret, stored=True, before=None, size_bytes=0) for secret in release.secrets),
         services=tuple(replace(service, needs=()) for service in release.services),
         waves=(),
         record="",

@@ -46,7 +46,13 @@ def settle_secrets(
         )
     revisions = {name: secret.revision for name, secret in stored.items()}
     told = tuple(
-        ReleaseSecret(name, secret.revision, stored=stored.get(name) == secret, before=revisions.get(name))
+        ReleaseSecret(
+            name,
+            secret.revision,
+            stored=stored.get(name) == secret,
+            before=revisions.get(name),
+            size_bytes=len(secret.value),
+        )
         for name, secret in kept.items()
     )
     return told, kept

@@ -13,7 +13,7 @@ chain of the same layers (moby, image/tarexport/load.go). The containerd store s
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bundler.contract import BlobSource
@@ -21,6 +21,7 @@ from bundler.errors import TargetError
 from bundler.model.bundle import BundleImage, BundleModel, PlatformImage
 from bundler.model.oci import IMAGE_CONFIG, INDEX, MANIFEST, Descriptor, Digest
 from targets import tar
+from targets.counting import counted
 from targets.descriptors import descriptor, descriptor_json
 from targets.engine.api import Engine
 
@@ -75,7 +76,7 @@ def _archive(
     for blob in (*layers, config, manifest):
         if blob.digest not in sent:
             sent.add(blob.digest)
-            yield tar.Member(_path(blob), 0o644, _counted(blobs.stream(blob), progress), blob.size_bytes)
+            yield tar.Member(_path(blob), 0o644, counted(blobs.stream(blob), progress), blob.size_bytes)
     yield tar.file("manifest.json", json.dumps(_docker_manifest(payload, config, layers)).encode())
     yield tar.file("index.json", json.dumps(_index(payload, manifest)).encode())
 
@@ -110,12 +111,6 @@ def _layers_had(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource) -
             same += 1
         most = max(most, same)
     return most
-
-
-def _counted(pieces: Iterable[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
-    for piece in pieces:
-        yield piece
-        progress(len(piece))
 
 
 def _path(blob: Descriptor) -> str:

@@ -21,6 +21,7 @@ from bundler.errors import TargetError
 from bundler.model.observed import StoredSecret
 from bundler.model.oci import Digest
 from targets import ownership, tar, texts
+from targets.counting import counted
 from targets.descriptors import descriptor
 from targets.engine import delivery
 from targets.engine.api import Conflict, Engine
@@ -291,13 +292,7 @@ def model(
             return
         container = volume.container(holder(engine))
         for value in payload["layers"]:
-            engine.put(container, f"{_PLACE}/{_CONTENT}", _counted(blobs.stream(descriptor(value)), progress))
-
-
-def _counted(pieces: Iterable[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
-    for piece in pieces:
-        yield piece
-        progress(len(piece))
+            engine.put(container, f"{_PLACE}/{_CONTENT}", counted(blobs.stream(descriptor(value)), progress))
 
 
 def helper(engine: Engine, payload: Mapping[str, Any], labels: Mapping[str, str]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bundler.model.bundle import for_platform
 from bundler.model.observed import Observed
 from bundler.model.plan import Note, Verdict
 from bundler.model.release import Release, ReleaseJob, ReleaseService, Workload
 from targets import ownership
-from targets.descriptors import for_platform
 from targets.engine import workloads
 
 

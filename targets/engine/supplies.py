@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bundler.model.bundle import BundleImage, BundleModel, PlatformImage
+from bundler.model.bundle import BundleImage, BundleModel, PlatformImage, for_platform
 from bundler.model.graph import Mount
 from bundler.model.observed import Observed
 from bundler.model.plan import Action, Ready, Step
 from bundler.model.release import Release
 from targets import ownership
-from targets.descriptors import descriptor_json, for_platform
+from targets.descriptors import descriptor_json
 from targets.engine import delivery
 from targets.engine.fill import INCOMPLETE
 from targets.engine.workloads import IMAGE_MOUNT, Container

@@ -43,6 +43,7 @@ enum {
     HEADER_MAX_BYTES = 8192,  /* interim responses together with the status line that ends them */
     DEPTH_MAX = 200,          /* `copy` holds two descriptors per level; the usual limit is 1024 */
     NAME_BYTES = 4096,
+    MOUNT_ROOT = 0x2000,      /* STATX_ATTR_MOUNT_ROOT, which musl does not name */
 };
 
 static const char usage_text[] =
@@ -51,7 +52,7 @@ static const char usage_text[] =
     "       helper wait http HOST PORT PATH TIMEOUT_S\n"
     "       helper wait tcp HOST PORT TIMEOUT_S\n"
     "       helper copy [--force] SRC DST\n"
-    "       helper seed SRC DST\n"
+    "       helper seed SRC DST [NAME]...\n"
     "       helper own UID:GID DIR\n"
     "       helper cat FILE\n"
     "       helper version\n";
@@ -529,6 +530,8 @@ typedef struct {
     bool force;
     dev_t destination_device;
     ino_t destination_inode;
+    bool named;          /* only entries that were asked for by name; SRC may have others' things mounted in it */
+    dev_t source_device;
     unsigned long count;
     char name[NAME_BYTES]; /* of the entry in hand, relative to SRC; for messages only, never opened */
     size_t name_length;
@@ -687,6 +690,19 @@ static int make_directory(const copy *job, int to, const char *name)
     return made;
 }
 
+/*
+ * Whether something is mounted over what SRC has of that name: a container's /proc, its /etc/hosts. A directory shows
+ * it by its device, a file only to a kernel of 5.8 or later.
+ */
+static bool is_mounted_over(const copy *job, int from, const char *name, const struct stat *source)
+{
+    struct statx more;
+    if (S_ISDIR(source->st_mode) && source->st_dev != job->source_device)
+        return true;
+    return statx(from, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &more) == 0 &&
+           (more.stx_attributes & MOUNT_ROOT) != 0;
+}
+
 static bool copy_content(copy *job, int from, int to, int depth);
 
 static bool copy_directory(copy *job, int from, int to, const char *name, int depth)
@@ -723,6 +739,8 @@ static bool copy_entry(copy *job, int from, int to, const char *name, int depth)
     bool good;
     if (fstatat(from, name, &source, AT_SYMLINK_NOFOLLOW) != 0)
         return complain(job, words(errno));
+    if (job->named && is_mounted_over(job, from, name, &source))
+        return complain(job, "something else is mounted over it");
     switch (source.st_mode & S_IFMT) {
     case S_IFREG:
         good = copy_file(job, from, to, name);
@@ -743,10 +761,26 @@ static bool copy_entry(copy *job, int from, int to, const char *name, int depth)
     return good;
 }
 
+/* An entry of the directory in hand, by name. */
+static bool copy_inner(copy *job, int from, int to, const char *name, int depth)
+{
+    size_t outer_length = job->name_length, length = strlen(name);
+    bool good;
+    if (outer_length + length + 2 > sizeof job->name)
+        return complain(job, words(ENAMETOOLONG));
+    if (outer_length)
+        job->name[outer_length] = '/';
+    memcpy(job->name + outer_length + (outer_length ? 1 : 0), name, length + 1);
+    job->name_length = strlen(job->name);
+    good = copy_entry(job, from, to, name, depth);
+    job->name_length = outer_length;
+    job->name[outer_length] = '\0';
+    return good;
+}
+
 /* Takes over `from`. */
 static bool copy_content(copy *job, int from, int to, int depth)
 {
-    size_t outer_length = job->name_length;
     bool good = true;
     DIR *listing = fdopendir(from);
     if (!listing) {
@@ -762,18 +796,7 @@ static bool copy_content(copy *job, int from, int to, int depth)
         }
         if (is_dots(entry->d_name) || (depth == 0 && is_lost_and_found(entry->d_name)))
             continue;
-        size_t length = strlen(entry->d_name);
-        if (outer_length + length + 2 > sizeof job->name) {
-            good = complain(job, words(ENAMETOOLONG));
-            break;
-        }
-        if (outer_length)
-            job->name[outer_length] = '/';
-        memcpy(job->name + outer_length + (outer_length ? 1 : 0), entry->d_name, length + 1);
-        job->name_length = strlen(job->name);
-        good = copy_entry(job, from, to, entry->d_name, depth);
-        job->name_length = outer_length;
-        job->name[outer_length] = '\0';
+        good = copy_inner(job, from, to, entry->d_name, depth);
     }
     closedir(listing);
     return good;
@@ -845,21 +868,38 @@ static int copy_tree(int count, char **arguments)
     return DONE;
 }
 
+/* Takes over `from`. The entries of it that `names` are, which all must be there. */
+static bool copy_named(copy *job, int from, int to, int count, char **names)
+{
+    bool good = true;
+    for (int i = 0; good && i < count; i++)
+        good = copy_inner(job, from, to, names[i], 0);
+    close(from);
+    return good;
+}
+
 /*
- * seed SRC DST
+ * seed SRC DST [NAME]...
  *
  * Makes DST, whose parent is there, a copy of the directory SRC with its mode and, where we may, its owner; an empty
  * directory where there is no SRC. What is there is left as it is, so that this may run before every start: DST gets its
  * name when it is whole. The lock keeps several apart that share a volume on one machine.
+ *
+ * With NAMEs only these entries of SRC are copied, and DST has mode 0755: SRC may be a container's root, where the
+ * engine has put things of its own. One of these in the place of what was asked for is a failure.
  */
 static int seed(int count, char **arguments)
 {
     static copy job;
     static char parent[PATH_MAX_BYTES], building[PATH_MAX_BYTES + 8];
     struct stat source, destination;
+    bool good;
     int from, to, place;
-    if (count != 2)
-        return usage("seed takes SRC DST");
+    if (count < 2)
+        return usage("seed takes SRC DST, and names of entries of SRC or nothing");
+    for (int i = 2; i < count; i++)
+        if (!*arguments[i] || is_dots(arguments[i]) || strchr(arguments[i], '/'))
+            return usage("NAME is one of an entry in SRC");
     const char *slash = strrchr(arguments[1], '/');
     const char *name = slash ? slash + 1 : arguments[1];
     size_t length = slash ? (size_t)(slash - arguments[1]) : 0;
@@ -877,9 +917,10 @@ static int seed(int count, char **arguments)
     if (errno != ENOENT)
         return file_failure("seed", arguments[1], words(errno));
     from = open(arguments[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (from < 0 && errno != ENOENT && errno != ENOTDIR)
+    if (from < 0 && (count > 2 || (errno != ENOENT && errno != ENOTDIR)))
         return file_failure("seed", arguments[0], words(errno));
     job.force = true;
+    job.named = count > 2;
     umask(0);
     to = make_directory(&job, place, building);
     if (to < 0)
@@ -888,7 +929,15 @@ static int seed(int count, char **arguments)
         return file_failure("seed", arguments[1], words(errno));
     job.destination_device = destination.st_dev;
     job.destination_inode = destination.st_ino;
-    if (from < 0 ? fchmod(to, 0755) != 0 : !(copy_content(&job, from, to, 0) && keep_attributes(&job, to, &source)))
+    if (job.named) {
+        job.source_device = source.st_dev;
+        good = copy_named(&job, from, to, count - 2, arguments + 2) && fchmod(to, 0755) == 0;
+    } else if (from < 0) {
+        good = fchmod(to, 0755) == 0;
+    } else {
+        good = copy_content(&job, from, to, 0) && keep_attributes(&job, to, &source);
+    }
+    if (!good)
         return FAILED;
     if (renameat(place, building, place, name) != 0)
         return file_failure("seed", arguments[1], words(errno));

@@ -1,30 +1,44 @@
 """A cluster's API as this target uses it: one method, one request.
 
-Address, certificates and tokens are the `kubernetes` package's, from the usual places (KUBECONFIG, ~/.kube/config, a
-pod's own account); requests are written out here, because objects are plain data and its models know one version's
-fields only. Every error is a TargetError. https://kubernetes.io/docs/reference/using-api/
+Address, certificates and tokens are those of `kubeconfig`; requests are written out here, because objects are plain
+data and the models of the `kubernetes` package know one version's fields only. Every error is a TargetError.
+https://kubernetes.io/docs/reference/using-api/
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from bundler.errors import TargetError
+from targets.k8s import kubeconfig
 from targets.k8s.names import MANAGER, Json
+from targets.k8s.refusals import (
+    MESSAGE_LIMIT,
+    Conflict,
+    Forbidden,
+    NotThere,
+    Silent,
+    no_cluster,
+    refusal,
+    replaced,
+    unreachable,
+)
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
     from bundler.edges.forward import Connection
 
-TIMEOUT_S = 30.0
-MESSAGE_LIMIT = 400
+TIMEOUT_S = 30.0  # a request may wait for others, such as admission webhooks
+FIRST_S = 10.0  # whoever answers at all answers the first request sooner
 GONE_S = 90  # beyond the grace period of what is deleted
 
 # kind -> (path of its group, plural, whether it is in a namespace)
@@ -46,61 +60,34 @@ KINDS: Mapping[str, tuple[str, str, bool]] = {
     "IngressClass": ("/apis/networking.k8s.io/v1", "ingressclasses", False),
     "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses", False),
     "RuntimeClass": ("/apis/node.k8s.io/v1", "runtimeclasses", False),
+    "SelfSubjectReview": ("/apis/authentication.k8s.io/v1", "selfsubjectreviews", False),
+    "SelfSubjectRulesReview": ("/apis/authorization.k8s.io/v1", "selfsubjectrulesreviews", False),
+    "SelfSubjectAccessReview": ("/apis/authorization.k8s.io/v1", "selfsubjectaccessreviews", False),
 }
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _FOREGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
 _BACKGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
 
 
-class NotThere(TargetError):
-    """The cluster has no object of that name."""
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is in a namespace: kind and metadata of each object; `hidden` are the kinds that the user may not see."""
 
-
-class Conflict(TargetError):
-    """An object of that name is there already, or is another than the one that was read."""
-
-
-class Forbidden(TargetError):
-    """The user may not do this."""
-
-
-class Silent(TargetError):
-    """A server behind the cluster's own does not answer."""
+    objects: tuple[tuple[str, Json], ...]
+    hidden: tuple[str, ...]
 
 
 class Api:
     """One cluster. Safe to use from several threads; the connection is made at the first request."""
 
-    def __init__(self, context: str | None = None, kubeconfig: Path | None = None) -> None:
-        """`kubeconfig` None: KUBECONFIG, ~/.kube/config, or a pod's own account."""
-        self._context, self._kubeconfig = context, kubeconfig
+    def __init__(self, context: str | None = None, file: Path | None = None) -> None:
+        """`file` None: KUBECONFIG, ~/.kube/config, or a pod's own account."""
+        self._context, self._file = context, file
 
     @cached_property
     def _client(self) -> Any:
         """The package's client: what is used of it is its configuration and its pool of connections."""
-        from kubernetes import client, config
-        from kubernetes.config import ConfigException
-
-        configuration = client.Configuration()
-        try:
-            config.load_kube_config(  # type: ignore[no-untyped-call]
-                None if self._kubeconfig is None else str(self._kubeconfig),
-                context=self._context,
-                client_configuration=configuration,
-            )
-        except (ConfigException, OSError) as error:
-            try:
-                if self._context is not None or self._kubeconfig is not None:
-                    raise error
-                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-            except ConfigException:
-                named = f"context {self._context!r} of " if self._context else ""
-                raise TargetError(
-                    f"no cluster to talk to: {named}the kubeconfig cannot be used: {' '.join(str(error).split())}",
-                    hint="set KUBECONFIG, or write ~/.kube/config; --context NAME chooses one of its contexts",
-                ) from error
-        configuration.retries = False
-        return client.ApiClient(configuration)
+        return kubeconfig.client(self._context, self._file)
 
     @property
     def address(self) -> str:
@@ -115,11 +102,7 @@ class Api:
         try:
             yield
         except (HTTPError, OSError) as error:
-            reason = str(getattr(error, "reason", None) or error)
-            raise TargetError(
-                f"{doing}: the cluster at {self.address} does not answer: {' '.join(reason.split())[:300]}",
-                hint="is it running, and is this the right one? KUBECONFIG and --context choose it",
-            ) from error
+            raise unreachable(error, doing, self.address) from error
 
     def _call(
         self,
@@ -154,19 +137,29 @@ class Api:
             )
         if answer.status >= 400:
             with self._errors(doing):
-                raise _refusal(answer.status, answer.data, doing)
+                raise refusal(answer.status, answer.data, doing)
         return answer
 
     def _json(self, answer: BaseHTTPResponse) -> Json:
-        found: Json = json.loads(answer.data)
+        try:
+            found = json.loads(answer.data)
+        except ValueError as error:
+            raise no_cluster(self.address) from error
+        if not isinstance(found, dict):
+            raise no_cluster(self.address)
         return found
 
     # reading
 
     @cached_property
     def version(self) -> tuple[int, int]:
-        found = self._json(self._call("GET", "/version", "asking the cluster for its version"))
-        return int(found["major"]), int("".join(c for c in found["minor"] if c.isdigit()))
+        """Also whether there is a cluster at all."""
+        try:
+            answer = self._call("GET", "/version", "asking the cluster for its version", timeout_s=FIRST_S)
+            found = self._json(answer)
+            return int(found["major"]), int("".join(c for c in found["minor"] if c.isdigit()))
+        except (NotThere, KeyError, ValueError) as error:
+            raise no_cluster(self.address) from error
 
     def serves(self, group_version: str) -> bool:
         """Whether the cluster has an API group, such as `metrics.k8s.io/v1beta1`. Raises Silent where it has, and
@@ -189,10 +182,12 @@ class Api:
         namespace: str | None = None,
         *,
         labels: Mapping[str, str] | None = None,
+        fields: str | None = None,
         metadata_only: bool = False,
     ) -> list[Json]:
         """All of a kind, in one namespace or everywhere. An API group that is not there has none."""
-        query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else None
+        query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else {}
+        query |= {"fieldSelector": fields} if fields else {}
         accept = _METADATA_ONLY if metadata_only else "application/json"
         try:
             answer = self._call("GET", _path(kind, namespace), f"listing {_plural(kind)}", query=query, accept=accept)
@@ -201,27 +196,35 @@ class Api:
         found: list[Json] = self._json(answer)["items"] or []
         return found
 
-    def in_namespace(self, namespace: str) -> Iterator[tuple[str, Json]]:
-        """(kind, metadata only) of every object in a namespace, of whatever kinds the cluster has."""
+    def ask(self, kind: str, spec: Json) -> Json:
+        """The answer to a review, which asks about the user and leaves nothing behind."""
+        group, plural, _ = KINDS[kind]
+        body = {"apiVersion": group.removeprefix("/apis/"), "kind": kind, "spec": spec}
+        found: Json = self._json(self._call("POST", _path(kind), f"asking for {plural}", body=body))["status"]
+        return found
+
+    def in_namespace(self, namespace: str) -> Content:
+        """Every object in a namespace, of whatever kinds the cluster has."""
+        objects: list[tuple[str, Json]] = []
+        hidden: list[str] = []
         for group, resource in self._discovered():
+            kind = resource["responseKind"]["kind"]
             path = f"{group}/namespaces/{quote(namespace)}/{resource['resource']}"
             try:
                 answer = self._call("GET", path, f"listing {resource['resource']}", accept=_METADATA_ONLY)
-            except (NotThere, Forbidden):
+            except NotThere:
                 continue
-            for item in self._json(answer)["items"] or ():
-                yield resource["responseKind"]["kind"], item
+            except (Forbidden, Silent):
+                hidden.append(kind)
+                continue
+            objects += ((kind, item) for item in self._json(answer)["items"] or ())
+        return Content(tuple(objects), tuple(hidden))
 
     def _discovered(self) -> Iterator[tuple[str, Json]]:
         accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
         for root in ("/api", "/apis"):
             for group in self._json(self._call("GET", root, "listing kinds", accept=accept))["items"]:
-                version = group["versions"][0]
-                name = group["metadata"].get("name")
-                path = f"/apis/{name}/{version['version']}" if name else f"/api/{version['version']}"
-                for resource in version.get("resources", ()):
-                    if resource["scope"] == "Namespaced" and "list" in resource["verbs"]:
-                        yield path, resource
+                yield from listed(group)
 
     def logs(
         self, namespace: str, pod: str, container: str, *, follow: bool, since: str | None, tail: int | None
@@ -263,11 +266,14 @@ class Api:
 
     # writing
 
-    def apply(self, body: Json, namespace: str | None = None) -> Json:
-        """Server-side apply with our field manager. A field that somebody else manages is not taken from them."""
+    def apply(self, body: Json, namespace: str | None = None, *, uid: str | None = None) -> Json:
+        """Server-side apply with our field manager. A field that somebody else manages is not taken from them. With
+        `uid` to no other than the object that has it."""
         kind, name = body["kind"], body["metadata"]["name"]
-        return self._json(
-            self._call(
+        if uid is not None:
+            body = {**body, "metadata": {**body["metadata"], "uid": uid}}
+        try:
+            answer = self._call(
                 "PATCH",
                 _path(kind, namespace, name),
                 f"applying {_lower(kind)} {name}",
@@ -275,21 +281,11 @@ class Api:
                 body=body,
                 media_type="application/apply-patch+yaml",
             )
-        )
-
-    def validate(self, body: Json, namespace: str | None = None) -> Json:
-        """The same, without an effect."""
-        kind, name = body["kind"], body["metadata"]["name"]
-        return self._json(
-            self._call(
-                "PATCH",
-                _path(kind, namespace, name),
-                f"trying {_lower(kind)} {name}",
-                query={"fieldManager": MANAGER, "force": "false", "dryRun": "All", "fieldValidation": "Strict"},
-                body=body,
-                media_type="application/apply-patch+yaml",
-            )
-        )
+        except Conflict as error:
+            if uid is None or "uid" not in error.what.lower():
+                raise
+            raise replaced(kind, name) from error
+        return self._json(answer)
 
     def create(self, body: Json, namespace: str) -> Json:
         kind, name = body["kind"], body["metadata"]["name"]
@@ -308,51 +304,76 @@ class Api:
             media_type="application/merge-patch+json",
         )
 
-    def delete(self, kind: str, name: str, namespace: str | None = None, *, wait: bool = True) -> None:
-        """Removes an object and what depends on it; with `wait`, returns when all of it is gone."""
-        path, doing = _path(kind, namespace, name), f"removing {_lower(kind)} {name}"
-        body = _FOREGROUND if wait and kind != "Namespace" else _BACKGROUND
-        try:
-            self._call("DELETE", path, doing, body=body)
-        except NotThere:
-            return
-        if wait:
-            self._until_gone(kind, name, namespace, doing)
-
-    def _until_gone(self, kind: str, name: str, namespace: str | None, doing: str) -> None:
-        """One watch, which the server ends at the latest when the time is up."""
+    def delete(self, kind: str, name: str, namespace: str | None = None, *, uid: str | None = None) -> None:
+        """Removes an object and what depends on it, and returns when all of it is gone. With `uid` no other than that.
+        The watch begins before the removal, which may take the right to watch along."""
+        doing = f"removing {_lower(kind)} {name}"
         there = self.get(kind, name, namespace)
         if there is None:
             return
-        grace_s = (((there.get("spec") or {}).get("template") or {}).get("spec") or {}).get(
-            "terminationGracePeriodSeconds", 0
-        )
-        limit_s = int(grace_s) + GONE_S
-        query = {
-            "watch": "true",
-            "fieldSelector": f"metadata.name={name}",
-            "resourceVersion": there["metadata"]["resourceVersion"],
-            "timeoutSeconds": limit_s,
-        }
-        answer = self._call(
-            "GET", _path(kind, namespace), doing, query=query, stream=True, timeout_s=limit_s + TIMEOUT_S
-        )
-        uid = there["metadata"]["uid"]
-        with self._errors(doing):
+        uid = uid or there["metadata"]["uid"]
+        limit_s = _grace_s(there) + GONE_S
+        with self._watching(kind, there, namespace, limit_s, doing) as events:
+            options = _BACKGROUND if kind == "Namespace" else _FOREGROUND
             try:
-                for event in _lines(answer.stream(1 << 16)):
-                    told = json.loads(event)
-                    if told["type"] == "DELETED" and told["object"]["metadata"]["uid"] == uid:
-                        return
-                    if told["type"] == "ERROR":
-                        break
-            finally:
-                answer.close()
-        if self.get(kind, name, namespace) is not None:
+                self._call(
+                    "DELETE", _path(kind, namespace, name), doing, body={**options, "preconditions": {"uid": uid}}
+                )
+            except NotThere:
+                return
+            except Conflict as error:
+                raise replaced(kind, name) from error
+            if any(told["type"] == "DELETED" and told["object"]["metadata"]["uid"] == uid for told in events):
+                return
+        if self._has(kind, name, namespace, uid):
             raise TargetError(
                 f"{_lower(kind)} {name} is still being removed after {limit_s} s",
                 hint=f"kubectl get {KINDS[kind][1]} {name} -o yaml shows what holds it; then run the command again",
             )
+
+    def _has(self, kind: str, name: str, namespace: str | None, uid: str) -> bool:
+        there = self.get(kind, name, namespace)
+        return there is not None and there["metadata"]["uid"] == uid
+
+    @contextmanager
+    def _watching(
+        self, kind: str, there: Json, namespace: str | None, limit_s: int, doing: str
+    ) -> Iterator[Iterator[Json]]:
+        """What happens to an object from now on, in one request that the server ends at the latest when the time is
+        up, or with an error."""
+        name = there["metadata"]["name"]
+        query: dict[str, object] = {"resourceVersion": there["metadata"]["resourceVersion"], "timeoutSeconds": limit_s}
+        path = _path(kind, namespace)
+        if kind == "Namespace":  # a right within the namespace is enough for this path, and not for the other
+            path = f"/api/v1/watch/namespaces/{quote(name)}"
+        else:
+            query |= {"watch": "true", "fieldSelector": f"metadata.name={name}"}
+        answer = self._call("GET", path, doing, query=query, stream=True, timeout_s=limit_s + TIMEOUT_S)
+        with self._errors(doing):
+            try:
+                events = (json.loads(line) for line in _lines(answer.stream(1 << 16)))
+                yield itertools.takewhile(lambda told: told["type"] != "ERROR", events)
+            finally:
+                answer.close()
+
+
+def _grace_s(found: Json) -> int:
+    template = (found.get("spec") or {}).get("template") or {}
+    return int((template.get("spec") or {}).get("terminationGracePeriodSeconds", 0))
+
+
+def listed(group: Json) -> Iterator[tuple[str, Json]]:
+    """(path of the version, resource) of what can be listed in a namespace, out of a group as discovery shows it: each
+    from the first version that has it, as not every version has everything. Pure."""
+    name = group["metadata"].get("name")
+    seen: set[str] = set()
+    for version in group["versions"]:
+        path = f"/apis/{name}/{version['version']}" if name else f"/api/{version['version']}"
+        for resource in version.get("resources", ()):
+            listable = resource["scope"] == "Namespaced" and "list" in resource["verbs"]
+            if listable and resource["resource"] not in seen:
+                seen.add(resource["resource"])
+                yield path, resource
 
 
 def _path(kind: str, namespace: str | None = None, name: str | None = None) -> str:
@@ -376,40 +397,3 @@ def _lower(kind: str) -> str:
 
 def _plural(kind: str) -> str:
     return KINDS[kind][1]
-
-
-def _refusal(status: int, data: bytes, doing: str) -> TargetError:
-    """The server's own words, and what to do about it. https://kubernetes.io/docs/reference/using-api/api-concepts/"""
-    try:
-        told = json.loads(data)
-    except ValueError:
-        told = {"message": data.decode(errors="replace")}
-    message = " ".join(str(told.get("message", "")).split())
-    causes = (told.get("details") or {}).get("causes") or []
-    match status:
-        case 404:
-            return NotThere(f"{doing}: {message}")
-        case 401:
-            return Forbidden(f"{doing}: the cluster does not accept these credentials", hint="log in again")
-        case 403 if told.get("reason") == "Forbidden" and "exceeded quota" not in message:
-            return Forbidden(f"{doing}: {message}", hint="ask for the right to do this, or use another --context")
-        case 409 if any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
-            fields = "; ".join(f"{cause.get('field')}: {cause.get('message')}" for cause in causes)
-            return TargetError(
-                f"{doing}: others manage fields of it: {fields}",
-                hint="have them let go of these fields (or delete the object), and run the same command again",
-            )
-        case 409:
-            return Conflict(f"{doing}: {_short(message)}")
-        case 503:
-            return Silent(f"{doing}: {_short(message)}")
-        case 422 if causes:
-            told_causes = "; ".join(f"{one.get('field')}: {_short(one.get('message'))}" for one in causes[:5])
-            return TargetError(f"{doing}: the cluster refuses {told_causes}")
-    return TargetError(f"{doing}: {_short(message) or f'the cluster answers {status}'}")
-
-
-def _short(message: object) -> str:
-    """Some messages hold a whole object."""
-    text = " ".join(str(message or "").split())
-    return text if len(text) <= MESSAGE_LIMIT else f"{text[:MESSAGE_LIMIT]} …"

@@ -6,28 +6,36 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bundler.model.bundle import BundleImage, BundleModel, PlatformImage
+from bundler.model.bundle import BundleImage, BundleModel, PlatformImage, for_platform
 from bundler.model.observed import Observed
 from bundler.model.release import Release
-from targets.descriptors import for_platform
-from targets.k8s import names
+from targets.k8s import claims, names
+from targets.k8s.claims import Claim
 from targets.k8s.helper import Helper, helper
 
 # Features of the host: facts about the cluster and the app's namespace.
-IMAGE_VOLUMES = "image-volumes"  # Kubernetes 1.35: on without asking
+IMAGE_VOLUMES = "image-volumes"  # Kubernetes 1.35: on without asking; of all nodes
 SLEEP = "sleep-action"  # Kubernetes 1.30: a preStop that needs no program in the image
 STRICT_GROUPS = "strict-groups"  # Kubernetes 1.33: a pod is in no groups but those that it names
 METRICS = "metrics"
 SILENT_METRICS = "metrics-silent"  # they are served, but not now
-INGRESS = "ingress"
+INGRESS = "ingress"  # whatever serves one without a class
+SERVES = "ingress-class-"  # and the name of an IngressClass
+HIDDEN_INGRESS = "ingress-hidden"  # the user may not see whether there are any
 NVIDIA = "nvidia"
 NVIDIA_CLASS = "nvidia-runtime-class"
 STORAGE = "default-storage"
+STORES = "storage-class-"  # and the name of a StorageClass
+GROWS = "growing-storage-"  # and the name of a StorageClass whose volumes may be made larger
 NAMESPACE = "namespace"
 OWN_NAMESPACE = "own-namespace"
 ENDING = "namespace-ending"
 FOREIGN = "foreign-in-namespace"
-SEVERAL_NODES = "several-nodes"
+NODES = "nodes-"  # and how many take pods
+ALSO = "also-"  # and the platform of nodes that take pods and are of another than the host's
+RUNTIME = "runtime-"  # and what runs a node's containers, where that is not containerd
+CONTAINERD = "containerd-"  # and where one is that images go into
+UNASKED = "unasked-containerd-"  # and why one of those that were named does not say what it has
 ENFORCES = "enforces-"  # and a level of Pod Security
 PULLS_FROM = "pulls-from-"  # and the registry that the newest record names
 PULLS_WITH = "pulls-with-"  # and the Secret with the credentials for it
@@ -48,15 +56,15 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`namespace` None: the app's name. `imports` with the address of a node's containerd in `socket`; `registry` is
-    HOST/PATH, `pull_secret` the name of a Secret in the namespace with the nodes' credentials for it ("": none), or
+    """`namespace` None: the app's name. `imports` with the addresses of the nodes' containerds in `sockets`; `registry`
+    is HOST/PATH, `pull_secret` the name of a Secret in the namespace with the nodes' credentials for it ("": none), or
     `pull_config` the text of a docker config.json to make one of. Neither way: images are there already, or the plan
     refuses."""
 
     context: str | None = None
     namespace: str | None = None
     imports: bool = False
-    socket: str | None = None
+    sockets: tuple[str, ...] = ()
     registry: str | None = None
     pull_secret: str | None = None
     pull_config: str | None = field(default=None, repr=False)
@@ -78,8 +86,10 @@ class Cluster:
     features: frozenset[str]
     registry: str | None
     pull_secret: str | None
+    sockets: tuple[str, ...]  # of the containerds that images go into, each once
     images: Mapping[str, Image]  # by the bundle's reference
     helper: Helper
+    claims: Mapping[str, Claim]  # by volume, of those that are there
 
     @classmethod
     def of(cls, release: Release, observed: Observed, settings: Settings) -> Cluster:
@@ -90,8 +100,10 @@ class Cluster:
             features=host.features,
             registry=registry,
             pull_secret=_pull_secret(release.app, host.features, settings, registry),
+            sockets=reached(settings, host.features),
             images={image.tagged: image for image in _images(release, observed, registry)},
             helper=helper(host.platform.architecture, registry),
+            claims=claims.there(observed),
         )
 
     @property
@@ -106,9 +118,27 @@ class Cluster:
         return found.reference if found is not None else tagged
 
     @property
+    def growing(self) -> frozenset[str]:
+        return frozenset(all_told(self.features, GROWS))
+
+    @property
+    def ingress_class(self) -> str | None:
+        """The only class, where none is the default."""
+        classes = all_told(self.features, SERVES)
+        return classes[0] if INGRESS not in self.features and len(classes) == 1 else None
+
+    @property
     def pull_policy(self) -> str:
         """What was imported cannot be pulled: bundle.local is no registry."""
         return "IfNotPresent" if self.registry else "Never"
+
+
+def reached(settings: Settings, features: frozenset[str]) -> tuple[str, ...]:
+    """The sockets that lead to another containerd than those before, as it was found; none where one did not answer."""
+    if told(features, UNASKED) is not None:
+        return ()
+    found = tuple(socket for socket in settings.sockets if CONTAINERD + socket in features)
+    return found or settings.sockets
 
 
 def _pull_secret(app: str, features: frozenset[str], settings: Settings, registry: str | None) -> str | None:
@@ -122,8 +152,12 @@ def _pull_secret(app: str, features: frozenset[str], settings: Settings, registr
     return told(features, PULLS_WITH) if registry == told(features, PULLS_FROM) else None
 
 
+def all_told(features: Iterable[str], prefix: str) -> list[str]:
+    return [one.removeprefix(prefix) for one in sorted(features) if one.startswith(prefix)]
+
+
 def told(features: Iterable[str], prefix: str) -> str | None:
-    return next((one.removeprefix(prefix) for one in sorted(features) if one.startswith(prefix)), None)
+    return next(iter(all_told(features, prefix)), None)
 
 
 def _images(release: Release, observed: Observed, registry: str | None) -> Iterable[Image]:

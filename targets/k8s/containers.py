@@ -8,19 +8,19 @@ from __future__ import annotations
 import math
 
 from bundler.model.graph import Healthcheck
-from bundler.model.release import Release, ReleaseJob, ReleaseService, SecretPart, Text, Workload
+from bundler.model.release import Release, ReleaseJob, ReleaseService, Text, Workload
 from targets import ranks
 from targets.k8s import cluster as facts
-from targets.k8s import volumes
+from targets.k8s import names, volumes
 from targets.k8s.cluster import Cluster
-from targets.k8s.files import Files
+from targets.k8s.files import Files, in_arguments
 from targets.k8s.names import Json
 from targets.k8s.security import container_security
 
 CPU_SHARE = 10  # a request is this part of the ceiling: what fits on one Docker host fits on one node
 PRE_STOP_S = 3  # the endpoints of a Service lag behind the end of a pod
 STARTUP_PERIOD_S = 1
-RANK = "batch.kubernetes.io/job-completion-index"
+NEVER = (1 << 31) - 1  # how many failures a probe may allow
 
 
 def container(release: Release, workload: Workload, files: Files, cluster: Cluster) -> Json:
@@ -44,7 +44,7 @@ def container(release: Release, workload: Workload, files: Files, cluster: Clust
     resources = _resources(workload, cluster)
     if resources:
         made["resources"] = resources
-    mounts = volumes.mounts(workload, files)
+    mounts = volumes.mounts(workload, files, cluster)
     if mounts:
         made["volumeMounts"] = mounts
     if isinstance(workload, ReleaseService):
@@ -71,31 +71,17 @@ def _plain(text: Text, files: Files) -> str:
 
 
 def _environment(workload: Workload, files: Files) -> list[Json]:
-    """Variables that others are composed of come first: the expansion only knows those before."""
-    parts: dict[str, Json] = {}
-    texts: list[Text] = [text for _, text in workload.environment if not _single(text)]
-    texts += [*(workload.entrypoint or ()), *(workload.command or ())]
-    for text in texts:
-        for part in text:
-            if isinstance(part, SecretPart):
-                variable = files.variables[part.name, part.encoded]
-                parts[variable] = {"name": variable, "valueFrom": _secret_key(files, variable)}
-    made = [parts[name] for name in sorted(parts)]
+    """Variables with secrets in them are whole texts of the Secret. Arguments can only be expanded from variables, so
+    that what they hold of secrets is in the environment too."""
+    parts = sorted({files.variables[part.name, part.encoded] for part in in_arguments(workload)})
+    made: list[Json] = [{"name": name, "valueFrom": _secret_key(files, name)} for name in parts]
     if isinstance(workload, ReleaseJob) and workload.ranked:
         made += _ranks(workload)
     for name, text in workload.environment:
-        single = _single(text)
-        if single is not None:
-            key = files.variables[single.name, single.encoded]
-            made.append({"name": name, "valueFrom": _secret_key(files, key)})
-        else:
-            made.append({"name": name, "value": _plain(text, files)})
+        key = files.environment.get(name)
+        given = {"value": _plain(text, files)} if key is None else {"valueFrom": _secret_key(files, key)}
+        made.append({"name": name, **given})
     return made
-
-
-def _single(text: Text) -> SecretPart | None:
-    parts = [part for part in text if part != ""]
-    return parts[0] if len(parts) == 1 and isinstance(parts[0], SecretPart) else None
 
 
 def _secret_key(files: Files, key: str) -> Json:
@@ -104,7 +90,7 @@ def _secret_key(files: Files, key: str) -> Json:
 
 def _ranks(job: ReleaseJob) -> list[Json]:
     given = ranks.environment(job.max_workers, f"{job.name}-0.{job.name}")
-    rank = {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{RANK}']"}}
+    rank = {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{names.RANK}']"}}
     made: list[Json] = []
     for prefix in ranks.PREFIXES:
         made.append({"name": prefix + ranks.RANK, "valueFrom": rank})
@@ -118,17 +104,24 @@ def _service_part(service: ReleaseService, cluster: Cluster) -> Json:
         made["ports"] = [{"containerPort": port, "protocol": "TCP"} for port in sorted({p for _, p in service.ports})]
     check = service.healthcheck or service.liveness
     if check is not None:
-        budget_s = check.start_period_s + check.interval_s * check.retries
         made["readinessProbe"] = _probe(check, service)
-        made["startupProbe"] = _probe(check, service) | {
-            "periodSeconds": STARTUP_PERIOD_S,
-            "failureThreshold": math.ceil(budget_s / STARTUP_PERIOD_S),
-        }
+        made["startupProbe"] = _starting(service, check)
     if service.liveness is not None:
         made["livenessProbe"] = _probe(service.liveness, service)
     if _pauses(service, cluster):
         made["lifecycle"] = {"preStop": {"sleep": {"seconds": PRE_STOP_S}}}
     return made
+
+
+def _starting(service: ReleaseService, check: Healthcheck) -> Json:
+    """Asked every second until the first yes, so that what starts fast is ready soon. Out of failures, the kubelet
+    starts it anew: that is the liveness check's to say, once the time that either check gives is over."""
+    asked, failures = check, NEVER
+    if service.liveness is not None:
+        asked = service.liveness
+        budget_s = max(one.start_period_s + one.interval_s * one.retries for one in (check, asked))
+        failures = max(1, math.ceil(budget_s / STARTUP_PERIOD_S))
+    return _probe(asked, service) | {"periodSeconds": STARTUP_PERIOD_S, "failureThreshold": failures}
 
 
 def _pauses(workload: Workload, cluster: Cluster) -> bool:
@@ -150,10 +143,15 @@ def grace_s(workload: Workload, cluster: Cluster) -> int:
     return math.ceil(workload.stop_grace_period_s) + (PRE_STOP_S if _pauses(workload, cluster) else 0)
 
 
+def whole_s(seconds: float) -> int:
+    """As a cluster counts: what is no whole number of seconds becomes longer."""
+    return max(1, math.ceil(seconds))
+
+
 def _probe(check: Healthcheck, service: ReleaseService) -> Json:
     made: Json = {
-        "periodSeconds": max(1, round(check.interval_s)),
-        "timeoutSeconds": max(1, math.ceil(check.timeout_s)),
+        "periodSeconds": whole_s(check.interval_s),
+        "timeoutSeconds": whole_s(check.timeout_s),
         "failureThreshold": max(1, check.retries),
         "successThreshold": 1,
     }

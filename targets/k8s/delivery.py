@@ -7,15 +7,18 @@ ours says which apps brought it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from bundler.contract import BlobSource
 from bundler.edges import process
 from bundler.errors import TargetError
 from bundler.model.oci import INDEX, Descriptor, Digest
 from targets import ownership, tar
+from targets.counting import counted
 from targets.descriptors import descriptor, descriptor_json
 from targets.k8s.helper import Helper
 
@@ -26,45 +29,93 @@ IN_K3S = "k3s://"  # the containerd that `k3s ctr` finds by itself
 IN_CONTAINER = "docker://"  # a "socket" that is a node's container, as kind, k3d and minikube have them
 PREFIX = "bundle.local/"
 
+AT_ONCE = 8  # nodes that are asked together
+
+T = TypeVar("T")
 Payload = Mapping[str, Any]
+
+# What `docker exec` says where a node's container cannot be asked, and what to do; {} is the container.
+_IN_CONTAINER = (
+    (
+        re.compile("No such container"),
+        "nodes are named by: kind get nodes --name CLUSTER, k3d node list, minikube node list; docker ps shows all",
+    ),
+    (re.compile("is not running|is paused|is restarting"), "docker start {} (docker ps -a says how it is)"),
+    (
+        re.compile(r"(?i)docker daemon|docker api|docker\.sock|during connect"),
+        "start the Docker engine that has the node; DOCKER_HOST and `docker context` say which one is asked",
+    ),
+    (
+        re.compile('exec: "ctr"'),
+        "{} has no ctr; a node of kind, k3d or minikube has it, a load balancer or a registry beside them has not",
+    ),
+)
+_NO_NODE = (
+    "the node's containerd does not answer in its container; minikube has one for Kubernetes if it was started with "
+    "--container-runtime=containerd"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """An image that a node's containerd has, by digest; `apps` are those of one namespace that brought it, and others
-    as NAMESPACE.APP."""
+    """An image that the containerd at `socket` has, by digest; `apps` are those of one namespace that brought it, and
+    others as NAMESPACE.APP."""
 
     reference: str
+    socket: str
     apps: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the containerds at `sockets`, each of which is another one, have of bundles; or in `fault` why one of them
+    does not say."""
+
+    sockets: tuple[str, ...] = ()
+    brought: tuple[Brought, ...] = ()
+    fault: str = ""
 
 
 class Node:
     """A node's containerd, through its own program `ctr`."""
 
     def __init__(self, socket: str) -> None:
-        self._socket = socket
+        self.socket = socket
 
     def _argv(self, *words: str) -> list[str]:
-        if self._socket.startswith(IN_CONTAINER):
+        if self.socket.startswith(IN_CONTAINER):
             docker = process.find("docker", hint="the node is a container of a Docker engine")
-            container = self._socket.removeprefix(IN_CONTAINER)
+            container = self.socket.removeprefix(IN_CONTAINER)
             return [docker, "exec", "--interactive", container, "ctr", "--namespace", CRI, *words]
-        if self._socket == IN_K3S:
+        if self.socket == IN_K3S:
             return [process.find("k3s", hint="this is for a node of k3s"), "ctr", "--namespace", CRI, *words]
         ctr = process.find("ctr", hint="it comes with containerd; add its directory to PATH")
-        return [ctr, "--address", self._socket, "--namespace", CRI, *words]
+        return [ctr, "--address", self.socket, "--namespace", CRI, *words]
 
     def _run(self, *words: str) -> str:
         return self._checked(process.run(self._argv(*words), timeout_s=120.0), words[:2])
 
     def _checked(self, done: process.Finished, words: tuple[str, ...]) -> str:
         if done.returncode:
-            said = " ".join(done.stderr.decode(errors="replace").split())[-400:]
-            raise TargetError(
-                f"containerd at {self._socket}: {' '.join(words)}: {said}",
-                hint="--containerd SOCKET (or CONTAINERD_ADDRESS) names the socket of the node's containerd",
-            )
+            told = done.stderr or done.stdout  # where `docker exec` finds no such program, it says so there
+            said = " ".join(told.decode(errors="replace").split())[-400:]
+            raise TargetError(f"containerd at {self.socket}: {' '.join(words)}: {said}", hint=self._hint(said))
         return done.stdout.decode()
+
+    def _hint(self, said: str) -> str:
+        if not self.socket.startswith(IN_CONTAINER):
+            return "--containerd SOCKET (or CONTAINERD_ADDRESS) names the socket of a node's containerd"
+        container = self.socket.removeprefix(IN_CONTAINER)
+        return next((hint.format(container) for words, hint in _IN_CONTAINER if words.search(said)), _NO_NODE)
+
+    def identity(self) -> str:
+        """The same for every way to one containerd. Its `uuid` lies on its disk, and may be in an image that several
+        nodes were made from; with its process it is one of its own. Where it does not tell, its address is."""
+        try:
+            server = json.loads(self._run("info"))["server"]
+        except (ValueError, KeyError):
+            return self.socket
+        return json.dumps([server.get(key) for key in ("uuid", "pid", "pidns")])
 
     def images(self) -> dict[str, tuple[str, dict[str, str]]]:
         """Digest and labels of each image, by name."""
@@ -94,14 +145,33 @@ def mark(namespace: str, app: str) -> str:
     return f"{BROUGHT}{namespace}.{app}"
 
 
-def brought(node: Node, namespace: str) -> tuple[Brought, ...]:
-    """The images of bundles that the node has."""
+def distinct(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """One for each containerd: two sockets may lead to the same."""
+    if len(nodes) < 2:
+        return tuple(nodes)
+    found: dict[str, Node] = {}
+    for node, identity in zip(nodes, _each(nodes, Node.identity), strict=True):
+        found.setdefault(identity, node)
+    return tuple(found.values())
+
+
+def _each(nodes: Sequence[Node], question: Callable[[Node], T]) -> list[T]:
+    """Asked side by side."""
+    if len(nodes) < 2:
+        return [question(node) for node in nodes]
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        return list(pool.map(question, nodes))
+
+
+def brought(nodes: Sequence[Node], namespace: str) -> tuple[Brought, ...]:
+    """The images of bundles that each of the nodes has."""
     found = []
     own = f"{namespace}."
-    for name, (_, labels) in sorted(node.images().items()):
-        if name.startswith(PREFIX) and "@" in name:
-            apps = {key.removeprefix(BROUGHT) for key in labels if key.startswith(BROUGHT)}
-            found.append(Brought(name, frozenset(one.removeprefix(own) for one in apps)))
+    for node, images in zip(nodes, _each(nodes, Node.images), strict=True):
+        for name, (_, labels) in sorted(images.items()):
+            if name.startswith(PREFIX) and "@" in name:
+                apps = {key.removeprefix(BROUGHT) for key in labels if key.startswith(BROUGHT)}
+                found.append(Brought(name, node.socket, frozenset(one.removeprefix(own) for one in apps)))
     return tuple(found)
 
 
@@ -174,7 +244,7 @@ def _archive(
         elif blob.digest not in sent:
             sent.add(blob.digest)
             path = f"blobs/sha256/{blob.digest.hex}"
-            yield tar.Member(path, 0o644, _counted(blobs.stream(blob), progress), blob.size_bytes)
+            yield tar.Member(path, 0o644, counted(blobs.stream(blob), progress), blob.size_bytes)
     yield tar.file("index.json", json.dumps(_index(payload, manifest)).encode())
 
 
@@ -184,12 +254,6 @@ def _index(payload: Payload, manifest: Descriptor) -> dict[str, object]:
         for name in (payload["tagged"], payload["reference"])
     ]
     return {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
-
-
-def _counted(pieces: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
-    for piece in pieces:
-        yield piece
-        progress(len(piece))
 
 
 class HelperBlobs:

@@ -11,15 +11,16 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from bundler.model.release import FileMount, Release, SecretPart, Text, Workload
+from bundler.model.release import FileMount, Release, SecretPart, Workload
 from targets import ownership, texts
 from targets.k8s import names
 from targets.k8s.names import Json
 
 LIMIT_BYTES = 1 << 20  # what a ConfigMap or a Secret may hold (core/v1 validation, MaxSecretSize)
 
-Content = Mapping[str, object]  # as texts.content_json has it
+Content = Mapping[str, object]  # as texts.content_json has it; "variable": it is text for a process
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,8 @@ class Files:
     bundles: tuple[Bundle, ...]
     placed: tuple[Placed, ...]
     secret: str | None  # the Secret's name
-    variables: Mapping[tuple[str, bool], str]  # its key of each secret's bytes, plain and percent-encoded
-
-    @property
-    def specs(self) -> list[str]:
-        return [bundle.name for bundle in self.bundles]
+    environment: Mapping[str, str]  # its key of each variable with a secret in it, by name
+    variables: Mapping[tuple[str, bool], str]  # its key of each secret in an argument, plain and percent-encoded
 
 
 def files(release: Release, workload: Workload) -> Files:
@@ -73,8 +71,16 @@ def files(release: Release, workload: Workload) -> Files:
         room -= size
         groups[-1][key] = texts.content_json(file)
         placed.append(Placed(file.path, key, f"files-{len(groups) - 1}", secret=False))
-    for part in _parts_in_text(workload):
-        secret[variables[part.name, part.encoded]] = {"text": texts.text_json((part,))}
+    environment = {
+        name: f"env-{index}-{name}"[:253]
+        for index, (name, text) in enumerate(workload.environment)
+        if any(isinstance(part, SecretPart) for part in text)
+    }
+    for variable, text in workload.environment:
+        if variable in environment:
+            secret[environment[variable]] = {"text": texts.text_json(text), "variable": True}
+    for part in in_arguments(workload):
+        secret[variables[part.name, part.encoded]] = {"text": texts.text_json((part,)), "variable": True}
     bundles = [
         Bundle("ConfigMap", names.hashed(workload.name, "files", ownership.digest(group)), f"files-{index}", group)
         for index, group in enumerate(groups)
@@ -85,7 +91,7 @@ def files(release: Release, workload: Workload) -> Files:
         used = sorted(_names(secret))
         name = names.hashed(workload.name, "secret", ownership.digest([secret, [[n, revisions.get(n)] for n in used]]))
         bundles.append(Bundle("Secret", name, "secret", secret))
-    return Files(tuple(bundles), tuple(placed), name, variables)
+    return Files(tuple(bundles), tuple(placed), name, environment, variables)
 
 
 def size_bytes(file: FileMount) -> int:
@@ -102,6 +108,13 @@ def content_bytes(content: Content) -> int:
         case {"text": str(text)}:
             return len(text.encode())
     return 0
+
+
+def secret_bytes(content: Content, sizes: Mapping[str, int]) -> int:
+    """How many bytes of a Secret it takes at least, with secrets of these sizes; percent-encoded ones take more."""
+    text: Any = content["text"]
+    parts = [text] if isinstance(text, str) else text
+    return sum(len(part.encode()) if isinstance(part, str) else sizes[part["secret"]] for part in parts)
 
 
 def manifest(bundle: Bundle) -> Json:
@@ -125,10 +138,9 @@ def store(body: Json, key: str, data: bytes) -> None:
     body.setdefault(where, {})[key] = told
 
 
-def _parts_in_text(workload: Workload) -> Iterator[SecretPart]:
-    found: list[Text] = [text for _, text in workload.environment]
-    found += [*(workload.entrypoint or ()), *(workload.command or ())]
-    for text in found:
+def in_arguments(workload: Workload) -> Iterator[SecretPart]:
+    """Secrets in the program's words, which reach them by way of a variable."""
+    for text in (*(workload.entrypoint or ()), *(workload.command or ())):
         yield from (part for part in text if isinstance(part, SecretPart))
 
 

@@ -1,4 +1,5 @@
-"""What is done before a pod's container starts: volumes are seeded, services waited for; the helper does both. Pure."""
+"""What is done before a pod's container starts, by the helper: volumes are seeded, weights copied, services waited for.
+Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Sequence
 
 from bundler.model.release import Release, Workload
 from targets.helper import MOUNT_PATH
-from targets.k8s import helper, volumes
+from targets.k8s import helper, names, volumes, weights
 from targets.k8s.cluster import Cluster
 from targets.k8s.names import Json
 from targets.k8s.security import init_container_security
@@ -15,10 +16,18 @@ from targets.k8s.seeds import Seed
 VOLUME_ROOT = "/.bundle-volume"
 
 
-def seeding(release: Release, workload: Workload, mounted: Sequence[Seed], cluster: Cluster) -> list[Json]:
-    """The helper is put where other images can run it, then each volume gets its first content."""
-    seeded = [_seed(release, workload, seed, cluster) for seed in mounted]
-    return [_bring_helper(workload.user, cluster), *seeded] if seeded else []
+def needed(workload: Workload, cluster: Cluster) -> bool:
+    """Whether the workload's pods bring the helper."""
+    return bool(workload.volumes) or weights.copied(workload, cluster)
+
+
+def filling(release: Release, workload: Workload, mounted: Sequence[Seed], cluster: Cluster) -> list[Json]:
+    """The helper is put where other images can run it, then each volume gets its first content, and weights are
+    copied."""
+    filled = [_seed(release, workload, seed, cluster) for seed in mounted]
+    if weights.copied(workload, cluster):
+        filled += [_copy(release, workload, name, volume, cluster) for name, volume in weights.models(workload).items()]
+    return [_bring_helper(workload.user, cluster), *filled] if needed(workload, cluster) else []
 
 
 def _bring_helper(user: str | None, cluster: Cluster) -> Json:
@@ -36,12 +45,32 @@ def _bring_helper(user: str | None, cluster: Cluster) -> Json:
 def waiting(user: str | None, node: str, port: int, timeout_s: int, cluster: Cluster) -> Json:
     """An init container that ends when a service takes connections."""
     return {
-        "name": f"wait-{node}"[:63].rstrip("-"),
+        "name": names.fitting(f"wait-{node}"),
         "image": cluster.helper.reference,
         "imagePullPolicy": cluster.pull_policy,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "command": [MOUNT_PATH, "wait", "tcp", node, str(port), str(timeout_s)],
         "securityContext": init_container_security(user),
+    }
+
+
+def _copy(release: Release, workload: Workload, name: str, volume: str, cluster: Cluster) -> Json:
+    """Room for all the weights of the pod is asked for, whichever container copies first: a pod that uses more of a
+    node's disk than it has asked for is the first to go where it runs short."""
+    model = release.model(name)
+    entries = [entry.replace("$", "$$") for entry in weights.entries(model)]
+    return {
+        "name": f"bundle-{volume}",
+        "image": cluster.reference(model.reference),
+        "imagePullPolicy": cluster.pull_policy,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "command": [MOUNT_PATH, "seed", "/", f"{VOLUME_ROOT}/{weights.CONTENT}", *entries],
+        "securityContext": init_container_security(workload.user),
+        "resources": {"requests": {"ephemeral-storage": str(weights.size_bytes(release, workload))}},
+        "volumeMounts": [
+            {"name": volumes.HELPER, "mountPath": helper.DIRECTORY, "readOnly": True},
+            {"name": volume, "mountPath": VOLUME_ROOT},
+        ],
     }
 
 

@@ -7,14 +7,15 @@ are missing count as created, so that nothing is taken for ready before its pods
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from bundler.model.observed import Instance, State
 from targets import ownership
-from targets.k8s import names
+from targets.k8s import names, weights
 from targets.k8s.names import Json
 
-Events = Mapping[str, str]  # pod uid -> the last warning about it
+Events = Mapping[str, str]  # uid of a pod, or of what makes pods -> the last warning about it
 _NEVER = (
     "if the node's containerd has it, the kubelet once pulled the same image from a registry: go on with --registry, "
     "or remove it from the node first"
@@ -24,7 +25,7 @@ _CREDENTIALS = (
     "the nodes need credentials for the registry: --pull-secret-from FILE gives them, or --pull-secret NAME where they "
     "are there"
 )
-RANK = "batch.kubernetes.io/job-completion-index"
+_FULL = "make room there, add a node, or let the graph ask for less (`resources`)"
 
 
 def instances(objects: Mapping[str, list[Json]], pods: list[Json], events: Events, app: str) -> tuple[Instance, ...]:
@@ -49,12 +50,27 @@ def _owner(found: Json) -> str:
     )
 
 
+def lacking(objects: Mapping[str, list[Json]], pods: list[Json], app: str) -> bool:
+    """Whether something of the app makes fewer pods than it shall."""
+    made = Counter(_owner(pod) for pod in pods)
+    sets = [one for one in objects.get("StatefulSet", ()) if names.ours(one, app)]
+    jobs = [one for one in objects.get("Job", ()) if names.ours(one, app) and not _has_ended(one)]
+    return any(made[one["metadata"]["uid"]] < one["spec"].get("replicas", 1) for one in sets) or any(
+        made[one["metadata"]["uid"]] < one["spec"].get("parallelism", 1) for one in jobs
+    )
+
+
+def _has_ended(job: Json) -> bool:
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    return any(one["type"] in ("Complete", "Failed") and one["status"] == "True" for one in conditions)
+
+
 # services
 
 
 def _service(owner: Json, pods: list[Json], events: Events) -> Iterator[Instance]:
     resource, spec = names.annotation(owner, ownership.RESOURCE), names.annotation(owner, ownership.SPEC)
-    parts = names.annotation(owner, ownership.PARTS)
+    parts, template = names.annotation(owner, ownership.PARTS), names.annotation(_template(owner), ownership.SPEC)
     wanted = owner["spec"].get("replicas", 1)
     uid, name = owner["metadata"]["uid"], owner["metadata"]["name"]
     if wanted == 0:
@@ -62,7 +78,7 @@ def _service(owner: Json, pods: list[Json], events: Events) -> Iterator[Instance
         return
     alive = [pod for pod in pods if (pod.get("status") or {}).get("phase") not in ("Failed", "Succeeded")]
     alive.sort(key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
-    current = [pod for pod in alive if names.annotation(pod, ownership.SPEC) == spec]
+    current = [pod for pod in alive if names.annotation(pod, ownership.SPEC) == template]
     former = [pod for pod in alive if pod not in current]
     index = 0
     for pod in current:
@@ -73,13 +89,19 @@ def _service(owner: Json, pods: list[Json], events: Events) -> Iterator[Instance
         yield _instance(pod, resource, index, spec, parts, State.STARTING, "its successor is not ready yet")
         index += 1
     for missing in range(len(current), wanted):
-        detail = _why_missing(owner)
+        detail = _why_missing(owner) or events.get(uid, "")
         yield Instance(resource, f"{uid}-{missing}", name, index, spec, State.CREATED, detail, parts=parts)
         index += 1
 
 
+def _template(owner: Json) -> Json:
+    found: Json = owner["spec"]["template"]
+    return found
+
+
 def _why_missing(owner: Json) -> str:
-    """What keeps the controller from making pods: quota, Pod Security, an admission webhook."""
+    """What keeps a Deployment's controller from making pods: quota, Pod Security, an admission webhook. Of other kinds
+    only events tell."""
     for condition in (owner.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             return " ".join(str(condition.get("message", "")).split())
@@ -130,14 +152,35 @@ def _state(pod: Json, events: Events) -> tuple[State, str]:
             )
     if "running" in state:
         has_check = "readinessProbe" in pod["spec"]["containers"][0]
-        if status.get("ready"):
+        if is_ready(pod):
             return (State.HEALTHY if has_check else State.RUNNING), ""
-        return (State.UNHEALTHY if status.get("started") else State.STARTING), warning
+        detail = _unready(pod) if status.get("ready") else ""
+        return (State.UNHEALTHY if status.get("started") else State.STARTING), detail or warning
     last: Json = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
     if last:
         return State.RESTARTING, _ending(last)
     waiting = _waiting(pod)
-    return State.CREATED, _with_hint(*waiting) if waiting else _unscheduled(pod) or warning
+    return State.CREATED, _with_hint(*waiting) if waiting else _unscheduled(pod) or _copying(pod) or warning
+
+
+def is_ready(pod: Json) -> bool:
+    """Whether Services lead to it. The containers of a pod whose node is gone stay ready, as nobody says otherwise."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or [{}]
+    return all(one.get("ready") for one in statuses) and _ready_condition(pod).get("status", "True") == "True"
+
+
+def _ready_condition(pod: Json) -> Json:
+    for condition in (pod.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "Ready":
+            found: Json = condition
+            return found
+    return {}
+
+
+def _unready(pod: Json) -> str:
+    """Why a pod is not, whose container is."""
+    told = " ".join(str(_ready_condition(pod).get("message") or "").split())
+    return told or f"nothing is heard of its node {pod['spec'].get('nodeName', '')}"
 
 
 def _waiting(pod: Json) -> tuple[str, str] | None:
@@ -150,6 +193,13 @@ def _waiting(pod: Json) -> tuple[str, str] | None:
     return None
 
 
+def _copying(pod: Json) -> str:
+    for status in (pod.get("status") or {}).get("initContainerStatuses") or ():
+        if status["name"].startswith(weights.CONTAINER) and "running" in (status.get("state") or {}):
+            return "its weights are being copied"
+    return ""
+
+
 def _with_hint(reason: str, message: str) -> str:
     hint = ""
     if reason == "ErrImageNeverPull":
@@ -160,9 +210,12 @@ def _with_hint(reason: str, message: str) -> str:
 
 
 def _unscheduled(pod: Json) -> str:
+    """Why no node takes it, without what the scheduler thought of besides."""
     for condition in (pod.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return " ".join(str(condition.get("message", "")).split())
+            told = " ".join(str(condition.get("message", "")).split())
+            told = told.partition(" preemption:")[0].partition(" no new claims")[0].rstrip(" .,")
+            return told + (f"; {_FULL}" if "Insufficient" in told or "Too many pods" in told else "")
     return ""
 
 
@@ -197,13 +250,13 @@ def _job(job: Json, pods: list[Json], events: Events) -> Iterator[Instance]:
     }
     latest: dict[int, Json] = {}
     for pod in sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"])):
-        latest[int(names.annotation(pod, RANK) or 0)] = pod
+        latest[int(names.annotation(pod, names.RANK) or 0)] = pod
     failed: Json | None = conditions.get("Failed")
     for rank in range(job["spec"].get("completions") or 1):
         last = latest.get(rank)
         if last is None:
             state = State.COMPLETED if "Complete" in conditions else State.FAILED if failed else State.CREATED
-            detail = str(failed.get("message", "")) if failed else ""
+            detail = str(failed.get("message", "")) if failed else events.get(job["metadata"]["uid"], "")
             yield Instance(
                 resource,
                 f"{job['metadata']['uid']}-{rank}",

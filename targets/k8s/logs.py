@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from bundler.errors import BundleError
 from bundler.model.observed import LogLine
 from targets.k8s.api import Api
 
@@ -31,7 +30,7 @@ def lines(
 ) -> Iterator[LogLine]:
     streams = [_lines(api, namespace, one, follow=follow, since=since, tail=tail) for one in members]
     if follow and len(streams) != 1:
-        return _as_they_come(streams)
+        return as_they_come(streams)
     return iter(heapq.merge(*streams, key=lambda line: line.time))
 
 
@@ -51,7 +50,7 @@ def _line(raw: bytes, member: Member) -> LogLine:
     return LogLine(time, member.node, member.index, text.removesuffix("\r"))
 
 
-def _as_they_come(streams: list[Iterator[LogLine]]) -> Iterator[LogLine]:
+def as_they_come(streams: list[Iterator[LogLine]]) -> Iterator[LogLine]:
     """One thread for each container; an error of one ends all."""
     got: queue.Queue[object] = queue.Queue(maxsize=1000)
     for stream in streams:
@@ -61,7 +60,7 @@ def _as_they_come(streams: list[Iterator[LogLine]]) -> Iterator[LogLine]:
         one = got.get()
         if one is _END:
             running -= 1
-        elif isinstance(one, BundleError):
+        elif isinstance(one, Exception):
             raise one
         elif isinstance(one, LogLine):
             yield one
@@ -71,6 +70,7 @@ def _pass_on(stream: Iterator[LogLine], into: queue.Queue[object]) -> None:
     try:
         for line in stream:
             into.put(line)
-    except BundleError as error:
+    except Exception as error:  # raised where the lines are read: nobody must wait for a thread that has ended
         into.put(error)
-    into.put(_END)
+    finally:
+        into.put(_END)

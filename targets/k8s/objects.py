@@ -13,8 +13,8 @@ from bundler.model.graph import Volume
 from bundler.model.observed import Host
 from bundler.model.release import Release, ReleaseDoor, ReleaseJob, ReleaseService, Workload
 from targets import ownership
+from targets.k8s import claims, containers, names, pods, pulling, security, seeds
 from targets.k8s import cluster as facts
-from targets.k8s import containers, names, pods, pulling, security, seeds
 from targets.k8s import files as filing
 from targets.k8s.cluster import Cluster, Level
 from targets.k8s.names import Json
@@ -22,21 +22,24 @@ from targets.k8s.seeds import Seed
 from targets.parts import digests, parts_of
 from targets.ranks import MASTER_PORT
 
-DEFAULT_SIZE_BYTES = 1 << 30  # of a volume whose graph gives none; a claim must say something
 HISTORY = 2  # how many former ReplicaSets or revisions are kept
-WORKLOADS = ("Deployment", "StatefulSet", "Job", "CronJob")
+OWNERS = ("Deployment", "StatefulSet")  # of a service's pods
+AUTOSCALER = "HorizontalPodAutoscaler"
+SCALE = "scale"  # the part of a service that is its owner's alone: another number restarts no pod
+WORKLOADS = (*OWNERS, "Job", "CronJob")
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
     """`body` is the object as it is applied, but for the data of `content`, by key. `parts` says what the object was
-    made from in pieces, for workloads."""
+    made from in pieces, for workloads. `replicas` is set beside it; None where an autoscaler does."""
 
     resource: str
     body: Json
     spec: str
     content: Mapping[str, filing.Content] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)
+    replicas: int | None = None
 
     @property
     def kind(self) -> str:
@@ -74,9 +77,8 @@ def namespace(app: str, name: str, level: Level) -> Json:
     }
 
 
-def volumes(release: Release) -> tuple[Object, ...]:
-    seeded = seeds.seeds(release)
-    return tuple(_claim(release, volume, seeded.get(volume.name)) for volume in release.volumes)
+def volumes(release: Release, cluster: Cluster) -> tuple[Object, ...]:
+    return tuple(_claim(release, volume, cluster) for volume in release.volumes)
 
 
 def pull_secret(release: Release, cluster: Cluster) -> tuple[Object, ...]:
@@ -90,7 +92,7 @@ def pull_secret(release: Release, cluster: Cluster) -> tuple[Object, ...]:
 
 
 def workloads(release: Release, host: Host, cluster: Cluster) -> tuple[Made, ...]:
-    seeded = seeds.seeds(release)
+    seeded = seeds.seeds(release, cluster)
     return tuple(
         _workload(release, workload, parts_of(release, workload, host.platform), seeded, cluster)
         for workload in release.workloads
@@ -123,20 +125,11 @@ def _plain(
 # volumes and files
 
 
-def _claim(release: Release, volume: Volume, seed: Seed | None) -> Object:
+def _claim(release: Release, volume: Volume, cluster: Cluster) -> Object:
     resource = f"volume/{volume.name}"
-    given = dict(release.storage).get(volume.name)
-    body: Json = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": volume.name},
-        "spec": {
-            "accessModes": ["ReadWriteMany" if seed is not None and seed.anywhere else "ReadWriteOnce"],
-            "resources": {"requests": {"storage": str(volume.size_bytes or DEFAULT_SIZE_BYTES)}},
-            **({"storageClassName": given} if given is not None else {}),
-        },
-    }
-    return Object(resource, _own(release, resource, None, body, "1"), "1")
+    claim = claims.settled(release, volume, cluster.claims, cluster.growing)
+    body = claims.manifest(volume.name, claim)
+    return Object(resource, _own(release, resource, None, body, claim.spec), claim.spec)
 
 
 def _files(release: Release, workload: Workload, filed: filing.Files) -> tuple[Object, ...]:
@@ -164,7 +157,7 @@ def _workload(
     spec = "sha256:" + ownership.digest(parts)
     marks = {
         ownership.RESOURCE: workload.resource,
-        ownership.SPEC: spec,
+        ownership.SPEC: "sha256:" + ownership.digest({name: part for name, part in parts.items() if name != SCALE}),
         ownership.IMAGE: release.image(workload.image).reference,
     }
     template = {
@@ -172,7 +165,7 @@ def _workload(
         "spec": pod,
     }
     if isinstance(workload, ReleaseService):
-        body = _deployment(release, workload, template, cluster)
+        body = _deployment(release, workload, template)
         around = tuple(_around_service(release, workload, cluster))
     else:
         body = _job(workload, template)
@@ -187,6 +180,7 @@ def _workload(
             _own(release, workload.resource, workload.name, body, spec, extra),
             spec,
             parts=parts,
+            replicas=_replicas(workload, cluster),
         ),
         level=security.level(workload, (seed.user for seed in seeds.mounted(workload, seeded))),
     )
@@ -211,7 +205,7 @@ def _parts(
     }
     if isinstance(workload, ReleaseService):
         more["ports"] = sorted({port for _, port in workload.ports})
-        more["scale"] = [workload.min_instances, scales(workload, cluster)]
+        more[SCALE] = workload.min_instances
         more["liveness"] = repr(workload.liveness)
     else:
         more["run"] = [workload.run if is_cron(workload) else "", workload.timeout_s]
@@ -228,15 +222,18 @@ def scales(service: ReleaseService, cluster: Cluster) -> bool:
     )
 
 
-def _deployment(release: Release, service: ReleaseService, template: Json, cluster: Cluster) -> Json:
-    """A StatefulSet where two instances may not write the same data side by side during an upgrade."""
+def _replicas(workload: Workload, cluster: Cluster) -> int | None:
+    return workload.min_instances if isinstance(workload, ReleaseService) and not scales(workload, cluster) else None
+
+
+def _deployment(release: Release, service: ReleaseService, template: Json) -> Json:
+    """A StatefulSet where two instances may not write the same data side by side during an upgrade. The number of
+    replicas is no part of it: a field that is applied once and then left to an autoscaler would fall back to 1."""
     spec: Json = {
         "selector": {"matchLabels": names.selector(release.app, service.name)},
         "revisionHistoryLimit": HISTORY,
         "template": template,
     }
-    if not scales(service, cluster):
-        spec["replicas"] = service.min_instances
     if containers.keeps_data(service):
         kind = "StatefulSet"
         spec |= {"serviceName": service.name, "podManagementPolicy": "Parallel"}
@@ -268,7 +265,7 @@ def _around_service(release: Release, service: ReleaseService, cluster: Cluster)
         yield _plain(release, service.resource, service.name, _autoscaler(service))
     for door in service.doors:
         if door.host is not None and door.scheme in ("http", "https"):
-            yield _plain(release, service.resource, service.name, _ingress(service, door, door.host))
+            yield _plain(release, service.resource, service.name, _ingress(service, door, door.host, cluster))
 
 
 def _by_port(service: ReleaseService) -> list[tuple[str, int]]:
@@ -286,7 +283,7 @@ def _autoscaler(service: ReleaseService) -> Json:
     kind = "StatefulSet" if containers.keeps_data(service) else "Deployment"
     return {
         "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
+        "kind": AUTOSCALER,
         "metadata": {"name": service.name},
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": kind, "name": service.name},
@@ -297,10 +294,12 @@ def _autoscaler(service: ReleaseService) -> Json:
     }
 
 
-def _ingress(service: ReleaseService, door: ReleaseDoor, host: str) -> Json:
+def _ingress(service: ReleaseService, door: ReleaseDoor, host: str, cluster: Cluster) -> Json:
     backend = {"service": {"name": service.name, "port": {"number": door.port}}}
     rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
     spec: Json = {"rules": [rule]}
+    if cluster.ingress_class is not None:
+        spec["ingressClassName"] = cluster.ingress_class
     if door.tls is not None:
         spec["tls"] = [{"hosts": [host], "secretName": door.tls}]
     return {
@@ -320,7 +319,7 @@ def _job(job: ReleaseJob, template: Json) -> Json:
     if job.ranked:
         spec |= {"completionMode": "Indexed", "completions": job.max_workers, "parallelism": job.max_workers}
     if job.timeout_s is not None:
-        spec["activeDeadlineSeconds"] = max(1, round(job.timeout_s))
+        spec["activeDeadlineSeconds"] = containers.whole_s(job.timeout_s)
     if not is_cron(job):
         return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": job.name}, "spec": spec}
     metadata = {key: template["metadata"][key] for key in ("labels", "annotations")}

@@ -1,4 +1,4 @@
-"""One snapshot of an app in a cluster, from one list request for each kind.
+"""One snapshot of an app in a cluster, from one list request for each kind, side by side.
 
 Pods tell how a workload is, their owners how many there shall be. What is in the app's namespace and does not carry our
 labels is foreign.
@@ -10,12 +10,12 @@ import base64
 import gzip
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from bundler.errors import TargetError, UsageError
 from bundler.model.observed import (
     FORWARDED_DOORS,
-    AppSummary,
     Host,
     Observed,
     OpenDoor,
@@ -23,20 +23,22 @@ from bundler.model.observed import (
     StoredSecret,
     Thing,
 )
-from bundler.model.oci import Digest, Platform
+from bundler.model.oci import Digest
 from targets import ownership
+from targets.k8s import claims, names, nodes, pulling
 from targets.k8s import cluster as facts
-from targets.k8s import names, pulling
-from targets.k8s.api import Api, Forbidden, Silent
+from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
-from targets.k8s.delivery import PREFIX, Brought
-from targets.k8s.instances import instances
+from targets.k8s.delivery import PREFIX, Look
+from targets.k8s.ground import Ground
+from targets.k8s.instances import instances, is_ready, lacking
 from targets.k8s.names import Json
+from targets.k8s.refusals import Forbidden
 
-WHOLE = ("Deployment", "StatefulSet", "Job", "CronJob", "Service")
-NAMED = ("ConfigMap", "Secret", "PersistentVolumeClaim", "HorizontalPodAutoscaler", "Ingress")  # metadata is enough
-IMAGE_VOLUMES_SINCE = (1, 35)
-SLEEP_SINCE = (1, 30)
+AT_ONCE = 8  # lists
+
+WHOLE = ("Deployment", "StatefulSet", "Job", "CronJob", "Service", claims.KIND)
+NAMED = ("ConfigMap", "Secret", "HorizontalPodAutoscaler", "Ingress")  # metadata is enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,59 +48,84 @@ class Snapshot:
     namespace: Json | None
     objects: Mapping[str, list[Json]]
     pods: list[Json]
-    nodes: list[Json]
-    records: list[Json]
-    brought: tuple[Brought, ...]
+    records: list[Json]  # metadata only, oldest first
+    hidden: str
+    look: Look
 
 
-def observe(api: Api, settings: Settings, app: str, brought: tuple[Brought, ...]) -> Observed:
+def observe(api: Api, settings: Settings, app: str, look: Look, ground: Ground, read: dict[str, Record]) -> Observed:
+    """`look` is what the nodes' containerds say; in `read` are records that were read before, which never change."""
     name = settings.namespace or app
-    there = api.get("Namespace", name)
+    there = _namespace(api, name)
+    objects, pods, hidden = _lists(api, name) if there is not None else ({}, [], "")
     found = Snapshot(
         namespace=there,
-        objects=_objects(api, name) if there is not None else {},
-        pods=api.list("Pod", name) if there is not None else [],
-        nodes=_nodes(api),
-        records=_records(api, name, app) if there is not None else [],
-        brought=brought,
+        objects=objects,
+        pods=pods,
+        records=_records(objects.get("Secret", ()), app),
+        hidden=hidden,
+        look=look,
     )
     events = _events(api, name, found, app)
     return Observed(
         app=app,
-        host=_host(api, found, settings, app),
+        host=_host(api, found, ground, settings, app),
         instances=instances(found.objects, found.pods, events, app),
         things=tuple(sorted(_things(found, app), key=lambda thing: (thing.resource, thing.name))),
         doors=tuple(sorted(_doors(found, app), key=lambda door: door.name)),
-        records=tuple(sorted((_record(one) for one in found.records), key=lambda record: record.revision)),
+        records=tuple(_read(api, name, found.records, read)),
+        hidden=found.hidden,
     )
 
 
-def _objects(api: Api, namespace: str) -> dict[str, list[Json]]:
-    found = {kind: api.list(kind, namespace) for kind in WHOLE}
-    return found | {kind: api.list(kind, namespace, metadata_only=True) for kind in NAMED}
-
-
-def _nodes(api: Api) -> list[Json]:
-    """None where the user may not list them: one namespace is then all there is to see."""
+def _namespace(api: Api, name: str) -> Json | None:
+    """Who may not look at it may still work within it; it is not ours then."""
     try:
-        return api.list("Node")
+        return api.get("Namespace", name)
     except Forbidden:
-        return []
+        return {"metadata": {"name": name}}
+
+
+def _lists(api: Api, namespace: str) -> tuple[dict[str, list[Json]], list[Json], str]:
+    """Objects by kind, pods, and why there are no Secrets among them where the user may not list those."""
+
+    def listed(kind: str) -> list[Json] | Forbidden:
+        try:
+            return api.list(kind, namespace, metadata_only=kind in NAMED)
+        except Forbidden as error:
+            return error
+
+    kinds = (*WHOLE, *NAMED, "Pod")
+    found: dict[str, list[Json]] = {}
+    hidden = ""
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        for kind, answer in zip(kinds, pool.map(listed, kinds), strict=True):
+            if not isinstance(answer, Forbidden):
+                found[kind] = answer
+            elif kind == "Secret":
+                hidden = answer.what
+            else:
+                raise answer
+    return found, found.pop("Pod"), hidden
 
 
 def _events(api: Api, namespace: str, found: Snapshot, app: str) -> Mapping[str, str]:
-    """The last warning about each pod, or the claim that it waits for; asked for only where a pod is not well."""
+    """The last warning about each thing, of a pod also about the claim that it waits for; asked for only where a pod is
+    not well, or missing."""
     unwell = [pod for pod in found.pods if names.ours(pod, app) and _is_unwell(pod)]
-    if not unwell:
+    if not unwell and not lacking(found.objects, found.pods, app):
         return {}
     warnings: dict[str, tuple[str, str]] = {}
-    for event in api.list("Event", namespace):
+    try:
+        events = api.list("Event", namespace, fields="type=Warning")
+    except Forbidden:
+        return {}
+    for event in events:
         about = event.get("involvedObject") or {}
-        if event.get("type") == "Warning":
-            when = str(event.get("lastTimestamp") or event.get("eventTime") or "")
-            told = (when, " ".join(str(event.get("message", "")).split()))
-            for key in (about.get("uid", ""), f"{about.get('kind')}/{about.get('name')}"):
-                warnings[key] = max(warnings.get(key, ("", "")), told)
+        when = str(event.get("lastTimestamp") or event.get("eventTime") or "")
+        told = (when, " ".join(str(event.get("message", "")).split()))
+        for key in (about.get("uid", ""), f"{about.get('kind')}/{about.get('name')}"):
+            warnings[key] = max(warnings.get(key, ("", "")), told)
     for pod in unwell:
         for volume in pod["spec"].get("volumes") or ():
             claim = f"PersistentVolumeClaim/{(volume.get('persistentVolumeClaim') or {}).get('claimName')}"
@@ -108,9 +135,7 @@ def _events(api: Api, namespace: str, found: Snapshot, app: str) -> Mapping[str,
 
 
 def _is_unwell(pod: Json) -> bool:
-    status = pod.get("status") or {}
-    statuses = status.get("containerStatuses") or [{}]
-    return status.get("phase") in ("Pending", "Running") and not all(one.get("ready") for one in statuses)
+    return (pod.get("status") or {}).get("phase") in ("Pending", "Running") and not is_ready(pod)
 
 
 # things
@@ -123,15 +148,16 @@ def _things(found: Snapshot, app: str) -> Iterator[Thing]:
             if names.ours(one, app):
                 if one["metadata"].get("deletionTimestamp"):
                     continue
-                yield Thing(names.annotation(one, ownership.RESOURCE), name, names.annotation(one, ownership.SPEC))
+                spec = claims.told(one) if kind == claims.KIND else names.annotation(one, ownership.SPEC)
+                yield Thing(names.annotation(one, ownership.RESOURCE), name, spec)
             elif not _of_the_cluster(kind, one):
                 owner = ownership.owner(one["metadata"].get("labels") or {})
                 yield Thing(f"{kind.lower()}/{one['metadata']['name']}", name, "", foreign=True, owner=owner)
-    for image in found.brought:
+    for image in found.look.brought:
         mine, shared = app in image.apps, bool(image.apps - {app})
         repository, _, digest = image.reference.removeprefix(PREFIX).partition("@")
-        resource = f"image/{repository}@{Digest(digest).short}"
-        yield Thing(resource, image.reference, digest, foreign=not mine, shared=shared)
+        resource = names.in_node(f"image/{repository}@{Digest(digest).short}", image.socket, len(found.look.sockets))
+        yield Thing(resource, image.reference, image.socket, foreign=not mine, shared=shared)
 
 
 def _of_the_cluster(kind: str, found: Json) -> bool:
@@ -152,9 +178,22 @@ def _doors(found: Snapshot, app: str) -> Iterator[OpenDoor]:
 # records and secrets
 
 
-def _records(api: Api, namespace: str | None, app: str | None) -> list[Json]:
-    labels = {ownership.TARGET: names.TARGET, names.KEPT: "record"}
-    return api.list("Secret", namespace, labels=labels | ({ownership.APP: app} if app is not None else {}))
+def _records(secrets: Iterable[Json], app: str) -> list[Json]:
+    kept = [one for one in secrets if names.ours(one, app) and one["metadata"]["labels"].get(names.KEPT) == "record"]
+    return sorted(kept, key=names.revision)
+
+
+def _read(api: Api, namespace: str, records: list[Json], read: dict[str, Record]) -> Iterator[Record]:
+    """The newest with its document, which is asked for once."""
+    yield from (Record(names.revision(one), "") for one in records[:-1])
+    for one in records[-1:]:
+        version = f"{one['metadata']['uid']} {one['metadata']['resourceVersion']}"
+        if version not in read:
+            secret = api.get("Secret", one["metadata"]["name"], namespace)
+            if secret is None:  # it went with the app
+                return
+            read[version] = _record(secret)
+        yield read[version]
 
 
 def _record(secret: Json) -> Record:
@@ -182,75 +221,25 @@ def stored_secrets(api: Api, namespace: str, app: str) -> dict[str, StoredSecret
     }
 
 
-def apps(api: Api, namespace: str | None) -> tuple[AppSummary, ...]:
-    """Every app that has a pod or a record, in all namespaces, or in one where the user may not look further."""
-    labels = {ownership.TARGET: names.TARGET}
-    try:
-        records, pods = _records(api, None, None), api.list("Pod", labels=labels)
-    except Forbidden:
-        if namespace is None:
-            raise
-        records, pods = _records(api, namespace, None), api.list("Pod", namespace, labels=labels)
-    running: dict[str, int] = {}
-    for pod in pods:
-        app = pod["metadata"]["labels"][ownership.APP]
-        up = (pod.get("status") or {}).get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
-        running[app] = running.get(app, 0) + up
-    newest: dict[str, tuple[int, Json]] = {}
-    for record in records:
-        app = record["metadata"]["labels"][ownership.APP]
-        revision = _record(record).revision
-        newest[app] = max(newest.get(app, (-1, {})), (revision, record), key=lambda pair: pair[0])
-    return tuple(_summary(app, newest.get(app), running.get(app, 0)) for app in sorted({*running, *newest}))
-
-
-def _summary(app: str, newest: tuple[int, Json] | None, count: int) -> AppSummary:
-    if newest is None:
-        return AppSummary(app, "", "", None, count)
-    record = newest[1]
-    root = names.annotation(record, ownership.ROOT)
-    return AppSummary(
-        app,
-        names.annotation(record, ownership.BUNDLE),
-        names.annotation(record, ownership.VERSION),
-        Digest(root) if root else None,
-        count,
-    )
-
-
 # the host
 
 
-def _host(api: Api, found: Snapshot, settings: Settings, app: str) -> Host:
-    schedulable = [node for node in found.nodes if not (node.get("spec") or {}).get("unschedulable")]
-    infos = [node["status"]["nodeInfo"] for node in schedulable or found.nodes]
-    platforms = sorted((info["operatingSystem"], info["architecture"]) for info in infos)
-    platform = Platform(*platforms[0]) if platforms else Platform("linux", "amd64")
-    major, minor = api.version
-    features = {*_features(api, found, schedulable, app)}
+def _host(api: Api, found: Snapshot, ground: Ground, settings: Settings, app: str) -> Host:
+    open_nodes = nodes.taking_pods(list(ground.nodes))
+    running = {str((pod.get("spec") or {}).get("nodeName")) for pod in found.pods if names.ours(pod, app)}
+    platform = nodes.platform(open_nodes or list(ground.nodes), running)
+    features = {*ground.features, *_features(found, app), *nodes.features(open_nodes, platform)}
+    features |= {facts.CONTAINERD + socket for socket in found.look.sockets}
+    features |= {facts.UNASKED + found.look.fault} if found.look.fault else set()
     if settings.pull_config is not None:
         features |= _pull_secret(api, found, settings, app, facts.told(features, facts.PULLS_FROM))
-    return Host(platform, "kubernetes", f"{major}.{minor}", frozenset(features))
+    return Host(platform, "kubernetes", ground.version, frozenset(features))
 
 
-def _features(api: Api, found: Snapshot, nodes: list[Json], app: str) -> Iterator[str]:
+def _features(found: Snapshot, app: str) -> Iterator[str]:
     yield FORWARDED_DOORS
-    if api.version >= IMAGE_VOLUMES_SINCE:
-        yield facts.IMAGE_VOLUMES
-    if api.version >= SLEEP_SINCE:
-        yield facts.SLEEP
-    yield from _metrics(api)
-    if nodes and all(
-        ((node.get("status") or {}).get("features") or {}).get("supplementalGroupsPolicy") for node in nodes
-    ):
-        yield facts.STRICT_GROUPS
-    if len(nodes) > 1:
-        yield facts.SEVERAL_NODES
-    if any("nvidia.com/gpu" in ((node.get("status") or {}).get("allocatable") or {}) for node in nodes):
-        yield facts.NVIDIA
-    yield from _classes(api)
     yield from _of_namespace(found, app)
-    for record in sorted(found.records, key=lambda one: _record(one).revision)[-1:]:
+    for record in found.records[-1:]:
         for key, prefix in ((names.REGISTRY, facts.PULLS_FROM), (names.PULL_SECRET, facts.PULLS_WITH)):
             if told := names.annotation(record, key):
                 yield prefix + told
@@ -268,33 +257,6 @@ def _pull_secret(api: Api, found: Snapshot, settings: Settings, app: str, record
         return set()
     same = base64.b64decode((there.get("data") or {}).get(pulling.KEY, "")) == wanted
     return {facts.CREDENTIALS_SAME} if same else set()
-
-
-def _metrics(api: Api) -> Iterator[str]:
-    """A metrics server that is down for a moment is one: else a deploy would take the number of instances from the
-    autoscaler."""
-    try:
-        if api.serves("metrics.k8s.io/v1beta1"):
-            yield facts.METRICS
-    except Silent:
-        yield from (facts.METRICS, facts.SILENT_METRICS)
-
-
-def _classes(api: Api) -> Iterator[str]:
-    """Kinds without a namespace, which not every user may see."""
-    default = "storageclass.kubernetes.io/is-default-class"
-    try:
-        if any(names.annotation(one, default) == "true" for one in api.list("StorageClass")):
-            yield facts.STORAGE
-    except Forbidden:
-        yield facts.STORAGE
-    try:
-        if api.list("IngressClass"):
-            yield facts.INGRESS
-        if any(one["metadata"]["name"] == "nvidia" for one in api.list("RuntimeClass")):
-            yield facts.NVIDIA_CLASS
-    except Forbidden:
-        return
 
 
 def _of_namespace(found: Snapshot, app: str) -> Iterator[str]:

@@ -7,20 +7,20 @@ obsolete. An object is applied only where it is not there or its annotation name
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from bundler.model.graph import Condition
-from bundler.model.observed import Instance, Observed, State, Thing
+from bundler.model.observed import Instance, Observed, State
 from bundler.model.plan import Action, Note, Plan, Ready, Step, Verdict
 from bundler.model.release import Release, ReleaseJob, ReleaseService, Workload
 from targets import ownership
-from targets.descriptors import descriptor_json
 from targets.k8s import cluster as facts
-from targets.k8s import names, objects
-from targets.k8s.cluster import Cluster, Image, Settings
-from targets.k8s.files import LIMIT_BYTES
-from targets.k8s.notes import notes, one_node_only, unreached, weakest
+from targets.k8s import images, names, objects
+from targets.k8s.cluster import Cluster, Settings
+from targets.k8s.draft import Draft
+from targets.k8s.files import LIMIT_BYTES, secret_bytes
+from targets.k8s.notes import notes, weakest
 from targets.k8s.objects import Made, Object
 from targets.parts import changes
 
@@ -33,59 +33,22 @@ _LOSES_DATA = ("volume/", "secrets", "record/")
 _MAIN = tuple(f"{kind}/" for kind in objects.WORKLOADS)
 
 
-@dataclass(slots=True)
-class Draft:
-    """Steps as they are found; ids by which later ones wait for earlier ones."""
-
-    release: Release
-    observed: Observed
-    cluster: Cluster
-    steps: list[Step] = field(default_factory=list)
-
-    def add(
-        self,
-        resource: str,
-        action: Action,
-        cause: str,
-        payload: Mapping[str, object],
-        *,
-        after: Sequence[str] = (),
-        waits: Sequence[Ready] = (),
-        moves_bytes: int = 0,
-    ) -> str:
-        known = {step.id for step in self.steps}
-        ordered = tuple(dict.fromkeys(one for one in after if one in known))
-        told = {"app": self.release.app, "namespace": self.cluster.namespace, **payload}
-        step = Step(resource, action, cause, told, ordered, tuple(waits), moves_bytes=moves_bytes)
-        self.steps.append(step)
-        return step.id
-
-    def thing(self, wanted: Object) -> Thing | None:
-        """What is there of ours under an object's name."""
-        things = self.observed.things
-        return next((one for one in things if one.name == wanted.id and not one.foreign), None)
-
-    def same(self, wanted: Object) -> bool:
-        there = self.thing(wanted)
-        return there is not None and there.spec == wanted.spec and there.resource == wanted.resource
-
-
 def plan_deploy(settings: Settings, release: Release, observed: Observed) -> Plan:
     cluster = Cluster.of(release, observed, settings)
     made = objects.workloads(release, observed.host, cluster)
-    claims = objects.volumes(release)
+    claims = objects.volumes(release, cluster)
     pull_secret = objects.pull_secret(release, cluster)
     kept = [*claims, *pull_secret, *(one for each in made for one in (*each.files, *each.running))]
     draft = Draft(release, observed, cluster)
-    missing = _missing(settings, draft, made)
+    missing = images.missing(draft, made)
     said = notes(release, observed, cluster, made, kept, given=settings.pull_config is not None)
     ready = _ready(release)
-    said += tuple(_undelivered(settings, cluster, missing))
-    said += tuple(_too_large(release))
+    said += tuple(images.undelivered(settings, cluster, missing))
+    said += tuple(_too_large(release, made))
     if any(note.verdict is Verdict.REFUSED for note in said):
         return Plan((), said, ready)
     _namespace(draft, made)
-    loads = _images(draft, settings, missing)
+    loads = images.loads(draft, missing)
     _volumes(draft, claims)
     _secrets(draft)
     _pull_secret(draft, settings, pull_secret)
@@ -118,88 +81,30 @@ def _namespace(draft: Draft, made: tuple[Made, ...]) -> None:
         return
     body = objects.namespace(draft.release.app, cluster.namespace, level)
     cause = f"pod security {level}" if there else "not there"
-    draft.add("namespace", Action.CREATE, cause, {"do": "namespace", "object": body})
+    draft.add("namespace", Action.CREATE, cause, {"do": "namespace", "object": body, "there": there})
 
 
-def _missing(settings: Settings, draft: Draft, made: tuple[Made, ...]) -> list[Image]:
-    """Images that the nodes may not have. Where nobody can look, those that an up-to-date service uses are there, and
-    all of them once the release is recorded."""
-    release, cluster = draft.release, draft.cluster
-    wanted = [cluster.images[thing.reference] for thing in facts.needed(release) if thing.reference in cluster.images]
-    if any(workload.volumes for workload in release.workloads):
-        helper = cluster.helper
-        wanted.append(Image("helper", helper.tagged, helper.reference, helper.part))
-    if cluster.registry is None and settings.socket is not None:
-        things = draft.observed.things
-        has = {thing.name for thing in things if thing.resource.startswith("image/") and not thing.foreign}
-        return [image for image in wanted if image.reference not in has]
-    services = [each for each in made if isinstance(each.workload, ReleaseService)]
-    current = [each for each in services if draft.same(each.main)]
-    if release.recorded and len(current) == len(services):
-        return []
-    used = {reference for each in current for reference in _references(draft, each)}
-    return [image for image in wanted if image.reference not in used]
-
-
-def _references(draft: Draft, made: Made) -> list[str]:
-    """The images that a workload's pod names."""
-    workload, release = made.workload, draft.release
-    tagged = [release.image(workload.image).reference, *(release.model(m.name).reference for m in workload.models)]
-    needed = [image.reference for one in tagged if (image := draft.cluster.images.get(one)) is not None]
-    return [*needed, draft.cluster.helper.reference] if workload.volumes else needed
-
-
-def _undelivered(settings: Settings, cluster: Cluster, missing: list[Image]) -> list[Note]:
-    if not missing or cluster.registry is not None:
-        return []
-    if settings.socket is None:
-        return [unreached(missing[0].reference)]
-    if facts.SEVERAL_NODES in cluster.features:
-        return [one_node_only()]
-    return []
-
-
-def _too_large(release: Release) -> list[Note]:
-    size = len(packed(release.record))
-    if size <= LIMIT_BYTES:
-        return []
-    reason = f"its record has {size:,} bytes; a Secret holds {LIMIT_BYTES:,} at most"
-    return [Note("record", "size", Verdict.REFUSED, reason)]
-
-
-def _images(draft: Draft, settings: Settings, missing: list[Image]) -> dict[str, str]:
-    """One after the other, so that shared layers are sent once. Step ids by reference."""
-    loads: dict[str, str] = {}
-    last: list[str] = []
-    sent: set[str] = set()
-    for image in missing:
-        is_helper = image.reference == draft.cluster.helper.reference
-        is_model = any(image.tagged == model.reference for model in draft.release.models)
-        resource = "helper" if is_helper else f"{'model' if is_model else 'image'}/{image.name}"
-        there = next((thing for thing in draft.observed.things if thing.name == image.reference), None)
-        size = sum(layer.size_bytes for layer in image.part.layers if str(layer.digest) not in sent and not there)
-        sent |= {str(layer.digest) for layer in image.part.layers}
-        payload = {
-            "do": "push" if draft.cluster.registry else "import",
-            "tagged": image.tagged,
-            "reference": image.reference,
-            "manifest": descriptor_json(image.part.manifest),
-            "config": descriptor_json(image.part.config),
-            "layers": [descriptor_json(layer) for layer in image.part.layers],
-            "helper": [draft.observed.host.platform.architecture, draft.cluster.registry] if is_helper else None,
-        }
-        action = Action.CREATE if is_helper else Action.LOAD
-        cause = "not there" if there is None else "another app brought it" if there.shared else "there already"
-        loads[image.reference] = draft.add(resource, action, cause, payload, after=last, moves_bytes=size)
-        last = [loads[image.reference]]
-    return loads
+def _too_large(release: Release, made: tuple[Made, ...]) -> Iterable[Note]:
+    """What no Secret holds: the record, all secrets that are kept, those of one workload."""
+    sizes = {secret.name: secret.size_bytes for secret in release.secrets}
+    found = [("record", "its record has", len(packed(release.record)))]
+    found.append(("secrets", "together they have", sum(sizes.values())))
+    for each in made:
+        secret = [content for one in each.files if one.kind == "Secret" for content in one.content.values()]
+        size = sum(secret_bytes(content, sizes) for content in secret)
+        found.append((each.workload.resource, "its secrets, in files and variables, have", size))
+    for resource, what, size in found:
+        if size > LIMIT_BYTES:
+            reason = f"{what} {size:,} bytes; a Secret holds {LIMIT_BYTES:,} at most"
+            yield Note(resource, "size", Verdict.REFUSED, reason)
 
 
 def _volumes(draft: Draft, claims: tuple[Object, ...]) -> None:
     for claim in claims:
-        if draft.thing(claim) is None:
-            payload = {"do": "apply", "objects": [_json(claim)]}
-            draft.add(claim.resource, Action.CREATE, "not there", payload, after=[NAMESPACE_STEP])
+        if not draft.same(claim):
+            cause = "not there" if draft.thing(claim) is None else "larger"
+            payload = {"do": "apply", "gone": [], "objects": [_json(claim)]}
+            draft.add(claim.resource, Action.CREATE, cause, payload, after=[NAMESPACE_STEP])
 
 
 def _secrets(draft: Draft) -> None:
@@ -217,7 +122,7 @@ def _pull_secret(draft: Draft, settings: Settings, wanted: tuple[Object, ...]) -
     for one in wanted if settings.pull_config is not None else ():
         if not draft.same(one) or facts.CREDENTIALS_SAME not in draft.cluster.features:
             cause = "other credentials" if draft.thing(one) else "not there"
-            payload = {"do": "apply", "objects": [_json(one)]}
+            payload = {"do": "apply", "gone": [], "objects": [_json(one)]}
             draft.add(one.resource, Action.STORE, cause, payload, after=[NAMESPACE_STEP])
 
 
@@ -227,7 +132,7 @@ def _files(draft: Draft, made: Made) -> None:
         return
     resource = changed[0].resource
     had = draft.observed.thing(resource) is not None
-    payload = {"do": "apply", "objects": [_json(one) for one in changed]}
+    payload: dict[str, object] = {"do": "apply", "gone": [], "objects": [_json(one) for one in changed]}
     draft.add(
         resource,
         Action.CREATE,
@@ -240,7 +145,7 @@ def _files(draft: Draft, made: Made) -> None:
 # workloads
 
 
-def _workloads(draft: Draft, made: tuple[Made, ...], loads: Mapping[str, str]) -> None:
+def _workloads(draft: Draft, made: tuple[Made, ...], loads: Mapping[str, list[str]]) -> None:
     by_name = {each.workload.name: each for each in made}
     in_waves = [name for wave in draft.release.waves for name in wave]
     ids: dict[str, str] = {}
@@ -267,15 +172,26 @@ def _payload(draft: Draft, made: Made, action: Action) -> dict[str, object]:
     if action is Action.RUN:
         main = replace(made.main, body=objects.once(made.main.body)) if made.main.kind == "CronJob" else made.main
         return {"do": "run", "objects": [_json(one) for one in (*made.around, main)]}
-    return {"do": "apply", "objects": [_json(one) for one in made.running]}
+    return {"do": "apply", "gone": _displaced(draft, made), "objects": [_json(one) for one in made.running]}
+
+
+def _displaced(draft: Draft, made: Made) -> list[str]:
+    """What has to be gone before the service is applied: its owner of another kind, whose pods would run beside the new
+    ones, and an autoscaler that would change the number of replicas back."""
+    if not isinstance(made.workload, ReleaseService):
+        return []
+    others = {f"{kind}/{made.main.name}" for kind in objects.OWNERS if kind != made.main.kind}
+    others |= set() if made.main.replicas is None else {f"{objects.AUTOSCALER}/{made.main.name}"}
+    mine = {thing.name for thing in draft.observed.things if thing.resource == made.workload.resource}
+    return sorted(others & mine)
 
 
 def _replicas(made: Made) -> int:
     return made.workload.min_instances if isinstance(made.workload, ReleaseService) else 0
 
 
-def _supplies(draft: Draft, made: Made, loads: Mapping[str, str]) -> list[str]:
-    found = [loads[reference] for reference in _references(draft, made) if reference in loads]
+def _supplies(draft: Draft, made: Made, loads: Mapping[str, list[str]]) -> list[str]:
+    found = [step for reference in images.references(draft, made) for step in loads.get(reference, ())]
     found += [f"{Action.CREATE} volume/{mount.name}" for mount in made.workload.volumes]
     return [*found, f"{Action.STORE} pull-secret", f"{Action.CREATE} files/{made.workload.name}"]
 
@@ -299,11 +215,15 @@ def _decide(draft: Draft, made: Made) -> tuple[Action, str] | None:
     instances = draft.observed.of(made.workload.resource)
     if isinstance(made.workload, ReleaseJob):
         return _decide_job(draft, made, made.workload, instances)
-    there = draft.thing(made.main)
-    if there is None:
+    there, displaced = draft.thing(made.main), _displaced(draft, made)
+    autoscaled = [name for name in displaced if name.startswith(objects.AUTOSCALER)]
+    if there is None and displaced == autoscaled:
         return Action.CREATE, "not there"
-    if not draft.same(made.main):
-        return Action.REPLACE, changes(instances[0].parts if instances else "", made.main.parts)
+    if displaced != autoscaled or not draft.same(made.main):
+        cause = changes(instances[0].parts if instances else "", made.main.parts)
+        return (Action.CREATE if cause == f"{objects.SCALE} changed" else Action.REPLACE), cause
+    if autoscaled:
+        return Action.CREATE, f"{autoscaled[0]} not wanted"
     other = [one for one in made.around if not draft.same(one)]
     if other:
         return Action.CREATE, f"{other[0].id} {'changed' if draft.thing(other[0]) else 'not there'}"
@@ -365,7 +285,7 @@ def _record(draft: Draft, settings: Settings, ready: tuple[Ready, ...]) -> None:
 
 def _cleanup(draft: Draft, kept: list[Object], made: tuple[Made, ...]) -> None:
     """Adds the removal of what earlier releases left, after everything else."""
-    wanted = {one.id for one in kept}
+    wanted = {one.id for one in kept} | {name for each in made for name in _displaced(draft, each)}
     jobs = {each.workload.resource: each for each in made if isinstance(each.workload, ReleaseJob)}
     touched = {step.resource for step in draft.steps}
     busy = {resource for resource in jobs if _is_busy(draft.observed, resource)}
@@ -392,24 +312,12 @@ def _cleanup(draft: Draft, kept: list[Object], made: tuple[Made, ...]) -> None:
         ids = [f"Secret/{names.record(draft.release.app, record.revision)}" for record in old]
         payload = {"do": "remove", "objects": ids}
         draft.add("records", Action.REMOVE, f"the last {RECORDS_KEPT} are kept", payload, after=after)
-    _unload(draft, busy, after)
+    if not busy:
+        images.unload(draft, after)
 
 
 def _is_busy(observed: Observed, resource: str) -> bool:
     return any(one.state in UP for one in observed.of(resource))
-
-
-def _unload(draft: Draft, busy: set[str], after: list[str]) -> None:
-    """Images that only this app brought, for a release before this one."""
-    if busy:
-        return
-    used = {draft.cluster.images[thing.reference].reference for thing in facts.needed(draft.release)}
-    used.add(draft.cluster.helper.reference)
-    gone = list(dict.fromkeys(step.id for step in draft.steps))
-    for thing in draft.observed.things:
-        if thing.resource.startswith("image/") and not (thing.foreign or thing.name in used):
-            payload = {"do": "unload", "reference": thing.name}
-            draft.add(thing.resource, Action.REMOVE, "of an earlier release", payload, after=gone or after)
 
 
 def plan_removal(settings: Settings, observed: Observed) -> Plan:
@@ -431,11 +339,11 @@ def plan_removal(settings: Settings, observed: Observed) -> Plan:
         steps.append(step)
         if runs:
             gone.append(step.id)
-    for thing in mine:
-        if thing.resource.startswith("image/"):
-            payload = {**told, "do": "unload", "reference": thing.name}
-            steps.append(Step(thing.resource, Action.REMOVE, "this app brought it", payload, tuple(gone)))
-    return Plan((*steps, *_namespace_removal(told, features, steps)), tuple(_left(told["namespace"], features)))
+    steps += images.removal(observed, told, tuple(gone))
+    said = (*images.left(settings, observed), *_left(told["namespace"], features))
+    if any(note.verdict is Verdict.REFUSED for note in said):
+        return Plan((), said)
+    return Plan((*steps, *_namespace_removal(told, features, steps)), said)
 
 
 def _namespace_removal(told: Mapping[str, object], features: frozenset[str], steps: list[Step]) -> Iterable[Step]:
@@ -452,4 +360,5 @@ def _left(namespace: str, features: frozenset[str]) -> Iterable[Note]:
 
 
 def _json(wanted: Object) -> dict[str, object]:
-    return {"object": wanted.body, "content": dict(wanted.content)}
+    scaled = {} if wanted.replicas is None else {"replicas": wanted.replicas}
+    return {"object": wanted.body, "content": dict(wanted.content), **scaled}

@@ -30,12 +30,16 @@ def template(
         "securityContext": pod_security(workload.user, cluster),
         "containers": [containers.container(release, workload, files, cluster)],
     }
+    image = cluster.images.get(release.image(workload.image).reference)
+    if image is not None:  # it is for one platform, and a cluster may have nodes of others, now or later
+        platform = image.part.platform
+        spec["nodeSelector"] = {"kubernetes.io/arch": platform.architecture, "kubernetes.io/os": platform.os}
     if cluster.pull_secret is not None:
         spec["imagePullSecrets"] = [{"name": cluster.pull_secret}]
-    before = init_containers.seeding(release, workload, mounted, cluster)
+    before = init_containers.filling(release, workload, mounted, cluster)
     if before:
         spec["initContainers"] = before
-    there = volumes.volumes(release, workload, files, cluster, seeding=bool(before))
+    there = volumes.volumes(release, workload, files, cluster, helped=bool(before))
     if there:
         spec["volumes"] = there
     if labels:

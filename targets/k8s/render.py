@@ -67,7 +67,7 @@ def _text(document: Json) -> str:
 
 def _documents(release: Release, made: tuple[Made, ...], cluster: Cluster, blobs: BlobSource) -> Iterator[Json]:
     yield objects.namespace(release.app, cluster.namespace, weakest(made))
-    for claim in objects.volumes(release):
+    for claim in objects.volumes(release, cluster):
         yield _placed(claim.body, cluster)
     by_name = {each.workload.name: each for each in made}
     in_waves = [name for wave in release.waves for name in wave]
@@ -112,9 +112,13 @@ def _waiting(release: Release, made: Made, cluster: Cluster) -> Json:
     manual job is suspended until somebody resumes it."""
     body: Json = copy.deepcopy(made.main.body)
     workload = made.workload
+    if made.main.replicas is not None:
+        body["spec"]["replicas"] = made.main.replicas
     if isinstance(workload, ReleaseJob) and body["kind"] == "Job" and not workload.ranked:
         spec = made.main.spec.removeprefix("sha256:")
-        body["metadata"]["name"] = names.hashed(workload.name, "run", spec)  # a Job's template cannot be changed
+        body["metadata"]["name"] = names.fitting(
+            names.hashed(workload.name, "run", spec)
+        )  # a Job's template cannot be changed
     if isinstance(workload, ReleaseJob) and workload.run == "manual":
         body["spec"]["suspend"] = True
     ports = {service.name: service.ports for service in release.services}
@@ -139,6 +143,8 @@ def _to_know(release: Release, made: tuple[Made, ...], cluster: Cluster) -> Iter
                 yield f"{one.id} is left out: it would have more than {filing.LIMIT_BYTES:,} bytes."
             elif _size_bytes(one) > APPLY_LIMIT_BYTES:
                 yield f"{one.id} is too large for `kubectl apply` without --server-side."
+    if any(each.workload.models for each in made):
+        yield "Weights are image volumes, which come with Kubernetes 1.35 and containerd 2.1."
     jobs = {job.name for job in release.jobs}
     for workload in release.workloads:
         for need in workload.needs:

@@ -7,60 +7,65 @@ from __future__ import annotations
 
 import base64
 import copy
-import os
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 from bundler.contract import BlobSource, Target
 from bundler.edges.forward import Connection
-from bundler.errors import TargetError, UsageError
-from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
-from bundler.model.plan import Plan, Step
+from bundler.errors import TargetError
+from bundler.model.observed import AppSummary, LogLine, Observed, Record, StoredSecret
+from bundler.model.plan import Note, Plan, Step
 from bundler.model.release import Release
 from targets import ownership, texts
 from targets.descriptors import descriptor
-from targets.k8s import delivery, files, lending, logs, names, observe, planning, pulling, pushing, render
-from targets.k8s.api import Api, Conflict
+from targets.k8s import (
+    access,
+    apps,
+    checking,
+    delivery,
+    files,
+    lending,
+    logs,
+    names,
+    observe,
+    options,
+    planning,
+    pulling,
+    pushing,
+    render,
+)
+from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
+from targets.k8s.ground import Ground, ground
 from targets.k8s.helper import helper
+from targets.k8s.instances import is_ready
 from targets.k8s.names import Json
+from targets.k8s.refusals import Conflict, Forbidden
 
-_OPTIONS = frozenset({"context", "namespace", "containerd", "import", "registry", "pull_secret", "pull_secret_from"})
+# Kinds of which nothing is missed once the namespace is gone: the cluster's own notes, and rights within it.
+COMING_ALONG = frozenset(
+    {
+        "Event",
+        "EndpointSlice",
+        "Endpoints",
+        "PodMetrics",
+        "ControllerRevision",
+        "CSIStorageCapacity",
+        "PodTemplate",
+        "Role",
+        "RoleBinding",
+    }
+)
 
 Payload = Mapping[str, Any]
 Secrets = Mapping[str, StoredSecret]
 
 
-def create(options: Mapping[str, str]) -> Target:
+def create(given: Mapping[str, str]) -> Target:
     """The entry point. Options: `context`, `namespace`, `containerd`, `import`, `registry`, `pull_secret`,
     `pull_secret_from`."""
-    return KubernetesTarget(settings_of(options, names.TARGET))
-
-
-def settings_of(options: Mapping[str, str], target: str) -> Settings:
-    """Raises UsageError for an option that is not known."""
-    if unknown := sorted(set(options) - _OPTIONS):
-        raise UsageError(f"target {target} knows no {' and no '.join(unknown)}")
-    if "pull_secret" in options and "pull_secret_from" in options:
-        raise UsageError(f"--pull-secret and {pulling.OPTION} say two things", hint="leave one of them out")
-    return Settings(
-        context=options.get("context"),
-        namespace=options.get("namespace"),
-        imports=bool(options.get("import")),
-        socket=options.get("containerd") or os.environ.get("CONTAINERD_ADDRESS") or None,
-        registry=options.get("registry"),
-        pull_secret=options.get("pull_secret"),
-        pull_config=_text(Path(options["pull_secret_from"])) if "pull_secret_from" in options else None,
-    )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise UsageError(f"{pulling.OPTION} {path}: cannot be read: {reason}") from error
+    return KubernetesTarget(options.settings(given, names.TARGET))
 
 
 class KubernetesTarget:
@@ -69,13 +74,25 @@ class KubernetesTarget:
     def __init__(self, settings: Settings, api: Api | None = None) -> None:
         self.settings = settings
         self.api = api if api is not None else Api(settings.context)
+        self._distinct: tuple[delivery.Node, ...] | None = None
+        self._looks: dict[str, delivery.Look] = {}  # by app, until it is changed here
+        self._changes = 0
+        self._read: dict[str, Record] = {}
 
     def _namespace(self, app: str) -> str:
         return self.settings.namespace or app
 
     @property
-    def _node(self) -> delivery.Node | None:
-        return delivery.Node(self.settings.socket) if self.settings.socket and not self.settings.registry else None
+    def _nodes(self) -> tuple[delivery.Node, ...]:
+        """Those whose containerd is reached, each once."""
+        if self._distinct is None:
+            sockets = () if self.settings.registry else self.settings.sockets
+            self._distinct = delivery.distinct([delivery.Node(socket) for socket in sockets])
+        return self._distinct
+
+    @cached_property
+    def _ground(self) -> Ground:
+        return ground(self.api)
 
     # reading
 
@@ -88,12 +105,35 @@ class KubernetesTarget:
         return planning.plan_deploy(self.settings, release, observed)
 
     def observe(self, app: str) -> Observed:
-        node = self._node
-        brought = delivery.brought(node, self._namespace(app)) if node is not None else ()
-        return observe.observe(self.api, self.settings, app, brought)
+        try:
+            return observe.observe(self.api, self.settings, app, self._look(app), self._ground, self._read)
+        except Forbidden as error:
+            hint = access.grant(frozenset(), access.user(self.api), self._namespace(app))
+            raise Forbidden(error.what, hint=hint) from error
+
+    def _look(self, app: str) -> delivery.Look:
+        """What the nodes' containerds have is asked once, and again when that was changed here: a deploy looks at its
+        app several times a second while it waits. One that does not answer only stops what needs it."""
+        changes, look = self._changes, self._looks.get(app)
+        if look is None:
+            try:
+                sockets = tuple(node.socket for node in self._nodes)
+                look = delivery.Look(sockets, delivery.brought(self._nodes, self._namespace(app)))
+            except TargetError as error:
+                look = delivery.Look(fault=f"{error.what}; {error.hint}" if error.hint else error.what)
+            if changes == self._changes:
+                self._looks[app] = look
+        return look
+
+    def check(self, plan: Plan) -> tuple[Note, ...]:
+        return checking.check(self.api, plan.steps)
 
     def secrets(self, app: str) -> Secrets:
-        return observe.stored_secrets(self.api, self._namespace(app), app)
+        """None where the user may not read them, which `check` refuses."""
+        try:
+            return observe.stored_secrets(self.api, self._namespace(app), app)
+        except Forbidden:
+            return {}
 
     def lent(self, app: str, places: Mapping[str, str]) -> Mapping[str, bytes]:
         return lending.lent(self.api, self._namespace(app), places)
@@ -122,8 +162,7 @@ class KubernetesTarget:
         ready = [
             pod
             for pod in self.api.list("Pod", namespace, labels=labels)
-            if not pod["metadata"].get("deletionTimestamp")
-            and all(one.get("ready") for one in (pod.get("status") or {}).get("containerStatuses") or [{}])
+            if not pod["metadata"].get("deletionTimestamp") and is_ready(pod)
         ]
         if not ready:
             raise TargetError(
@@ -133,23 +172,39 @@ class KubernetesTarget:
         return self.api.dial(namespace, newest["metadata"]["name"], port)
 
     def apps(self) -> tuple[AppSummary, ...]:
-        return observe.apps(self.api, self.settings.namespace)
+        return apps.apps(self.api, self.settings.namespace)
 
     # writing
 
     def apply(self, step: Step, blobs: BlobSource | None, secrets: Secrets, progress: Callable[[int], None]) -> None:
         payload: Payload = step.payload
         namespace = payload["namespace"]
+        try:
+            self._do(step, namespace, blobs, secrets, progress)
+        finally:
+            if payload["do"] in ("import", "unload"):
+                self._changes += 1
+                self._looks.clear()
+
+    def _do(
+        self,
+        step: Step,
+        namespace: str,
+        blobs: BlobSource | None,
+        secrets: Secrets,
+        progress: Callable[[int], None],
+    ) -> None:
+        payload: Payload = step.payload
         match payload["do"]:
             case "namespace":
                 self._make_namespace(payload)
             case "import" | "push":
                 self._load(step, blobs, progress)
             case "unload":
-                node = self._node
-                if node is not None:
-                    delivery.unload(node, payload)
+                delivery.unload(delivery.Node(payload["socket"]), payload)
             case "apply":
+                for displaced in payload["gone"]:
+                    self._remove(displaced, namespace, payload["app"])
                 for one in payload["objects"]:
                     self._put(one, namespace, payload["app"], blobs, secrets)
             case "run":
@@ -178,7 +233,7 @@ class KubernetesTarget:
         there = self.api.get("Namespace", payload["namespace"])
         if there is not None:
             self._own(there, payload["app"])
-        self.api.apply(payload["object"])
+        self.api.apply(payload["object"], uid=_uid(there))
 
     def _load(self, step: Step, blobs: BlobSource | None, progress: Callable[[int], None]) -> None:
         payload: Payload = step.payload
@@ -188,10 +243,7 @@ class KubernetesTarget:
         if payload["do"] == "push":
             pushing.push(payload, source, progress)
             return
-        node = self._node
-        if node is None:
-            raise TargetError(f"{step.resource} has no way to the nodes", hint="--containerd SOCKET")
-        delivery.load(node, payload, source, progress)
+        delivery.load(delivery.Node(payload["socket"]), payload, source, progress)
 
     # objects
 
@@ -200,7 +252,10 @@ class KubernetesTarget:
         there = self.api.get(body["kind"], body["metadata"]["name"], namespace)
         if there is not None:
             self._own(there, app)
-        self.api.apply(body, namespace)
+        applied = self.api.apply(body, namespace, uid=_uid(there))
+        replicas = wanted.get("replicas")
+        if replicas is not None and applied["spec"].get("replicas") != replicas:
+            self.api.scale(body["kind"], namespace, body["metadata"]["name"], replicas)
 
     def _filled(self, wanted: Payload, blobs: BlobSource | None, secrets: Secrets) -> Json:
         """The object with its data."""
@@ -214,7 +269,7 @@ class KubernetesTarget:
                 if blobs is None:
                     raise TargetError(f"{body['metadata']['name']} is in the bundle, and no bundle was given")
                 data = blobs.read(descriptor(content["blob"]))
-            elif body["kind"] == "Secret" and key.startswith("BUNDLE_SECRET_"):
+            elif content.get("variable"):
                 data = texts.reveal_text(content["text"], secrets).encode()
             else:
                 data = texts.reveal(content["text"], secrets)
@@ -238,7 +293,7 @@ class KubernetesTarget:
             same = names.annotation(there, ownership.SPEC) == body["metadata"]["annotations"][ownership.SPEC]
             if same and not ended:
                 return
-            self.api.delete("Job", body["metadata"]["name"], namespace)
+            self.api.delete("Job", body["metadata"]["name"], namespace, uid=_uid(there))
         self.api.create(body, namespace)
 
     # what is kept
@@ -302,7 +357,7 @@ class KubernetesTarget:
         there = self.api.get(kind, name, namespace)
         if there is not None:
             self._own({"kind": kind, **there}, app)
-            self.api.delete(kind, name, namespace)
+            self.api.delete(kind, name, namespace, uid=_uid(there))
 
     def _remove_namespace(self, payload: Payload) -> None:
         """Only an empty one: whatever somebody else has put there keeps it."""
@@ -311,17 +366,23 @@ class KubernetesTarget:
         if there is None:
             return
         self._own(there, payload["app"])
+        content = self.api.in_namespace(namespace)
         foreign = sorted(
             f"{kind} {found['metadata']['name']}"
-            for kind, found in self.api.in_namespace(namespace)
-            if not names.ours(found, payload["app"]) and not _comes_along(kind, found)
+            for kind, found in content.objects
+            if not names.ours(found, payload["app"]) and not comes_along(kind, found)
         )
         if foreign:
             raise TargetError(
                 f"namespace {namespace} holds what is not this app's: {', '.join(foreign[:5])}; left alone",
                 hint=f"remove these, then: kubectl delete namespace {namespace}",
             )
-        self.api.delete("Namespace", namespace)
+        if hidden := sorted({*content.hidden} - COMING_ALONG):
+            raise TargetError(
+                f"namespace {namespace} may hold what is not shown to this user: {', '.join(hidden)}; left alone",
+                hint=f"who sees that there is nothing runs: kubectl delete namespace {namespace}",
+            )
+        self.api.delete("Namespace", namespace, uid=_uid(there))
 
 
 def _overtaken(app: str, what: str) -> TargetError:
@@ -331,12 +392,16 @@ def _overtaken(app: str, what: str) -> TargetError:
     )
 
 
-def _comes_along(kind: str, found: Json) -> bool:
-    """What the cluster itself puts into a namespace, or what goes with something else."""
+def _uid(found: Json | None) -> str | None:
+    return None if found is None else str(found["metadata"]["uid"])
+
+
+def comes_along(kind: str, found: Json) -> bool:
+    """What the cluster itself puts into a namespace, or what goes with something else. Pure."""
     name = found["metadata"]["name"]
     return (
         bool(found["metadata"].get("ownerReferences"))
         or bool(found["metadata"].get("deletionTimestamp"))
-        or kind in ("Event", "EndpointSlice", "Endpoints", "PodMetrics", "ControllerRevision")
+        or kind in COMING_ALONG
         or (kind, name) in (("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt"))
     )

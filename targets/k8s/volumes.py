@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bundler.model.release import Release, Workload
+from targets.k8s import weights
 from targets.k8s.cluster import Cluster
 from targets.k8s.files import Files
 from targets.k8s.names import Json
@@ -12,8 +13,8 @@ DATA = "data"  # the directory of a volume that is mounted; its root has lost+fo
 HELPER = "helper"  # where init containers find the helper program
 
 
-def volumes(release: Release, workload: Workload, files: Files, cluster: Cluster, *, seeding: bool) -> list[Json]:
-    """`seeding`: an init container needs the helper program."""
+def volumes(release: Release, workload: Workload, files: Files, cluster: Cluster, *, helped: bool) -> list[Json]:
+    """`helped`: an init container needs the helper program."""
     made: list[Json] = []
     for bundle in files.bundles:
         if bundle.kind == "ConfigMap":
@@ -24,10 +25,7 @@ def volumes(release: Release, workload: Workload, files: Files, cluster: Cluster
             made.append({"name": bundle.volume, "secret": _secret_volume(bundle.name, mode, items)})
     for name in dict.fromkeys(mount.name for mount in workload.volumes):
         made.append({"name": name_of(workload, name), "persistentVolumeClaim": {"claimName": name}})
-    for index, model in enumerate(workload.models):
-        reference = cluster.reference(release.model(model.name).reference)
-        source = {"reference": reference, "pullPolicy": cluster.pull_policy}
-        made.append({"name": f"model-{index}", "image": source})
+    made += weights.volumes(release, workload, cluster)
     made += [
         {"name": f"tmpfs-{index}", "emptyDir": {"medium": "Memory", "sizeLimit": str(tmpfs.size_bytes)}}
         for index, tmpfs in enumerate(workload.tmpfs)
@@ -35,7 +33,7 @@ def volumes(release: Release, workload: Workload, files: Files, cluster: Cluster
     if workload.resources.shm_bytes is not None:
         limit = str(workload.resources.shm_bytes)
         made.append({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": limit}})
-    if seeding:
+    if helped:
         made.append({"name": HELPER, "emptyDir": {}})
     return made
 
@@ -44,7 +42,7 @@ def _secret_volume(name: str, mode: int, items: list[dict[str, str]]) -> Json:
     return {"secretName": name, "defaultMode": mode, "items": items}
 
 
-def mounts(workload: Workload, files: Files) -> list[Json]:
+def mounts(workload: Workload, files: Files, cluster: Cluster) -> list[Json]:
     made: list[Json] = [
         {"name": placed.volume, "mountPath": placed.path, "subPath": placed.key, "readOnly": True}
         for placed in files.placed
@@ -52,10 +50,7 @@ def mounts(workload: Workload, files: Files) -> list[Json]:
     for mount in workload.volumes:
         one: Json = {"name": name_of(workload, mount.name), "mountPath": mount.path, "subPath": DATA}
         made.append(one | ({"readOnly": True} if mount.read_only else {}))
-    made += [
-        {"name": f"model-{index}", "mountPath": mount.path, "readOnly": True}
-        for index, mount in enumerate(workload.models)
-    ]
+    made += weights.mounts(workload, cluster)
     made += [{"name": f"tmpfs-{index}", "mountPath": tmpfs.path} for index, tmpfs in enumerate(workload.tmpfs)]
     if workload.resources.shm_bytes is not None:
         made.append({"name": "shm", "mountPath": "/dev/shm"})  # noqa: S108 - a path of the container

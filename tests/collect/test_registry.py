@@ -19,6 +19,7 @@ import httpx
 import pytest
 from tars import make_tar
 
+from bundler.collect.mirrors import Mirror
 from bundler.collect.reference import Reference
 from bundler.collect.registry import Repository
 from bundler.collect.sources import ImageSource, upstream
@@ -175,6 +176,21 @@ def test_a_digest_in_the_reference_is_what_counts(registry: str) -> None:
     index = push_index(f"http://{registry}/v2/acme/pinned", "1", ("amd64",))
     image = found(f"{registry}/acme/pinned:1@{Digest.of(index)}", AMD64)
     assert image.descriptor.digest.text == json.loads(index)["manifests"][0]["digest"]
+
+
+@pytest.mark.peers
+def test_a_mirror_has_the_very_bytes_under_its_own_path(registry: str) -> None:
+    index = push_index(f"http://{registry}/v2/hub/library/kept", "1", ("amd64", "arm64"))
+    reference, mirror = Reference.parse("kept:1"), Mirror.parse(f"index.docker.io={registry}/hub")
+    with HttpClient() as http:
+        repository = Repository(http, reference, mirror)
+        top = repository.find()
+        assert top.data == index
+        image = upstream(ImageSource("web", ("web",), "kept:1", None), top.descriptor, top.data, repository, [ARM64])
+        for digest, opener in image.openers().items():
+            assert Digest.of(b"".join(opener())) == digest
+        with pytest.raises(SourceError, match=rf"acme/x:2 \(mirrored as {registry}/hub/acme/x:2\): not there"):
+            Repository(http, Reference.parse("acme/x:2"), mirror).find()
 
 
 # --- registries that misbehave ------------------------------------------------------------------------------------

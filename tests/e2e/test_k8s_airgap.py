@@ -15,7 +15,7 @@ import pytest
 from .conftest import ROOT, Bundle
 from .test_airgap import outside
 
-pytestmark = [pytest.mark.cluster, pytest.mark.nlp, pytest.mark.peers, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.netns, pytest.mark.nlp, pytest.mark.peers, pytest.mark.timeout(900)]
 
 INSIDE = r"""
 set -euo pipefail

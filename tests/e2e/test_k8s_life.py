@@ -76,12 +76,15 @@ def generations(app: str) -> dict[str, object]:
 
 
 @contextmanager
-def opened(bundle: Bundle, app: str) -> Iterator[str]:
+def opened(bundle: Bundle, app: str, *where: str) -> Iterator[str]:
     """The front door's address, for as long as `bundle open` holds it open."""
-    argv = [str(Path(sys.executable).parent / "bundle"), "open", app, "--target", "k8s", "--print"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=bundle.env) as child:
+    argv = [str(Path(sys.executable).parent / "bundle"), "open", app, "--target", "k8s", *where, "--print"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True, env=bundle.env) as child:
         assert child.stdout is not None
-        yield child.stdout.readline().strip()
+        address = child.stdout.readline().strip()
+        assert address, child.communicate()[1]
+        yield address
         child.send_signal(signal.SIGINT)
         assert child.wait(timeout=20) == 0
 
@@ -237,7 +240,9 @@ def on_a_node(bundle: Bundle) -> Bundle:
     """The command as somebody on a node of k3s has it."""
     if shutil.which("k3s") is None:
         pytest.fail("no k3s: run scripts/k3s-stand-in up DIR and eval its env", pytrace=False)
-    return replace(bundle, env={key: value for key, value in bundle.env.items() if key != "CONTAINERD_ADDRESS"})
+    env = {key: value for key, value in bundle.env.items() if key != "CONTAINERD_ADDRESS"}
+    own = Path(os.environ.get("K3S_STAND_IN_ROOT", "/"), "etc/rancher/k3s/k3s.yaml")
+    return replace(bundle, env=env | {"KUBECONFIG": str(own)})
 
 
 @pytest.mark.k3s

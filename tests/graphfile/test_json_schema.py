@@ -19,7 +19,7 @@ from bundler.graphfile.check import check
 from bundler.graphfile.component_grammar import COMPONENT
 from bundler.graphfile.grammar import GRAPH
 from bundler.graphfile.library import Library
-from bundler.graphfile.schema import bundle_schema, component_schema, site_schema
+from bundler.graphfile.schema import bundle_schema, component_schema, site_schema, variant_schema
 from bundler.graphfile.shapes import Key, MapOf, Record, Shape
 from bundler.graphfile.site_grammar import SITE
 from bundler.graphfile.source import document, parse
@@ -55,7 +55,7 @@ SITE_DATA: dict[str, Any] = {
     "secrets": {"a.b": {"file": "x"}},
     "publish": {"ui": {"port": 80, "bind": "::1", "host": "a.b"}},
     "externals": {"a": {"b": "c", "port": 1}},
-    "storage": {"x": {"class": "y"}},
+    "storage": {"x": {"class": "y", "shared": True}},
     "placement": {"services.x": {"gpu_class": "y"}},
     "timeout": "5m",
 }
@@ -73,7 +73,12 @@ def test_the_schemas_in_the_tree_are_up_to_date() -> None:
 
 
 def test_the_schemas_are_schemas_and_reach_the_package() -> None:
-    for name, schema in (("bundle", bundle_schema()), ("component", component_schema()), ("site", site_schema())):
+    for name, schema in (
+        ("bundle", bundle_schema()),
+        ("component", component_schema()),
+        ("site", site_schema()),
+        ("variant", variant_schema()),
+    ):
         jsonschema.Draft202012Validator.check_schema(schema)
         packaged = ROOT / "bundler" / "schemas" / f"{name}.schema.json"
         assert json.loads(packaged.read_text(encoding="utf-8")) == schema

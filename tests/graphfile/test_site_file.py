@@ -28,7 +28,7 @@ secrets:
   admin-password: {env: ADMIN}
 publish:
   ui: {host: nlp.hospital.example, tls: nlp-cert}
-storage: {runs: {class: nfs}}
+storage: {runs: {class: nfs, shared: true}}
 placement: {"services.embedder": {gpu_class: nvidia}}
 timeout: 10m
 """
@@ -62,7 +62,7 @@ def test_everything_a_site_can_say_is_read() -> None:
         },
         doors={"ui": SiteDoor(host="nlp.hospital.example", tls="nlp-cert")},
         externals={"corpus": {"bucket": "notes", "endpoint": "https://s3.hospital.example"}},
-        storage={"runs": {"class": "nfs"}},
+        storage={"runs": {"class": "nfs", "shared": True}},
         placement={"services.embedder": {"gpu_class": "nvidia"}},
         timeout_s=600.0,
     )
@@ -167,6 +167,35 @@ def test_later_site_files_are_merged_over_earlier_ones() -> None:
                 'sites/0.yaml:1:13: the graph has no node "services.embeder"\n    did you mean "services.embedder"?',
             ],
         ),
+        (
+            "placement: {embedder: {gpu_class: x}}",
+            ['sites/0.yaml:1:13: "embedder" is not services.NAME or jobs.NAME\n'
+             "    write services.embedder, or jobs.embedder"],
+        ),
+        ("namespace: Foo_Bar", [
+            'sites/0.yaml:1:12: namespace is "Foo_Bar", expected a name of lower-case letters, digits and dashes that '
+            "begins with a letter, at most 63 characters long\n    write foo-bar"
+        ]),
+        ("contxt: x", ['sites/0.yaml:1:1: "contxt" is no key of a site file\n    did you mean "context"?']),
+        (
+            "storage: {runs: nfs}",
+            ['sites/0.yaml:1:17: storage.runs is "nfs", expected a map with the keys of storage\n'
+             "    write {class: nfs}"],
+        ),
+        (
+            "storage: {runs: {class: Fast}}",
+            ['sites/0.yaml:1:25: runs.class is "Fast", expected the name of a storage class'],
+        ),
+        (
+            "secrets: {admin-password: {kubernetes: creds}}",
+            ['sites/0.yaml:1:40: admin-password.kubernetes is "creds", expected name/key of a Kubernetes Secret\n'
+             "    such as {kubernetes: database/password}"],
+        ),
+        (
+            "registry: registry.example/site",
+            ['sites/0.yaml:1:1: "registry" is no key of a site file\n'
+             "    how images get to a cluster is said with the command: --registry HOST/PATH"],
+        ),
         ("timeout: 600", [
             "sites/0.yaml:1:10: timeout is 600, expected a duration above zero, such as 30s, 2m, 1h30m or 500ms\n"
             "    say the unit: 600s"
@@ -235,6 +264,10 @@ def test_assignments_go_on_top_of_the_site() -> None:
         ("values.language", "--set values.language: expected PATH=TEXT with a path of a site file, such as "
                             'values.language=de\n    did you mean "values.language"?'),
         ("values.language=fr", '--set values.language=fr: values.language is "fr", expected one of "en", "de", "ja"'),
+        ("namespce=x", "--set namespce=x: expected PATH=TEXT with a path of a site file, such as values.language=de\n"
+                       '    did you mean "namespace"?'),
+        ("storage.runs=nfs", "--set storage.runs=nfs: expected PATH=TEXT with a path of a site file, such as "
+                             'values.language=de\n    did you mean "storage.runs.class"?'),
         ("values.x=1", '--set values.x=1: the graph has no value "x"\n    there is: language, train_workers'),
         ("publish.ui.port=http", '--set publish.ui.port=http: ui.port is "http", expected a port number from 1 to '
                                  "65535"),

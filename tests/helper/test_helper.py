@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import shlex
 import shutil
 import signal
 import socket
@@ -279,6 +280,10 @@ def test_version_names_the_program_and_its_interface(run: Helper) -> None:
         ["wait", "http", "localhost", "80", "1"],
         ["copy", "a"],
         ["copy", "a", "b", "c"],
+        ["seed", "a"],
+        ["seed", "a", "b", "c/d"],
+        ["seed", "a", "b", ".."],
+        ["seed", "a", "b", ""],
         ["own", "root:root", "."],
         ["own", "1", "."],
         ["own", "1:", "."],
@@ -740,6 +745,50 @@ def test_seed_goes_on_after_an_interruption(run: Helper, source: Path, tmp_path:
     assert run("seed", source, tmp_path / "data").returncode == 0
     assert tree(tmp_path / "data").keys() == tree(source).keys()
     assert not (tmp_path / "data.new").exists()
+
+
+@runs_here
+def test_seed_of_names_copies_these_and_nothing_else(run: Helper, source: Path, tmp_path: Path) -> None:
+    source.chmod(0o700)
+    (source / "empty" / "inner").write_text("x")
+    names = ("empty", "run.sh")
+
+    result = run("seed", source, tmp_path / "data", *names)
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "entries copied: 3\n", "")
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o755
+    wanted = {path: entry for path, entry in tree(source).items() if path.split("/")[0] in names}
+    assert tree(tmp_path / "data") == wanted
+    assert run("seed", source, tmp_path / "data", *names).stdout == "there already\n"
+
+
+@runs_here
+def test_seed_of_a_name_that_is_not_there_fails_and_leaves_nothing_by_the_final_name(
+    run: Helper, source: Path, tmp_path: Path
+) -> None:
+    result = run("seed", source, tmp_path / "data", "run.sh", "absent")
+    assert (result.returncode, result.stderr) == (1, "helper: copy: absent: no such file or directory\n")
+    assert not (tmp_path / "data").exists()
+    assert run("seed", tmp_path / "nowhere", tmp_path / "data", "x").returncode == 1
+    assert run("seed", source, tmp_path / "data", "run.sh").returncode == 0, "and goes on from there"
+
+
+@runs_here
+@as_root
+@pytest.mark.parametrize(
+    ("covered", "mount"), [("empty", ["mount", "-t", "tmpfs", "none"]), ("run.sh", ["mount", "--bind", "/etc/passwd"])]
+)
+def test_seed_of_a_name_that_something_is_mounted_over_fails(
+    program: Path, source: Path, tmp_path: Path, covered: str, mount: list[str]
+) -> None:
+    """As an engine mounts something over an image's /dev and /etc/hosts."""
+    seed = [program, "seed", tmp_path, tmp_path / "data", "source"]
+    script = f"{shlex.join([*mount, str(source / covered)])} && exec {shlex.join(map(str, seed))}"
+    argv = ["unshare", "--mount", "sh", "-c", script]
+    result = subprocess.run(argv, capture_output=True, text=True, timeout=DEADLINE_S)
+    expected = f"helper: copy: source/{covered}: something else is mounted over it\n"
+    assert (result.returncode, result.stderr) == (1, expected)
+    assert not (tmp_path / "data").exists()
 
 
 # ---- own ----

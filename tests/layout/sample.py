@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bundler.graphfile.check import check_document
 from bundler.layout.archive import ArchiveReader, ArchiveWriter
-from bundler.layout.assembly import Assembly, PackedConfig, PackedImage, PackedModel, assemble
+from bundler.layout.assembly import Assembly, PackedConfig, PackedImage, PackedModel, PackedVariant, assemble
 from bundler.layout.canonical import Referrer
 from bundler.layout.names import bundle_repository
 from bundler.model.bundle import ModelFile
@@ -203,6 +203,7 @@ def sample(
     configs: Sequence[PackedConfig] = (),
     users: Mapping[str, str] | None = None,
     version: str = "1.0.0",
+    variants: Sequence[PackedVariant] = (),
 ) -> Sample:
     data: Mapping[str, object] = {"bundle": "tiny", "version": version, **document}
     assembly = assemble(
@@ -212,6 +213,7 @@ def sample(
         models=[one.packed for one in models],
         configs=configs,
         users=users or {},
+        variants=variants,
     )
     return Sample(assembly, {k: v for one in (*images, *models) for k, v in one.layers.items()})
 
@@ -238,6 +240,24 @@ def whole() -> Sample:
         PackedConfig("prompts", template=True, files=(("b.txt", b"b"), ("a/a.txt", b"a"))),
     ]
     return sample(document, [web, db], [weights], configs, {"db": "10001:10001"})
+
+
+def varied() -> Sample:
+    """A graph and a variant that has another image, another model of the same name, and no config."""
+    document = {
+        "services": {"web": {"image": "acme/web:1", "models": ["weights:/models"]}},
+        "models": {"weights": {"from": "./weights"}},
+    }
+    other = {
+        "bundle": "tiny",
+        "version": "1.0.0",
+        "services": {"web": {"image": "acme/other:1", "models": ["weights:/models"]}},
+        "models": {"weights": {"from": "./heavier"}},
+    }
+    acme = PackedVariant("acme", check_document(other), other, {"web": "other"}, {"weights": "weights-acme"}, (), {})
+    web, more = image("web", ["web"], [{"hello": b"hi"}]), image("other", [], [{"hello": b"ho"}])
+    models = [model("weights", [{"w": b"w" * 100}]), model("weights-acme", [{"w": b"h" * 100}])]
+    return sample(document, [web, more], models, variants=[acme])
 
 
 def sha256(path: Path) -> str:

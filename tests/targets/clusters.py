@@ -26,7 +26,7 @@ def settings() -> Settings:
     socket = os.environ.get("CONTAINERD_ADDRESS")
     if not os.environ.get("KUBECONFIG") or not socket:
         pytest.fail('no cluster: run scripts/cluster up and eval "$(scripts/cluster env)"', pytrace=False)
-    return Settings(socket=socket)
+    return Settings(sockets=(socket,))
 
 
 class InCluster:
@@ -36,7 +36,7 @@ class InCluster:
         made = settings()
         self.target = KubernetesTarget(made)
         self.api: Api = self.target.api
-        self.node = Node(str(made.socket))
+        self.node = Node(*made.sockets)
         self.app = f"k8-{uuid.uuid4().hex[:6]}"
         self.blobs = Blobs()
         files = [tar.directory("tmp", mode=0o1777), tar.file("server", program, mode=0o755)]
@@ -81,7 +81,7 @@ class InCluster:
     def remains(self, app: str) -> Sequence[str]:
         found = [f"namespace {app}"] if self.api.get("Namespace", app) is not None else []
         if found:
-            found += [f"{kind} {one['metadata']['name']}" for kind, one in self.api.in_namespace(app)]
+            found += [f"{kind} {one['metadata']['name']}" for kind, one in self.api.in_namespace(app).objects]
         repository = self.image.reference.rpartition(":")[0]
         digest = str(self.image.platforms[0].manifest.digest)
         images = self.node.images()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 
 from bundler.errors import TrustError
-from bundler.model.bundle import BundleImage, BundleModel, PlatformImage
+from bundler.model.bundle import BundleImage, BundleModel, ModelFile, PlatformImage
 from bundler.model.oci import IMAGE_CONFIG, LAYER_TAR, MANIFEST, Descriptor, Digest, Platform
 from targets import tar
 
@@ -46,10 +47,21 @@ def image(
 
 
 def model(blobs: Blobs, name: str, files: Mapping[str, bytes]) -> BundleModel:
-    layer = tar.whole([tar.file(path, data) for path, data in sorted(files.items())])
-    platform = _image(blobs, [layer], {})
+    """One layer, each directory before what is in it."""
+    members: dict[str, tar.Member] = {}
+    offset, offsets = 0, {}
+    for path, data in sorted(files.items()):
+        for parent in [str(one) for one in reversed(PurePosixPath(path).parents) if str(one) not in (".", *members)]:
+            members[parent] = tar.directory(parent)
+            offset += tar.BLOCK
+        members[path] = tar.file(path, data)
+        offsets[path] = offset + tar.BLOCK
+        offset = offsets[path] + len(data) + -len(data) % tar.BLOCK
+    platform = _image(blobs, [tar.whole(members.values())], {})
     reference = f"bundle.local/tgt-sample/{name}:1.0.0-{platform.manifest.digest.short}"
-    return BundleModel(name, reference, None, platform.manifest, platform.manifest, (platform,), ())
+    layer = platform.layers[0].digest
+    listed = tuple(ModelFile(path, len(files[path]), Digest.of(files[path]), layer, offsets[path]) for path in offsets)
+    return BundleModel(name, reference, None, platform.manifest, platform.manifest, (platform,), listed)
 
 
 def _image(blobs: Blobs, layers: list[bytes], config: Mapping[str, object], *, zipped: bool = False) -> PlatformImage:

@@ -17,6 +17,7 @@ from images import AMD64, Blobs, image
 from bundler.edges import ports
 from bundler.edges.engine import connect
 from bundler.errors import TargetError
+from bundler.model.bundle import for_platform
 from bundler.model.graph import Gpus, Healthcheck, Mount, Resources, Volume
 from bundler.model.observed import Host, Instance, Observed, OpenDoor, Record, State, StoredSecret, Thing
 from bundler.model.oci import Platform
@@ -26,7 +27,6 @@ from targets import ownership, tar, texts
 from targets.compose import document
 from targets.compose import text as compose_text
 from targets.compose.target import ComposeTarget
-from targets.descriptors import for_platform
 from targets.docker import containers
 from targets.docker.target import DockerTarget
 from targets.engine import logs, observe, workloads

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,10 +19,10 @@ from engines import free_port
 from images import image, model
 
 from bundler.errors import TargetError
-from bundler.model.graph import Condition, Mount, Resources, Tmpfs, Volume
+from bundler.model.graph import Mount, Resources, Tmpfs, Volume
 from bundler.model.observed import State
 from bundler.model.plan import Action, Ready
-from bundler.model.release import FileMount, Need, Release, ReleaseDoor, SecretPart
+from bundler.model.release import FileMount, Release, ReleaseDoor, SecretPart
 from targets import tar
 from targets.k8s import names
 from targets.k8s.api import Api
@@ -242,7 +243,7 @@ def test_what_others_manage_is_not_taken_from_them(subject: InCluster, deploymen
     assert there["spec"]["revisionHistoryLimit"] == 7
 
 
-def test_load_is_measured_and_scales(subject: InCluster, deployment: Deployment) -> None:
+def test_what_may_scale_has_an_autoscaler_and_begins_with_its_least(subject: InCluster, deployment: Deployment) -> None:
     resources = Resources(cpus=0.5, memory_bytes=64 << 20)
     release = only(subject, resources=resources, min_instances=2, max_instances=3, scale_cpu=50, doors=())
     deployment.go(replace(release, doors=()))
@@ -265,13 +266,6 @@ def test_a_pod_that_cannot_be_placed_says_why(subject: InCluster, deployment: De
     while not deployment.observe().of("service/web")[0].detail and time.monotonic() < deadline:
         time.sleep(0.5)
     assert "Insufficient memory" in deployment.observe().of("service/web")[0].detail
-
-
-def test_needs_are_waited_for(subject: InCluster, deployment: Deployment) -> None:
-    release = sample(subject)
-    plan = deployment.plan(with_service(release, "web", needs=(Need("store", Condition.HEALTHY),)))
-    (web,) = [step for step in plan.steps if step.resource == "service/web"]
-    assert web.waits == (Ready("service/store", "healthy"),)
 
 
 def test_what_is_rendered_runs_once_kubectl_has_applied_it(subject: InCluster, deployment: Deployment) -> None:
@@ -310,8 +304,16 @@ def serving(place: Path, **more: object) -> Iterator[str]:
     }
     (place / "config.yml").write_text(json.dumps(config))
     with subprocess.Popen([program, "serve", place / "config.yml"], stderr=subprocess.DEVNULL) as process:
+        while not _listens(port):
+            assert process.poll() is None
+            time.sleep(0.05)
         yield f"127.0.0.1:{port}/site"
         process.terminate()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ from images import AMD64, model
 from test_engine_parts import Fixed, text
 
 from bundler.errors import UsageError
-from bundler.model.graph import Gpus, Healthcheck, Mount, Resources, Volume
-from bundler.model.observed import Host, Instance, Observed, State, Thing
-from bundler.model.plan import Plan, Verdict
-from bundler.model.release import FileMount, Release, ReleaseDoor, SecretPart
+from bundler.model.graph import Condition, Gpus, Healthcheck, Mount, Resources, Volume
+from bundler.model.observed import Host, Instance, LogLine, Observed, State, Thing
+from bundler.model.plan import Plan, Ready, Verdict
+from bundler.model.release import FileMount, Need, Release, ReleaseDoor
 from targets.k8s import cluster as facts
-from targets.k8s import names, objects, planning, pulling, seeds
+from targets.k8s import logs, names, objects, planning, pulling, seeds
 from targets.k8s.cluster import Cluster, Settings
 from targets.k8s.files import LIMIT_BYTES
 from targets.k8s.instances import instances
@@ -33,7 +33,8 @@ from targets.sample import job, sample, service, settled, with_service
 
 FEATURES = frozenset({facts.IMAGE_VOLUMES, facts.SLEEP, facts.STORAGE})
 ALL = FEATURES | {facts.METRICS, facts.INGRESS, facts.NVIDIA}
-SETTINGS = Settings(socket="/run/containerd.sock")
+SOCKET = "/run/containerd.sock"
+SETTINGS = Settings(sockets=(SOCKET,))
 VERSIONS = ("1.35", "1.36", "1.37")
 
 Json = dict[str, Any]
@@ -76,19 +77,25 @@ def container(release: Release, name: str, features: frozenset[str] = FEATURES) 
 def in_place(release: Release, settings: Settings = SETTINGS) -> Observed:
     """What a cluster shows when everything of the release is there."""
     cluster = Cluster.of(release, nothing(), settings)
-    wanted = [*objects.volumes(release), *objects.pull_secret(release, cluster)]
+    wanted = [*objects.volumes(release, cluster), *objects.pull_secret(release, cluster)]
     for each in objects.workloads(release, host(), cluster):
         wanted += each.files
         wanted += each.running if each.workload.resource.startswith("service/") else ()
     things = [Thing(one.resource, one.id, one.spec) for one in wanted]
     things += [Thing("secrets", "Secret/sample-secrets", "1")]
-    things += [Thing(f"image/{one.name}", one.reference, "") for one in cluster.images.values()]
-    things += [Thing("image/helper", cluster.helper.reference, "")]
+    things += [Thing(f"image/{one.name}", one.reference, SOCKET) for one in cluster.images.values()]
+    things += [Thing("image/helper", cluster.helper.reference, SOCKET)]
     features = FEATURES | {facts.NAMESPACE, facts.OWN_NAMESPACE, facts.ENFORCES + "baseline"}
     return Observed("sample", host(features), things=tuple(things))
 
 
 # planning
+
+
+def test_needs_are_waited_for() -> None:
+    changed = released(needs=(Need("store", Condition.HEALTHY),))
+    (web,) = [step for step in plan(changed).steps if step.resource == "service/web"]
+    assert web.waits == (Ready("service/store", "healthy"),)
 
 
 def test_a_first_deploy_is_in_order() -> None:
@@ -126,11 +133,6 @@ def test_what_a_plan_says_is_text_and_stable() -> None:
 def test_without_a_way_to_the_nodes_the_choices_are_named() -> None:
     (note,) = plan(released(), settings=Settings()).refused
     assert "--containerd" in note.reason
-    assert "--registry" in note.reason
-
-
-def test_an_import_reaches_one_node_only() -> None:
-    (note,) = plan(released(), nothing(FEATURES | {facts.SEVERAL_NODES})).refused
     assert "--registry" in note.reason
 
 
@@ -219,14 +221,6 @@ def test_one_way_of_naming_a_pull_secret_is_enough(tmp_path: Path) -> None:
         create({"pull_secret_from": str(tmp_path / "none")})
 
 
-def test_a_shared_volume_lies_where_the_site_says() -> None:
-    release = replace(released(volumes=(Mount("data", "/elsewhere"),)), storage=(("data", "nfs"),))
-    (claim,) = objects.volumes(release)
-    assert (claim.body["spec"]["storageClassName"], claim.body["spec"]["accessModes"]) == ("nfs", ["ReadWriteMany"])
-    assert "affinity" not in pod(release, "web")
-    assert "sharing" not in [note.feature for note in plan(release).notes]
-
-
 def test_an_unknown_word_of_placement_is_refused() -> None:
     release = replace(released(), placement=(("services.web", (("gpu_clas", "nvidia"),)),))
     (note,) = plan(release).refused
@@ -277,21 +271,6 @@ def test_configs_are_split_where_one_map_does_not_hold_them() -> None:
 # pods
 
 
-def test_dollars_are_doubled_and_secrets_composed() -> None:
-    environment = (
-        ("PLAIN", ("$HOME $(PATH) $$",)),
-        ("KEY", (SecretPart("key"),)),
-        ("URL", ("http://u:", SecretPart("key", True), "@h")),
-    )
-    found = container(released(environment=environment), "web")["env"]
-    by_name = {one["name"]: one for one in found}
-    assert by_name["PLAIN"]["value"] == "$$HOME $$(PATH) $$$$"
-    assert by_name["KEY"]["valueFrom"]["secretKeyRef"]["key"] == "BUNDLE_SECRET_key"
-    assert by_name["URL"]["value"] == "http://u:$(BUNDLE_SECRET_key_URL)@h"
-    order = [one["name"] for one in found]
-    assert order.index("BUNDLE_SECRET_key_URL") < order.index("URL")
-
-
 @pytest.mark.parametrize(
     ("entrypoint", "command", "expected"),
     [
@@ -328,7 +307,7 @@ def test_what_keeps_data_has_one_pod_at_a_time() -> None:
 
 def test_a_volume_begins_as_the_first_mounter_has_it_and_belongs_to_the_first_writer() -> None:
     release = released(volumes=(Mount("data", "/elsewhere", read_only=True),))
-    seed = seeds.seeds(release)["data"]
+    seed = seeds.seeds(release, Cluster.of(release, nothing(), SETTINGS))["data"]
     assert (seed.path, seed.user, seed.shared) == ("/data", "10001:10001", True)
     for name in ("store", "web"):
         spec = pod(release, name)
@@ -344,10 +323,10 @@ def test_cpus_are_a_ceiling_and_scaling_goes_by_it() -> None:
     release = released(**changes)
     found = container(release, "web")["resources"]
     assert (found["limits"]["cpu"], found["requests"]["cpu"]) == ("2000m", "200m")
-    assert made(release)["web"].main.body["spec"]["replicas"] == 1
+    assert made(release)["web"].main.replicas == 1
     assert "scale" in [note.feature for note in plan(release).notes]
     scaled = made(release, ALL)["web"]
-    assert "replicas" not in scaled.main.body["spec"]
+    assert scaled.main.replicas is None
     autoscaler = next(one for one in scaled.around if one.kind == "HorizontalPodAutoscaler")
     assert autoscaler.body["spec"]["metrics"][0]["resource"]["target"]["averageValue"] == "1400m"
 
@@ -369,20 +348,26 @@ def test_gpus_are_asked_for_where_there_are_any() -> None:
     assert plan(released(resources=Resources(gpus=Gpus(1, required=False)))).refused == ()
 
 
-def test_health_is_readiness_and_a_budget_to_start_and_never_liveness_unasked() -> None:
-    check = Healthcheck("/h", False, None, None, 10, 5, 3, 60)
-    found = container(released(healthcheck=check), "web")
-    assert (found["readinessProbe"]["periodSeconds"], found["readinessProbe"]["timeoutSeconds"]) == (10, 5)
-    assert found["startupProbe"]["failureThreshold"] * found["startupProbe"]["periodSeconds"] == 90
-    assert "livenessProbe" not in found
-    asked = container(released(healthcheck=check, liveness=replace(check, http="/live")), "web")
-    assert asked["livenessProbe"]["httpGet"]["path"] == "/live"
-
-
 def test_a_door_with_a_host_is_an_ingress() -> None:
     door = ReleaseDoor("front", "web", 8000, "http", "127.0.0.1", 8080, host="web.example", tls="cert")
     ingress = next(one for one in made(released(doors=(door,)))["web"].around if one.kind == "Ingress")
     assert ingress.body["spec"]["tls"] == [{"hosts": ["web.example"], "secretName": "cert"}]
+
+
+def test_a_certificate_that_is_not_there_is_told() -> None:
+    door = ReleaseDoor("front", "web", 8000, "http", "127.0.0.1", 8080, host="web.example", tls="cert")
+    release, there = released(doors=(door,)), Thing("secret/cert", "Secret/cert", "", foreign=True)
+
+    def told(observed: Observed) -> list[tuple[Verdict, str]]:
+        notes = [note for note in plan(release, observed).notes if note.feature == "publish front tls"]
+        return [(note.verdict, note.reason) for note in notes]
+
+    served = nothing(FEATURES | {facts.INGRESS})
+    reason = "Secret cert is not in namespace sample; its certificate is served once it is"
+    assert told(served) == [(Verdict.ADAPTED, reason)]
+    assert told(replace(served, things=(there,))) == []
+    assert told(nothing()) == [], "nothing serves it"
+    assert told(replace(served, hidden="somebody may not list secrets")) == []
 
 
 # everything at once, against the schemas
@@ -503,6 +488,21 @@ def test_workers_have_ranks_and_know_their_master() -> None:
     assert headless.body["spec"]["publishNotReadyAddresses"] is True
 
 
+# logs
+
+
+@pytest.mark.timeout(20)
+def test_an_error_of_any_kind_ends_a_followed_log() -> None:
+    def broken() -> Iterator[LogLine]:
+        yield LogLine("2026-01-01T00:00:00Z", "web", 0, "first")
+        raise ValueError("no line")
+
+    lines = logs.as_they_come([broken(), iter(())])
+    assert next(lines).text == "first"
+    with pytest.raises(ValueError, match="no line"):
+        next(lines)
+
+
 # pods as instances
 
 
@@ -511,7 +511,7 @@ def owner(spec: str = "s2", replicas: int = 1) -> Json:
     labels = names.labels("sample", "web")
     return {
         "metadata": {"uid": "u", "name": "web", "labels": labels, "annotations": annotations},
-        "spec": {"replicas": replicas},
+        "spec": {"replicas": replicas, "template": {"metadata": {"annotations": annotations}}},
     }
 
 
@@ -566,8 +566,8 @@ def test_a_pod_that_ends_does_not_count() -> None:
     assert states([ending]) == [State.CREATED]
 
 
-def test_records_are_packed_to_the_same_bytes() -> None:
-    assert planning.packed("x") == planning.packed("x")
+def test_records_are_packed_to_the_same_bytes_at_any_time() -> None:
+    assert planning.packed("x")[4:8] == bytes(4), "the time in gzip's header (RFC 1952, 2.3)"
 
 
 def test_images_of_another_platform_are_refused() -> None:

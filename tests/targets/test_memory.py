@@ -7,9 +7,13 @@ from collections.abc import Sequence
 import pytest
 from images import Blobs, image
 
+from bundler import deploy
+from bundler.errors import TargetError
+from bundler.model.plan import Note, Plan, Verdict
 from targets import tar
 from targets.conformance import Conformance
 from targets.memory import MemoryTarget
+from targets.sample import Deployment, sample
 
 
 class Memory:
@@ -49,3 +53,30 @@ class TestMemory(Conformance):
     @pytest.fixture
     def subject(self) -> Memory:
         return Memory()
+
+
+class Asking(MemoryTarget):
+    """One that lets nobody remove anything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Plan] = []
+
+    def check(self, plan: Plan) -> tuple[Note, ...]:
+        self.asked.append(plan)
+        return (Note("service/web", "permission", Verdict.REFUSED, "you may not"),)
+
+
+def test_a_target_is_asked_about_a_plans_steps_and_about_no_others() -> None:
+    subject = Memory()
+    subject.target = target = Asking()
+    Deployment(subject, subject.app).go(sample(subject))
+    refused = deploy.prepare_removal(target, subject.app, volumes=False)
+    (asked,) = target.asked
+    assert asked.steps
+    assert not any(step.loses_data for step in asked.steps)
+    assert refused.plan.steps == ()
+    with pytest.raises(TargetError, match=r"refuses to remove sample; nothing was changed\n.*you may not"):
+        deploy.refuse(refused)
+    deploy.prepare_removal(target, "nothing", volumes=True)
+    assert target.asked == [asked]

@@ -41,6 +41,8 @@ def order(run: Running) -> None:
 @row(
     "health",
     """
+values:
+  late: {default: "0"}
 services:
   app:
     image: docker-archive:./app.tar
@@ -53,6 +55,7 @@ services:
   asked:
     image: docker-archive:./app.tar
     user: "10001:10001"
+    environment: {READY_AFTER: "${values.late}"}
     expose: {http: 7000}
     healthcheck: {http: /healthz, interval: 1s, retries: 2, start_period: 1s}
   dialled:
@@ -77,6 +80,10 @@ def health(run: Running) -> None:
     eventually(lambda: run.instances("service/asked", status=8)[0]["state"] == "unhealthy")
     assert run.instances("service/asked", status=8)[0]["restarts"] == 0
     assert born
+    run.of_file("deploy", "--yes", "--set", "values.late=1000", "--timeout", "10s", status=8)
+    never = run.instances("service/asked", status=8)
+    assert "healthy" not in {one["state"] for one in never}
+    assert {one["restarts"] for one in never} == {0}, "well beyond the time that it is given"
 
 
 @row(

@@ -1,0 +1,90 @@
+"""The way to a cluster: address, certificates and tokens, as the `kubernetes` package finds them in the usual places
+(KUBECONFIG, ~/.kube/config, a pod's own account). What is wrong there is said in one line, with what may be chosen.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bundler.errors import TargetError
+
+CONNECTIONS = 32  # kept open; a look and several steps ask at once
+
+
+def client(context: str | None, file: Path | None) -> Any:
+    """The package's client, without a request. `file` None: the usual places. Raises TargetError."""
+    from kubernetes import client, config
+    from kubernetes.config import ConfigException
+
+    configuration = client.Configuration()
+    chosen = context is not None or file is not None
+    try:
+        with _logged() as complaints:
+            config.load_kube_config(  # type: ignore[no-untyped-call]
+                None if file is None else str(file), context=context, client_configuration=configuration
+            )
+        if complaints or not str(configuration.host).startswith(("https://", "http://")):
+            raise ConfigException("; ".join(complaints) or f"server {configuration.host} has no https:// before it")
+    except Exception as error:  # of the package, of YAML, of base64, of whatever a kubeconfig holds instead
+        try:
+            if chosen or _contexts(file):
+                raise _unusable(error, context, file) from error
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except ConfigException:
+            raise _unusable(error, context, file) from error
+    configuration.retries = False
+    configuration.connection_pool_maxsize = CONNECTIONS
+    return client.ApiClient(configuration)
+
+
+def _unusable(error: Exception, context: str | None, file: Path | None) -> TargetError:
+    """What is wrong with the kubeconfig, and which contexts it has."""
+    there, told = _contexts(file), " ".join(str(error).split())
+    hint = f"--context NAME chooses one of its contexts: {', '.join(there)}" if there else None
+    which = f"context {context!r} of the kubeconfig" if context is not None else "the kubeconfig"
+    what = f"{which} cannot be used: {told}"
+    if there and context is not None and context not in there:
+        what = f"the kubeconfig has no context {context!r}"
+    elif there and ("current-context" in told or "object with name in" in told):
+        what = "the kubeconfig has no current context"
+    elif "No configuration found" in told:
+        what = f"there is no kubeconfig at {_place(file)}"
+    return TargetError(f"no cluster to talk to: {what}", hint=hint or "set KUBECONFIG, or write ~/.kube/config")
+
+
+def _place(file: Path | None) -> str:
+    from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
+
+    return str(file or KUBE_CONFIG_DEFAULT_LOCATION)
+
+
+def _contexts(file: Path | None) -> list[str]:
+    """The names in the kubeconfig; none where it cannot be read."""
+    from kubernetes.config.kube_config import KubeConfigMerger
+
+    try:
+        merged = KubeConfigMerger(_place(file))  # type: ignore[no-untyped-call]
+        return sorted(str(one["name"]) for one in merged.config.value["contexts"])
+    except Exception:  # as above
+        return []
+
+
+@contextmanager
+def _logged() -> Iterator[list[str]]:
+    """What the package only logs: a program for credentials that failed."""
+    found: list[str] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append(f"its program for credentials: {record.getMessage()}")
+
+    handler = Kept(logging.ERROR)
+    logging.getLogger().addHandler(handler)
+    try:
+        yield found
+    finally:
+        logging.getLogger().removeHandler(handler)

@@ -1,0 +1,235 @@
+"""Pushing to registries that misbehave, with what docker keeps of credentials."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from bundler.edges.credentials import credentials, pairs
+from bundler.edges.push import Registry
+from bundler.errors import TargetError
+from bundler.model.oci import Descriptor, Digest
+
+Handle = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Quiet(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is part of the tests."""
+
+
+@pytest.fixture
+def server() -> Iterator[Callable[[Handle], str]]:
+    """Starts a server that answers everything with a function; gives HOST:PORT."""
+    running = []
+
+    def start(handle: Handle) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                handle(self)
+
+            def log_message(self, format: str, *args: object) -> None:
+                return
+
+        for method in ("HEAD", "POST", "PUT", "DELETE"):
+            setattr(Handler, f"do_{method}", Handler.do_GET)
+        httpd = Quiet(("127.0.0.1", 0), Handler)
+        Thread(target=httpd.serve_forever, daemon=True).start()
+        running.append(httpd)
+        return f"127.0.0.1:{httpd.server_address[1]}"
+
+    yield start
+    for httpd in running:
+        httpd.shutdown()
+        httpd.server_close()
+
+
+def answer(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str) -> None:
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
+    """Writes docker's config.json."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    return lambda config: (tmp_path / "config.json").write_text(json.dumps(config)) and None
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+BYTES = b"x" * (8 << 20)
+BLOB = Descriptor("application/octet-stream", Digest.of(BYTES), len(BYTES))
+
+
+# registries
+
+
+@pytest.mark.parametrize(
+    ("challenge", "token", "reason"),
+    [
+        ("Bearer realm", b"", "not followed"),
+        ('Bearer realm="file:///etc/passwd"', b"", "not followed"),
+        ('Bearer realm="http://[/"', b"", "not followed"),
+        ('Bearer realm="http://HOST/token"', b"<html>", "does not answer with a token"),
+        ('Bearer realm="http://HOST/token"', b"[1]", "does not answer with a token"),
+        ('Bearer realm="http://HOST/token"', b"{}", "does not answer with a token"),
+        ('Bearer realm="http://HOST/token"', rb'{"token": "a\nb"}', "does not answer with a token"),
+    ],
+)
+def test_a_registry_that_asks_for_nonsense_is_named(
+    server: Callable[[Handle], str], docker: Callable[[object], None], challenge: str, token: bytes, reason: str
+) -> None:
+    docker({})
+
+    def handle(handler: BaseHTTPRequestHandler) -> None:
+        if handler.path.startswith("/token"):
+            answer(handler, 200, token)
+        else:
+            answer(handler, 401, WWW_Authenticate=challenge.replace("HOST", handler.headers["Host"]))
+
+    host = server(handle)
+    with pytest.raises(TargetError, match=reason) as caught:
+        Registry(host).try_push("site/app")
+    assert host in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ({}, "does not say where"),
+        ({"Location": "http://[/x"}, "no address"),
+        ({"Location": "ftp://elsewhere/x"}, "not followed"),
+    ],
+)
+def test_a_registry_that_sends_to_nowhere_is_named(
+    server: Callable[[Handle], str], docker: Callable[[object], None], location: Mapping[str, str], reason: str
+) -> None:
+    docker({})
+    host = server(lambda handler: answer(handler, 202, **location))
+    with pytest.raises(TargetError, match=reason) as caught:
+        Registry(host).put_blob("site/app", BLOB, [BYTES])
+    assert host in caught.value.what
+
+
+def test_what_a_token_server_is_asked_stays_in_its_address(
+    server: Callable[[Handle], str], docker: Callable[[object], None]
+) -> None:
+    docker({})
+    seen: list[str] = []
+
+    def handle(handler: BaseHTTPRequestHandler) -> None:
+        if handler.path.startswith("/token"):
+            seen.append(handler.path)
+            answer(handler, 200, b'{"token": "canary"}')
+        elif handler.headers.get("Authorization") == "Bearer canary":
+            answer(handler, 202, Location="/upload")
+        else:
+            realm = f'Bearer realm="http://{handler.headers["Host"]}/token?account=a",service="s"'
+            answer(handler, 401, WWW_Authenticate=realm)
+
+    Registry(server(handle)).try_push("site/app")
+    assert seen == ["/token?account=a&scope=repository%3Asite%2Fapp%3Apull%2Cpush&service=s"]
+
+
+def test_a_blob_that_may_not_be_taken_over_from_another_repository_is_sent(
+    server: Callable[[Handle], str], docker: Callable[[object], None]
+) -> None:
+    docker({})
+    asked: list[str] = []
+    sent: list[bytes] = []
+
+    def handle(handler: BaseHTTPRequestHandler) -> None:
+        if handler.path.startswith("/token"):
+            scopes = [value for name, value in parse_qsl(urlsplit(handler.path).query) if name == "scope"]
+            asked.append(" ".join(scopes))
+            answer(handler, 200, json.dumps({"token": f"for{len(scopes)}"}).encode())
+        elif handler.headers.get("Authorization") is None or "mount=" in handler.path:
+            answer(handler, 401, WWW_Authenticate=f'Bearer realm="http://{handler.headers["Host"]}/token"')
+        elif handler.command == "POST":
+            answer(handler, 202, Location="/upload")
+        else:
+            sent.append(handler.rfile.read(int(handler.headers["Content-Length"])))
+            answer(handler, 201)
+
+    Registry(server(handle)).put_blob("site/app", BLOB, [BYTES], source="site/other")
+    assert asked == ["repository:site/app:pull,push repository:site/other:pull"]
+    assert sent == [BYTES]
+
+
+@pytest.mark.timeout(60)
+def test_an_upload_that_stalls_is_given_up(server: Callable[[Handle], str], docker: Callable[[object], None]) -> None:
+    docker({})
+    done = Event()
+
+    def handle(handler: BaseHTTPRequestHandler) -> None:
+        if handler.command == "POST":
+            answer(handler, 202, Location="/upload")
+        else:
+            done.wait(50)  # reads nothing of what comes
+
+    host = server(handle)
+    try:
+        with pytest.raises(TargetError, match="does not answer in time"):
+            Registry(host, idle_s=0.5).put_blob("site/app", BLOB, [BYTES])
+    finally:
+        done.set()
+
+
+# what docker keeps
+
+
+def test_credentials_are_found_under_every_key_that_docker_writes(docker: Callable[[object], None]) -> None:
+    for key in ("r.example:5000", "https://r.example:5000/v1/", "r.example:5000/site"):
+        docker({"auths": {key: {"auth": encoded("me:mine:too")}, "r.example": {"auth": encoded("no:no")}}})
+        assert credentials("r.example:5000") == ("me", "mine:too")
+    assert credentials("other.example") is None
+
+
+@pytest.mark.parametrize("auth", ["%", "bm9jb2xvbg==", "/////w==", 5, None, ""])
+def test_what_is_no_user_and_password_is_none(auth: object) -> None:
+    assert pairs({"auths": {"r.example": {"auth": auth}}}, "r.example") == {}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"auths": [1]},
+        {"auths": {"r.example": "x"}},
+        {"credHelpers": "x"},
+        {"credHelpers": {"r.example": ["x"]}},
+        {"credsStore": {"a": "b"}},
+    ],
+)
+def test_a_config_that_is_none_of_dockers_is_named(docker: Callable[[object], None], config: object) -> None:
+    docker(config)
+    with pytest.raises(TargetError, match=r"config\.json cannot be understood"):
+        credentials("r.example")
+
+
+@pytest.mark.parametrize("told", ["no json", "[]", "{}"])
+def test_a_keeper_that_answers_nonsense_is_named(
+    docker: Callable[[object], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    docker({"credsStore": "broken"})
+    program = tmp_path / "docker-credential-broken"
+    program.write_text(f"#!/bin/sh\necho '{told}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(TargetError, match="docker-credential-broken does not answer"):
+        credentials("r.example")

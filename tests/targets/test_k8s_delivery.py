@@ -1,0 +1,69 @@
+"""The way of images into nodes: which containerd is asked, and what hangs on its answer. The pure parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_k8s_parts import FEATURES, in_place, nothing, plan, released
+
+from bundler.model.observed import Observed, Record
+from targets.k3s import target as k3s
+from targets.k8s import cluster as facts
+from targets.k8s.cluster import Settings
+from targets.sample import settled
+
+FAULT = "containerd at /run/containerd.sock: images list: permission denied; run it as root"
+
+
+def unasked(observed: Observed) -> Observed:
+    """The same, where the node's containerd does not answer."""
+    things = tuple(thing for thing in observed.things if not thing.resource.startswith("image/"))
+    host = replace(observed.host, features=observed.host.features | {facts.UNASKED + FAULT})
+    return replace(observed, things=things, host=host)
+
+
+def test_a_containerd_that_does_not_answer_stops_only_what_must_import() -> None:
+    (note,) = plan(released(), unasked(nothing())).refused
+    assert (note.resource, note.feature, note.reason) == ("images", "delivery", FAULT)
+    release = replace(settled(released(), in_place(released())), recorded=True)
+    unchanged = plan(release, unasked(in_place(release)))
+    assert (unchanged.steps, unchanged.refused) == ((), ())
+
+
+def test_a_removal_that_cannot_take_images_along_is_refused() -> None:
+    there = replace(in_place(released()), records=(Record(1, ""),))
+    (note,) = plan(None, unasked(there)).refused
+    assert note.reason.startswith(f"{FAULT}; without --containerd")
+    assert plan(None, unasked(there)).steps == ()
+    pulled = replace(there.host, features=FEATURES | {facts.PULLS_FROM + "registry.example/site"})
+    planned = plan(None, unasked(replace(there, host=pulled)))
+    assert planned.steps
+    assert planned.refused == ()
+    assert plan(None, unasked(there), Settings(registry="registry.example/site")).refused == ()
+
+
+@pytest.mark.parametrize(
+    ("kubeconfig", "sockets"),
+    [
+        ("etc/rancher/k3s/k3s.yaml", ("k3s://",)),
+        ("link-to-it", ("k3s://",)),
+        ("elsewhere/config", ()),
+    ],
+)
+def test_images_go_into_this_nodes_k3s_only_where_the_kubeconfig_is_its_own(
+    kubeconfig: str, sockets: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "k3s"
+    program.touch(mode=0o755)
+    (tmp_path / "link-to-it").symlink_to(tmp_path / "etc/rancher/k3s/k3s.yaml")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CONTAINERD_ADDRESS", raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / kubeconfig))
+    target = k3s.create({})
+    assert isinstance(target, k3s.K3sTarget)
+    assert target.settings.sockets == sockets
+    named = k3s.create({"containerd": "/run/a.sock"})
+    assert isinstance(named, k3s.K3sTarget)
+    assert named.settings.sockets == ("/run/a.sock",)

@@ -1,0 +1,100 @@
+"""What a cluster shows of pods and nodes, as it is taken: the pure parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from test_k8s_checks import GIB, lacking, node, steps
+from test_k8s_parts import owner, running, states
+
+from bundler.model.observed import Instance, State
+from targets.k8s import names, nodes
+from targets.k8s.instances import instances, is_ready
+from targets.k8s.instances import lacking as lacks
+
+Json = dict[str, Any]
+
+
+def seen(pod: Json) -> Instance:
+    (one,) = instances({"Deployment": [owner()]}, [pod], {}, "sample")
+    return one
+
+
+# pods
+
+
+def on_a_dead_node(**condition: str) -> Json:
+    """As the node controller leaves it: what the kubelet said last of the containers stays."""
+    pod = running("s2")
+    pod["spec"]["nodeName"] = "n1"
+    pod["status"]["conditions"] = [{"type": "ContainersReady", "status": "True"}]
+    pod["status"]["conditions"].append({"type": "Ready", "status": "False", **condition})
+    return pod
+
+
+def test_a_pod_whose_node_is_gone_is_not_healthy_whatever_its_containers_were() -> None:
+    pod = on_a_dead_node()
+    assert not is_ready(pod)
+    assert states([pod]) == [State.UNHEALTHY]
+    assert seen(pod).detail == "nothing is heard of its node n1"
+    assert seen(on_a_dead_node(message="a gate\n is closed")).detail == "a gate is closed"
+    pod["status"]["conditions"][-1]["status"] = "True"
+    assert is_ready(pod)
+    assert states([pod]) == [State.HEALTHY]
+
+
+# pods that are missing
+
+
+def set_of(replicas: int) -> Json:
+    """A StatefulSet, whose controller says nothing in its conditions."""
+    return {**owner(replicas=replicas), "metadata": {**owner()["metadata"], "uid": "of-set"}}
+
+
+def job(**more: object) -> Json:
+    annotations = {"dev.graphbundle.resource": "job/seed", "dev.graphbundle.spec": "s1"}
+    metadata = {"uid": "of-job", "name": "seed", "labels": names.labels("sample", "seed"), "annotations": annotations}
+    metadata["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    return {"metadata": metadata, "spec": {"parallelism": 1, **more}, "status": {}}
+
+
+def test_a_set_or_job_without_pods_says_why() -> None:
+    events = {"of-set": "exceeded quota", "of-job": "denied by a webhook"}
+    for kind, found, reason in (
+        ("StatefulSet", set_of(1), "exceeded quota"),
+        ("Job", job(), "denied by a webhook"),
+    ):
+        (one,) = instances({kind: [found]}, [], events, "sample")
+        assert (one.state, one.detail) == (State.CREATED, reason)
+
+
+def test_events_are_asked_for_only_where_pods_are_missing() -> None:
+    pod = running("s2")
+    pod["metadata"]["ownerReferences"] = [{"controller": True, "uid": "of-set"}]
+    assert not lacks({"StatefulSet": [set_of(1)]}, [pod], "sample")
+    assert not lacks({"StatefulSet": [set_of(0)]}, [], "sample")
+    assert lacks({"StatefulSet": [set_of(2)]}, [pod], "sample")
+    assert lacks({"Job": [job()]}, [], "sample")
+    ended = {**job(), "status": {"conditions": [{"type": "Failed", "status": "True"}]}}
+    assert not lacks({"Job": [ended, job(parallelism=0)]}, [], "sample")
+    assert not lacks({"Job": [job()]}, [], "another")
+
+
+# nodes
+
+
+def test_a_taint_is_one_for_the_choice_of_nodes_and_for_the_room_on_them() -> None:
+    passing = {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}
+    kept = {"key": "example.com/kept", "effect": "NoSchedule"}
+    without_key = {"operator": "Exists", "effect": "NoSchedule"}
+    slow = {"key": "example.com/slow", "effect": "PreferNoSchedule"}
+    for taints, takes, closed in (
+        ([slow], True, ()),
+        ([passing], True, ("node.kubernetes.io/not-ready",)),
+        ([passing, kept], False, ("node.kubernetes.io/not-ready", "example.com/kept")),
+        ([without_key], False, ("",)),
+    ):
+        there = node(taints=taints)
+        assert bool(nodes.taking_pods([there])) is takes
+        assert nodes.closing(there) == closed
+        assert bool(lacking(steps(GIB), [there], [])) is bool(closed)
