@@ -30,7 +30,7 @@ _NAME = "my-system"  # what every template is called, and says of itself
 )
 def command(directory: Path, *, template: str) -> int:
     """Begin a graph in DIRECTORY, which is made where it is not there: a commented bundle.yaml, a program of its own
-    with its Dockerfile, a README and a .gitignore. Nothing that is there is written over.
+    with all it is built of, a README and a .gitignore. Nothing that is there is written over.
 
     \b
     bundle init shop --template web

@@ -10,6 +10,7 @@ import pytest
 from bundler.cli.graph import read_graphs
 from bundler.cli.init import TEMPLATES
 from bundler.cli.main import run
+from bundler.model.graph import PythonBuild
 
 NAMES = sorted(path.name for path in TEMPLATES.iterdir() if path.is_dir())
 
@@ -46,6 +47,10 @@ def test_each_has_a_program_of_its_own_and_a_component(template: str) -> None:
     built = {node.build for node in (*graph.services, *graph.jobs) if node.build is not None}
     assert built
     for build in built:
+        if isinstance(build, PythonBuild):  # that its lock is whole, `check` has said
+            programs = list((TEMPLATES / template / build.project).glob("*.py"))
+            assert [ast.parse(path.read_text(), path.name) for path in programs]
+            continue
         lines = (TEMPLATES / template / build / "Dockerfile").read_text().splitlines()
         assert lines[0] == "FROM python:3.12-slim"
         assert len(lines) <= 8
