@@ -150,7 +150,7 @@ def written_duration(duration_s: float) -> str:
 def size_hint(found: object) -> str | None:
     if isinstance(found, int) and not isinstance(found, bool):
         return f'say the unit, such as "{found}MiB"'
-    meant = re.fullmatch(r"([0-9]+)(\.[0-9]+)? ?([kKmMgGtT])(i?[bB])?", str(found))
+    meant = re.fullmatch(r"([0-9]+)(\.[0-9]+)? ?([kKmMgGtT])i?[bB]?", str(found))
     if not meant:
         return None
     number, fraction, unit = meant[1].lstrip("0") or "0", meant[2], meant[3].lower()
@@ -283,6 +283,8 @@ def run_hint(found: object) -> str | None:
     lines |= {"@monthly": "0 0 1 * *", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *"}
     if text in lines:
         return f'write "{lines[text]}"'
+    if text.lower() in ("once", "oneshot", "one-shot", "init"):
+        return "write install, for once in the life of an app's data"
     if len(text.split()) in (4, 6, 7):
         return "a cron line has five fields: minute, hour, day of month, month, day of week"
     return None

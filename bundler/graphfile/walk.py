@@ -262,7 +262,8 @@ class Walker:
         for group in shape.one_of:
             given = [name for name in value if name in group]
             if not given:
-                self.report(path, f"{label(path)} has none of {_either(group)}, and needs one", key=True)
+                known = (*group, shape.completed_by) if shape.completed_by is not None else group
+                self.report(path, f"{label(path)} has none of {_either(known)}, and needs one", key=True)
             elif len(given) > 1:
                 both = " and ".join(given)
                 self.report((*path, given[1]), f"{label(path)} has {both}; only one of them can hold", key=True)

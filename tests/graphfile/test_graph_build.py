@@ -168,7 +168,7 @@ def test_problems_of_a_document_are_located_by_dotted_paths() -> None:
         check_document(data)
     assert caught.value.problems == (
         Problem("services.api.connect.embed", 'there is no service or external "embeder"', 'did you mean "embedder"?'),
-        Problem("services.ui", "services.ui has none of image and build, and needs one"),
+        Problem("services.ui", "services.ui has none of image, build and use, and needs one"),
     )
 
 
