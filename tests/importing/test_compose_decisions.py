@@ -14,7 +14,7 @@ from bundler.graphfile.source import parse
 from bundler.importing import health, keys, yamltext
 from bundler.importing.addresses import Addresses, Login
 from bundler.importing.compose import Imported, imported
-from bundler.importing.confidential import is_secret
+from bundler.graphfile.confidential import is_secret
 from bundler.importing.endpoints import Endpoints
 from bundler.importing.folder import Folder
 from bundler.importing.naming import Names, label
