@@ -107,7 +107,7 @@ def _lint(directory: Path) -> None:
     from bundler.cli.graph import read_graphs
     from bundler.graphfile import variants
 
-    with contextlib.suppress(GraphError):
+    with contextlib.suppress(GraphError, UsageError):
         graphs = read_graphs(directory, variants.names(graph_file(directory).parent))
         for one in linting.found(directory, graphs):
             output.note(f"warning: {one.where}: {one.code} {one.message}")
