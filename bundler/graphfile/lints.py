@@ -184,12 +184,17 @@ def _texts(data: object) -> Iterator[str]:
 
 
 def _unreached(graph: Graph, source: Source) -> Iterator[Lint]:
-    """What listens to nobody, or asks others itself, is a worker."""
+    """What listens to nobody, asks others itself, or writes what others mount is a worker."""
     reached = {door.node for door in graph.doors}
     for _, each in _workloads(graph):
         reached |= {edge.node for edge in each.connect} | {before.node for before in each.depends_on}
+    mounting: dict[str, set[str]] = {}
+    for _, each in _workloads(graph):
+        for mount in each.volumes:
+            mounting.setdefault(mount.name, set()).add(each.name)
     for service in graph.services:
-        if service.expose and not service.connect and service.name not in reached:
+        works = service.connect or any(len(mounting[one.name]) > 1 for one in service.volumes if not one.read_only)
+        if service.expose and not works and service.name not in reached:
             end = f"{service.name}.{service.expose[0].name}"
             hint = f"connect: {{SLOT: {end}}} where it is needed, publish: {{{service.name}: {end}}}, or take it out"
             yield _lint("B107", source, ("services", service.name), f"nothing reaches the service {service.name}", hint)

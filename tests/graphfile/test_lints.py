@@ -166,6 +166,14 @@ def test_each_is_told_once_at_the_key_where_it_is_mended(text: str, lint: str, t
             id="a worker that listens",
         ),
         pytest.param(
+            """
+            volumes: {data: {}}
+            services: {a: {image: a:1, expose: {metrics: 80}, volumes: [data:/data]}}
+            jobs: {b: {image: b:1, volumes: [data:/data:ro]}}
+            """,
+            id="what writes for others",
+        ),
+        pytest.param(
             "services: {a: {image: a:1, expose: {x: 80}}}\njobs: {b: {image: b:1, depends_on: [a]}}", id="waited for"
         ),
         pytest.param(
