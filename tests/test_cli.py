@@ -333,6 +333,23 @@ def test_rendering_is_for_the_platform_that_is_named(
             assert f"kubernetes.io/arch: {architecture}\n" in page
 
 
+def test_a_build_warns_of_lints_where_something_changed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_layout(home / "graph" / "layout")
+    (home / "graph" / "bundle.yaml").write_text(GRAPH)
+    (home / "graph" / "variants").mkdir()
+    (home / "graph" / "variants" / "wrong.yaml").write_text("of no interest to a build without it: x\n")
+    file = str(home / "plain.tar")
+    assert run(["build", str(home / "graph"), "-o", file]) == 0
+    assert "B107" not in capsys.readouterr().err  # what a variant may use is not known
+    (home / "graph" / "variants" / "wrong.yaml").unlink()
+    (home / "graph" / "bundle.yaml").write_text(GRAPH + "# changed\n")
+    assert run(["build", str(home / "graph"), "-o", file]) == 0
+    warning = f"warning: {home}/graph/bundle.yaml:4:3: B107 nothing reaches the service web\n"
+    assert warning in capsys.readouterr().err
+    assert run(["build", str(home / "graph"), "-o", file]) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
 def test_rendering_reads_no_secret(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And a target without Kubernetes Secrets says so before it is looked at."""
     write_layout(home / "graph" / "layout")

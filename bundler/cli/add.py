@@ -62,7 +62,7 @@ def command(
     connect = adding.connections(one.component, {**connect, **_asked(one, connect, libraries.own)})
     additions = one.additions(connect, publish=publish)
     text = one.checked(additions, libraries)
-    for line in _diff(one.text, text, str(path)):
+    for line in diff(one.text, text, str(path)):
         output.answer_text(line)
     if dry_run:
         return 0
@@ -105,7 +105,7 @@ def _asked(one: Adding, given: Mapping[str, str], library: Library) -> dict[str,
     return answers
 
 
-def _diff(old: str, new: str, file: str) -> Iterator[str]:
+def diff(old: str, new: str, file: str) -> Iterator[str]:
     """What changed, as `patch` takes it; in colours on a terminal."""
     colours = {"+": "green", "-": "red", "@": "cyan"}
     for line in difflib.unified_diff(old.splitlines(), new.splitlines(), file, file, lineterm=""):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from bundler.cli import output, places
 from bundler.cli.graph import graph_file
 from bundler.cli.options import json_option, mirror_option, parsed_mirrors, parsed_platform
 from bundler.cli.progress import Phases
-from bundler.errors import UsageError
+from bundler.errors import GraphError, UsageError
 
 if TYPE_CHECKING:
     from bundler.pack import BuildResult
@@ -95,7 +96,21 @@ def build(
         output.note(f"warning: {warning}")
     if result.changed:
         output.note(f"changed since the last build: {', '.join(result.changed)}")
+    if not result.unchanged:
+        _lint(directory)
     return result
+
+
+def _lint(directory: Path) -> None:
+    """What a variant uses is used, so all of them are looked at; one that is wrong says so when it is built."""
+    from bundler.cli import linting
+    from bundler.cli.graph import read_graphs
+    from bundler.graphfile import variants
+
+    with contextlib.suppress(GraphError, UsageError):
+        graphs = read_graphs(directory, variants.names(graph_file(directory).parent))
+        for one in linting.found(directory, graphs):
+            output.note(f"warning: {one.where}: {one.code} {one.message}")
 
 
 def signing_key(file: Path | None) -> PrivateKey:

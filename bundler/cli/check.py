@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bundler.cli import output
-from bundler.cli.graph import load_graphs
+from bundler.cli.graph import graph_file, load_graphs, read_exactly
 from bundler.cli.options import json_option
 from bundler.errors import GraphError, Position, Problem
+
+if TYPE_CHECKING:
+    from bundler.collect.graphs import Graphs
 
 
 @click.command("check", short_help="Check a graph and report every problem at once.")
 @click.argument("directory", type=click.Path(path_type=Path), default=Path())
+@click.option("--strict", is_flag=True, help="Status 3 where a lint is told.")
+@click.option("--fix", is_flag=True, help="Take out of the graph file what nothing uses; shows the diff.")
 @json_option
-def command(directory: Path, *, as_json: bool) -> int:
+def command(directory: Path, *, strict: bool, fix: bool, as_json: bool) -> int:
     """Check the graph in DIRECTORY (or a graph file) and report every problem with file, line and column; once it is
-    right, every config, model and build directory of it that is not there. Its variants are checked with it."""
+    right, every config, model and build directory of it that is not there. Its variants are checked with it.
+
+    Lints tell what is right and yet no good, such as a volume that nothing mounts. They have codes (bundle explain
+    lints), and `# noqa: B101` at the end of the line that one is told at says that it is meant so."""
+    from bundler.cli import linting
+
+    fixed: list[str] = []
     try:
-        union = load_graphs(directory).union
+        graphs = load_graphs(directory)
+        if fix and (fixed := _fix(directory, graphs, as_json=as_json)):
+            graphs = load_graphs(directory)
+        union = graphs.union
     except GraphError as error:
         if not as_json:
             raise
         output.answer_json({"valid": False, "problems": [_json(problem) for problem in error.problems]})
         return error.exit_code
     graph = union.graph
+    told = linting.found(directory, graphs)
+    status = GraphError.exit_code if strict and told else 0
     counts = {
         "services": len(graph.services),
         "jobs": len(graph.jobs),
@@ -46,16 +63,36 @@ def command(directory: Path, *, as_json: bool) -> int:
                 "nodes": counts,
                 "waves": [list(wave) for wave in graph.waves],
                 "variants": list(union.variants),
+                "lints": [linting.as_json(one) for one in told],
+                "fixed": fixed,
             }
         )
-        return 0
+        return status
     holds = ", ".join(output.count(n, word) for word, n in counts.items() if n)
     output.answer(f"{graph.name} {graph.version} is valid: {holds or 'nothing is in it yet'}")
     if union.variants:
         output.answer(f"with its variants {', '.join(union.variants)}")
     if graph.waves:
         output.answer("starts in this order: " + " → ".join(", ".join(wave) for wave in graph.waves))
-    return 0
+    for one in told:
+        linting.tell(one)
+    return status
+
+
+def _fix(directory: Path, graphs: Graphs, *, as_json: bool) -> list[str]:
+    """What was taken out of the file."""
+    from bundler.cli import linting
+    from bundler.cli.add import diff
+    from bundler.edges.files import replace_text
+
+    path = graph_file(directory)
+    text = read_exactly(path)
+    made, done = linting.mended(directory, graphs, text)
+    if done:
+        for line in () if as_json else diff(text, made, str(path)):
+            output.answer_text(line)
+        replace_text(path, made)
+    return done
 
 
 def _json(problem: Problem) -> dict[str, object]:

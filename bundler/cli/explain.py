@@ -11,6 +11,7 @@ import click
 
 from bundler.cli import completing, output
 from bundler.cli.options import json_option
+from bundler.errors import UsageError
 
 if TYPE_CHECKING:
     from bundler.graphfile.explained import Topic
@@ -32,12 +33,17 @@ def command(key: str | None, *, as_json: bool) -> int:
     bundle explain healthcheck             the same, by the end of its path
     bundle explain site.publish            of site files; component. and variant. of theirs
     bundle explain types                   what endpoints speak, and the fields that an address has
+    bundle explain lints                   what bundle check tells of a graph that is right, by code
     """
     from bundler.graphfile import explained
+    from bundler.graphfile.lints import RULES
 
     first, _, rest = (key or "").partition(".")
     if first == explained.TYPES_TOPIC:
         _types(rest, as_json=as_json)
+        return 0
+    if first == explained.LINTS_TOPIC or first in RULES:
+        _lints(rest if first == explained.LINTS_TOPIC else first, as_json=as_json)
         return 0
     found = explained.topics(key) if key else explained.documents()
     if as_json:
@@ -49,7 +55,7 @@ def command(key: str | None, *, as_json: bool) -> int:
             for line in _rows([(key.name, key.doc, "") for key in topic.keys]):
                 output.answer(line)
             output.answer()
-        output.note("more of one: bundle explain KEY, such as services.healthcheck, or types")
+        output.note("more of one: bundle explain KEY, such as services.healthcheck, types or lints")
     elif len(found) > 1:
         output.answer(f"several keys are called {key}:")
         for line in _rows([(topic.path, topic.doc, "") for topic in found]):
@@ -145,6 +151,22 @@ def _types(name: str, *, as_json: bool) -> None:
     for line in output.table(rows, indent=""):
         output.answer(line)
     output.note("\na service gives them under outputs; a site gives an external's, the secret ones under secrets")
+
+
+def _lints(code: str, *, as_json: bool) -> None:
+    from bundler.graphfile.lints import RULES
+
+    if code and code not in RULES:
+        raise UsageError(f"there is no lint {code}", hint="bundle explain lints names them")
+    shown = {code: RULES[code]} if code else RULES
+    if as_json:
+        output.answer_json([{"code": each, "doc": doc} for each, doc in shown.items()])
+        return
+    for line in _rows([(each, doc, "") for each, doc in shown.items()]):
+        output.answer(line)
+    output.note(
+        "\n# noqa: CODE at the end of the line that one is told at: it is meant so; none fails a check without --strict"
+    )
 
 
 def _type_json(one: Type) -> dict[str, object]:

@@ -27,6 +27,7 @@ DOCUMENTS: Mapping[str, tuple[str, Record]] = {
     "variant": ("variants/NAME.yaml", VARIANT),
 }
 TYPES_TOPIC = "types"
+LINTS_TOPIC = "lints"
 
 _Steps = tuple[str, ...]
 
@@ -86,7 +87,7 @@ def topics(text: str) -> tuple[Topic, ...]:
 
 def names() -> tuple[str, ...]:
     """Every path there is to ask for, and the files and types."""
-    paths = [*DOCUMENTS, TYPES_TOPIC, *(f"{TYPES_TOPIC}.{name}" for name in TYPES)]
+    paths = [*DOCUMENTS, TYPES_TOPIC, *(f"{TYPES_TOPIC}.{name}" for name in TYPES), LINTS_TOPIC]
     return tuple(dict.fromkeys([*paths, *(one.path for one in _all())]))
 
 

@@ -10,42 +10,16 @@ import re
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
+from bundler.graphfile.confidential import LOGIN, PLAIN, is_secret
 from bundler.importing.naming import Names
 from bundler.importing.project import Project
 from bundler.importing.report import Report
 from bundler.importing.variables import Variable, meaning, parse, settled, variables
 
-_LAST_WORDS = (
-    "PASSWORD",
-    "PASSWD",
-    "PASSPHRASE",
-    "PASS",
-    "PWD",
-    "SECRET",
-    "TOKEN",
-    "KEY",
-    "SALT",
-    "AUTH",
-    "CREDENTIALS",
-)
 _MADE_HERE = ("PASSWORD", "PASSWD", "PASS", "PWD", "SALT", "SECRET", "PASSPHRASE")  # not somebody else's to give
-_NOT = ("PUBLIC_KEY", "ACCESS_KEY", "ROUTING_KEY", "PRIMARY_KEY", "PARTITION_KEY", "SORT_KEY")
-_PLAIN = re.compile(r"(?i)true|false|yes|no|on|off|none|null|basic|[0-9]{1,3}|/.*|\./.*|[a-z]+://.*")
-_LOGIN = re.compile(r"://([^:/@\s]*):([^@/\s]+)@")
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
 _WORD = "(?<![A-Za-z0-9_.-]){}(?![A-Za-z0-9_.-])"
 _MIN_DISTINCT = 6  # characters of a literal that is looked for in other texts
-
-
-def is_secret(variable: str) -> bool:
-    """By its last word: DB_PASSWORD and PGPASSWORD, but not PASSWORD_FILE, MAX_TOKENS or AWS_ACCESS_KEY."""
-    name = variable.upper().rstrip("0123456789_")
-    if name.endswith("SECRET_KEY_BASE") or name.endswith("SECRET_ACCESS_KEY"):
-        return True
-    if name.endswith(_NOT):
-        return False
-    last = re.split(r"[_.-]", name)[-1]
-    return last in _LAST_WORDS or last.endswith(("PASSWORD", "SECRET", "APIKEY"))
 
 
 @dataclass(slots=True)
@@ -83,11 +57,11 @@ class Secrets:
     @staticmethod
     def has_login(text: str) -> bool:
         """Whether an address in it holds a password."""
-        return bool(_LOGIN.search(text))
+        return bool(LOGIN.search(text))
 
     def placed(self, text: str) -> str:
         """A literal text with its secrets as placeholders: passwords of addresses, and words that are nothing else."""
-        text = _LOGIN.sub(self._login, text)
+        text = LOGIN.sub(self._login, text)
         for literal, secret in self.by_literal.items():
             if len(literal) >= _MIN_DISTINCT and literal not in self.plain:
                 text = re.sub(_WORD.format(re.escape(literal)), f"${{secrets.{secret.name}}}", text)
@@ -109,21 +83,21 @@ def find(project: Project, names: Names, stores: Set[str]) -> Secrets:
             literal = settled(text, project.given)
             parts = parse(text)
             whole = parts[0] if len(parts) == 1 and isinstance(parts[0], Variable) else None
-            if is_secret(variable) and not _PLAIN.fullmatch(literal) and not _address(literal):
+            if is_secret(variable) and not PLAIN.fullmatch(literal) and not _address(literal):
                 _add(found, names, service, variable, literal, whole, where)
             elif not is_secret(variable):
-                found.plain.update(re.findall(r"[A-Za-z0-9_.-]+", "" if _LOGIN.search(literal) else literal))
+                found.plain.update(re.findall(r"[A-Za-z0-9_.-]+", "" if LOGIN.search(literal) else literal))
             for one in variables(text):
-                if is_secret(one.name) and one != whole and not _PLAIN.fullmatch(meaning(one, project.given)):
+                if is_secret(one.name) and one != whole and not PLAIN.fullmatch(meaning(one, project.given)):
                     _add(found, names, service, one.name, meaning(one, project.given), one, where)
         for key in ("command", "entrypoint"):
             for one in (one for text in _words(data.get(key)) for one in variables(text)):
-                if is_secret(one.name) and not _PLAIN.fullmatch(meaning(one, project.given)):
+                if is_secret(one.name) and not PLAIN.fullmatch(meaning(one, project.given)):
                     where = f"services.{service}.{key}"
                     _add(found, names, service, one.name, meaning(one, project.given), one, where)
     for service, data in project.services.items():
         for variable, raw in data["environment"].items():
-            for login in _LOGIN.finditer(settled(_text(variable, raw), project.given)):
+            for login in LOGIN.finditer(settled(_text(variable, raw), project.given)):
                 where = f"services.{service}.environment.{variable}"
                 _add(found, names, service, f"{variable}_PASSWORD", login[2], None, where)
     return found

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bundler.importing.confidential import Secrets, is_secret
+from bundler.graphfile.confidential import is_secret
+from bundler.importing.confidential import Secrets
 from bundler.importing.naming import Names
 from bundler.importing.report import Report
 from bundler.importing.variables import Variable, meaning, parse

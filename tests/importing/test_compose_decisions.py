@@ -10,11 +10,11 @@ import pytest
 from bundler.cli.main import run
 from bundler.errors import UsageError
 from bundler.graphfile.check import check
+from bundler.graphfile.confidential import is_secret
 from bundler.graphfile.source import parse
 from bundler.importing import health, keys, yamltext
 from bundler.importing.addresses import Addresses, Login
 from bundler.importing.compose import Imported, imported
-from bundler.importing.confidential import is_secret
 from bundler.importing.endpoints import Endpoints
 from bundler.importing.folder import Folder
 from bundler.importing.naming import Names, label
