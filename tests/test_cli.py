@@ -315,6 +315,43 @@ def test_rendering_goes_where_the_site_says(
 
 
 @pytest.mark.parametrize("target", ["k8s", "docker", "compose"])
+def test_a_variant_that_leaves_everything_out_can_be_read(
+    home: Path, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    write_layout(home / "graph" / "layout")
+    (home / "graph" / "bundle.yaml").write_text(GRAPH)
+    (home / "graph" / "variants").mkdir()
+    (home / "graph" / "variants" / "bare.yaml").write_text("variant: bare\nof: plain\nservices: {web: null}\n")
+    file = str(home / "bare.tar")
+    assert run(["build", str(home / "graph"), "-o", file, "--variant", "bare"]) == 0
+    assert run(["render", file, "-t", target, "--variant", "bare"]) == 0
+    assert "web" not in capsys.readouterr().out.partition("name:")[2]
+
+
+def test_a_bundle_shows_also_what_only_variants_have(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_layout(home / "graph" / "layout")
+    write_layout(home / "graph" / "another", ("arm64", "amd64"))
+    (home / "graph" / "bundle.yaml").write_text(GRAPH)
+    (home / "graph" / "variants").mkdir()
+    for name in ("acme", "bob"):
+        service = "more: {image: 'oci:./another'}"
+        text = f"variant: {name}\nof: plain\nservices: {{{service}}}\nconfigs: {{own: {{content: {name}}}}}\n"
+        (home / "graph" / "variants" / f"{name}.yaml").write_text(text)
+    file = str(home / "both.tar")
+    platforms = ("--platform", "linux/amd64")
+    assert run(["build", str(home / "graph"), "-o", file, *platforms, "--variant", "acme", "--variant", "bob"]) == 0
+    capsys.readouterr()
+    assert run(["inspect", file]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-2:] for line in lines if line.startswith("  more ")] == [["acme,", "bob"]]
+    assert [line.split()[-2:] for line in lines if line.startswith("  own ")] == [["only", "acme"], ["only", "bob"]]
+    assert run(["inspect", file, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(one["name"], one["only_in"]) for one in told["images"]] == [("web", []), ("more", ["acme", "bob"])]
+    assert [one["only_in"] for one in told["configs"]] == [["acme"], ["bob"]]
+
+
+@pytest.mark.parametrize("target", ["k8s", "docker", "compose"])
 def test_rendering_is_for_the_platform_that_is_named(
     home: Path, capsys: pytest.CaptureFixture[str], target: str
 ) -> None:

@@ -54,6 +54,11 @@ def command(
     from bundler.graphfile import adding
     from bundler.graphfile.library import Libraries
 
+    if not directory.exists() and Path(component).exists():
+        raise UsageError(
+            f"there is no graph at {directory}",
+            hint=f"the component comes first: bundle add {output.typed(directory)} {output.typed(Path(component))}",
+        )
     path = graph_file(directory)
     libraries = Libraries(path.parent, str(path))
     given = dict(_connect(text) for text in connects)

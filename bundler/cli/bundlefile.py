@@ -76,8 +76,9 @@ def of_variant(file: Path, variant: str) -> Bundle:
         whole = read_bundle(reader)
     bundle = next((one for one in (whole, *whole.variants) if one.variant == variant), None)
     if bundle is None:
-        known = ", ".join(one.variant for one in whole.variants) or "none"
-        raise UsageError(f"{file} holds no variant {variant!r}", hint=f"it holds: {known}")
+        known = ", ".join(one.variant for one in whole.variants)
+        hint = f"it holds: {known}" if known else f"bundle build --variant {variant} packs it"
+        raise UsageError(f"{file} holds no variant {variant!r}", hint=hint)
     return bundle
 
 

@@ -53,7 +53,7 @@ def command(directory: Path, *, template: str) -> int:
             raise failure(error, (directory / name).parent, "making the directory") from error
         write_atomic(directory / name, text.encode())
         output.answer(str(directory / name))
-    where = "" if directory == Path() else f" {directory}"
+    where = "" if directory == Path() else f" {output.typed(directory)}"
     output.note(f"made {_SUMMARIES[template]}")
     if template == "empty":
         output.note(f"  bundle add postgres{where}    bundle components names more; bundle explain tells the keys")
