@@ -14,6 +14,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_help_page_names_every_exit_status() -> None:
-    codes = {error.exit_code for error in BundleError.__subclasses__()} | {0, 1, 130, 141, 143}
+    codes = {error.exit_code for error in BundleError.__subclasses__()} | {0, 1, 129, 130, 141, 143}
     assert {int(code) for code in re.findall(r"(?:^|, )(\d+) ", EXIT_CODES)} == codes
 
 
@@ -160,7 +161,8 @@ def test_another_machine_refuses_until_it_trusts_the_key(
             2,
             "--mirror: docker.io has two, a.example and b.example/x",
         ),
-        (["keys", "trust", "FILE"], 5, "not a public key in PEM"),
+        (["keys", "trust", "FILE"], 5, "FILE: not a public key in PEM\n  bundle keys export"),
+        (["import", "compse"], 2, "Did you mean 'compose'?"),
     ],
 )
 def test_a_wrong_call_says_what_and_how(
@@ -169,7 +171,7 @@ def test_a_wrong_call_says_what_and_how(
     capsys.readouterr()
     named = {"FILE": str(bundle), "GRAPH": str(home / "graph")}
     assert run([named.get(one, one) for one in arguments]) == status
-    assert said in capsys.readouterr().err
+    assert said.replace("FILE", str(bundle)) in capsys.readouterr().err
 
 
 def program(*arguments: str, shell: str = '"$@"', **changes: Any) -> subprocess.CompletedProcess[str]:
@@ -213,7 +215,8 @@ def test_an_error_has_its_status_though_nobody_can_be_told(home: Path) -> None:
     assert program("verify", "/nowhere.tar", shell='"$@" 2>&-').returncode == 2
 
 
-def test_a_build_that_is_terminated_cleans_up(bundle: Path, home: Path) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_a_build_that_is_terminated_cleans_up(bundle: Path, home: Path, ending: signal.Signals) -> None:
     text = GRAPH.replace("services:", "models: {m: {from: ./weights}}\nservices:").replace(
         "expose", "models: [m:/m], expose"
     )
@@ -222,13 +225,14 @@ def test_a_build_that_is_terminated_cleans_up(bundle: Path, home: Path) -> None:
     with (home / "graph" / "weights" / "w.safetensors").open("wb") as file:
         file.truncate(1 << 30)
     before = bundle.read_bytes()
-    argv = [*BUNDLE, "build", str(home / "graph"), "-o", str(bundle)]
+    line = f"import signal; signal.signal({ending:d}, signal.SIG_DFL); from bundler.cli.main import main; main()"
+    argv = [sys.executable, "-c", line, "build", str(home / "graph"), "-o", str(bundle)]
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as building:
         while building.poll() is None and not list(home.glob(".plain.tar.*.part")):
             time.sleep(0.01)
-        building.terminate()
+        building.send_signal(ending)
         _, said = building.communicate()
-    assert building.returncode == 143
+    assert building.returncode == 128 + ending
     assert said == "error: terminated; nothing half-written is left, and the same command goes on from here\n"
     assert bundle.read_bytes() == before
     assert not list(home.glob(".plain.tar.*"))
@@ -586,3 +590,45 @@ def test_help_does_not_pay_for_the_engine_or_for_cryptography() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     paid_for = {"docker", "requests", "httpx", "cryptography"} & set(done.stderr.split())
     assert paid_for == set()
+
+
+def test_a_terminal_of_another_encoding_lacks_no_answer(home: Path, bundle: Path) -> None:
+    (home / "graph" / "bundle.yaml").write_text(GRAPH + "  two: {image: 'oci:./layout', connect: {w: web.http}}\n")
+    done = program("check", str(home / "graph"), env={**os.environ, "PYTHONIOENCODING": "latin-1"})
+    assert (done.returncode, done.stdout.splitlines()[1]) == (0, r"starts in this order: web \u2192 two")
+
+
+def test_what_may_not_be_read_is_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "variants"
+        folder.mkdir()
+        (Path(name) / "bundle.yaml").write_text('bundle: a\nversion: "1"\n')
+        assert run(["check", name]) == 0
+        capsys.readouterr()
+        Path(name).chmod(0o755)
+        folder.chmod(0o000)
+        if root:
+            os.seteuid(65534)
+        try:
+            status = run(["check", name])
+        finally:
+            if root:
+                os.seteuid(0)
+            folder.chmod(0o755)
+        said = capsys.readouterr()
+    assert (status, said.out) == (2, "")
+    assert said.err.startswith(f"error: {folder}: Permission denied\n")
+
+
+def test_without_a_home_directory_the_variable_to_set_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    for variable in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable)
+    monkeypatch.setattr("pwd.getpwuid", unknown)  # of a user who is in no /etc/passwd
+    assert run(["keys", "list"]) == 2
+    assert "set HOME, or XDG_DATA_HOME" in capsys.readouterr().err

@@ -20,7 +20,8 @@ def graph_file(directory: Path) -> Path:
     if path.exists() and not path.is_file():
         raise UsageError(f"{path} is no regular file", hint=f"a graph is a file {FILE_NAME}; name its directory")
     if not path.is_file():
-        raise UsageError(f"there is no graph at {path}", hint=f"a graph is a file {FILE_NAME}; name its directory")
+        hint = f"a graph is a file {FILE_NAME}; name its directory, or begin one: bundle init"
+        raise UsageError(f"there is no graph at {path}", hint=hint)
     return path
 
 

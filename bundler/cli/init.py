@@ -76,10 +76,6 @@ def _files(template: str, name: str) -> dict[str, str]:
 
 def _name(directory: Path) -> str:
     """The directory's, as far as a graph may be called so."""
-    import re
-
     from bundler.graphfile import forms
 
-    name = directory.resolve().name
-    meant = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
-    return meant if re.fullmatch(forms.LABEL, meant) else _NAME
+    return forms.as_name(directory.resolve().name, 40) or _NAME

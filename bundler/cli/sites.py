@@ -51,7 +51,7 @@ def init(place: Path, *, file: Path, variant: str | None, force: bool) -> int:
 
     graph, variants = _graph(place, variant or "")
     shown = "site.yaml" if str(file) == "-" else str(file)
-    text = site_text(graph, file=shown, variants=variants, variant=variant or "")
+    text = site_text(graph, file=output.clean(shown), variants=variants, variant=variant or "")
     if str(file) == "-":
         output.answer_text(text)
         return 0

@@ -49,8 +49,8 @@ VARIANT = Record(
 
 def names(folder: FilePath) -> tuple[str, ...]:
     """Of the variants beside a graph file in `folder`."""
-    found = (folder / FOLDER).glob("*.yaml") if (folder / FOLDER).is_dir() else ()
-    return tuple(sorted(path.name.removesuffix(".yaml") for path in found))
+    found = (folder / FOLDER).iterdir() if (folder / FOLDER).is_dir() else ()  # a glob hides what may not be read
+    return tuple(sorted(path.name.removesuffix(".yaml") for path in found if path.name.endswith(".yaml")))
 
 
 def varied(graph: Source, variant: Source, name: str) -> Source:

@@ -91,3 +91,8 @@ def test_what_to_do_next_can_be_typed_as_it_stands(here: Path, capsys: pytest.Ca
     assert "  bundle check 'Ünsere Welt'  " in capsys.readouterr().err
     assert run(["init", "--", "-x"]) == 0
     assert "  bundle check ./-x  " in capsys.readouterr().err
+
+
+def test_a_graph_is_named_without_accents(here: Path) -> None:
+    assert run(["init", "Café Zürich"]) == 0
+    assert "bundle: cafe-zurich\n" in (here / "Café Zürich" / "bundle.yaml").read_text()
