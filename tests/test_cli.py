@@ -456,7 +456,8 @@ def test_an_engine_that_is_not_there_is_a_target_error(
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     for arguments in (["list", "-t", "docker"], ["deploy", str(bundle), "-t", "compose"]):
         assert run(arguments) == 6
-        assert "no Docker engine answers at unix:///nowhere.sock" in capsys.readouterr().err
+        said = "no Docker engine answers at unix:///nowhere.sock: No such file or directory\n"
+        assert said in capsys.readouterr().err
 
 
 def test_the_check_of_a_broken_graph_is_json_on_request(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -632,3 +633,38 @@ def test_without_a_home_directory_the_variable_to_set_is_named(
     monkeypatch.setattr("pwd.getpwuid", unknown)  # of a user who is in no /etc/passwd
     assert run(["keys", "list"]) == 2
     assert "set HOME, or XDG_DATA_HOME" in capsys.readouterr().err
+
+
+def test_a_folder_with_a_compose_file_alone_is_told_how_it_becomes_a_graph(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "docker-compose.yml").write_text("services: {a: {image: b}}\n")
+    assert run(["check", str(tmp_path)]) == 2
+    assert f"bundle import compose {tmp_path}\n" in capsys.readouterr().err
+    assert run(["import", "compose", str(tmp_path)]) == 0
+    assert run(["check", str(tmp_path)]) == 0
+
+
+def test_a_variant_whose_file_has_another_end_is_not_passed_over(
+    home: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "graph" / "variants").mkdir()
+    (home / "graph" / "variants" / "acme.yml").write_text("variant: acme\nof: plain\n")
+    assert run(["check", str(home / "graph")]) == 2
+    assert "a variant's file ends in .yaml\n  rename it acme.yaml\n" in capsys.readouterr().err
+
+
+def test_two_bundles_with_other_variants_are_told_apart(
+    home: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "graph" / "variants").mkdir()
+    (home / "graph" / "variants" / "acme.yaml").write_text("variant: acme\nof: plain\n")
+    other = str(home / "other.tar")
+    assert run(["build", str(home / "graph"), "-o", other, "--variant", "acme"]) == 0
+    capsys.readouterr()
+    assert run(["diff", str(bundle), other]) == 0
+    said = capsys.readouterr()
+    assert said.out == "plain 1.0.0 → plain 1.0.0: no difference\n"
+    assert said.err == f"only {other} has the variant acme\n"
+    assert run(["diff", str(bundle), other, "--variant", "acme"]) == 2
+    assert "bundle build --variant acme packs it" in capsys.readouterr().err

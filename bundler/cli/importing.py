@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bundler.cli import output
-from bundler.cli.graph import FILE_NAME, graph_file, read_text
+from bundler.cli.graph import COMPOSE_NAMES, FILE_NAME, graph_file, read_text
 from bundler.cli.options import json_option
 from bundler.errors import GraphError, UsageError
 
 if TYPE_CHECKING:
     from bundler.importing.compose import Imported
 
-COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")  # as Compose looks
 SITE_NAME = "site.yaml"
 
 
