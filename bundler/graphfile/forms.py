@@ -112,7 +112,7 @@ def use(text: str) -> UseText:
 
 def use_hint(found: object) -> str | None:
     text = str(found)
-    meant = re.sub(r":(?=[^:/]*$)", "@", text)
+    meant = re.sub(r":(?=[^:/]*$)", "@", text.lower())
     if meant != text and re.fullmatch(USE, meant):
         return f"write {meant}"
     if ":" in text or text.count("/") > 1:
