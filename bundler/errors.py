@@ -2,7 +2,7 @@
 
 0 done, 1 our defect, 2 usage, 3 graph invalid, 4 source or registry, 5 trust, 6 target refused,
 7 stopped part-way (run the same command again), 8 deployed but not healthy, 9 not done because the answer was no.
-Besides these: 130 interrupted, 141 nobody reads the output any more, 143 terminated.
+Besides these: 129 its terminal was closed, 130 interrupted, 141 nobody reads the output any more, 143 terminated.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_help_page_names_every_exit_status() -> None:
-    codes = {error.exit_code for error in BundleError.__subclasses__()} | {0, 1, 130, 141, 143}
+    codes = {error.exit_code for error in BundleError.__subclasses__()} | {0, 1, 129, 130, 141, 143}
     assert {int(code) for code in re.findall(r"(?:^|, )(\d+) ", EXIT_CODES)} == codes
 
 
@@ -160,7 +161,8 @@ def test_another_machine_refuses_until_it_trusts_the_key(
             2,
             "--mirror: docker.io has two, a.example and b.example/x",
         ),
-        (["keys", "trust", "FILE"], 5, "not a public key in PEM"),
+        (["keys", "trust", "FILE"], 5, "FILE: not a public key in PEM\n  bundle keys export"),
+        (["import", "compse"], 2, "Did you mean 'compose'?"),
     ],
 )
 def test_a_wrong_call_says_what_and_how(
@@ -169,7 +171,7 @@ def test_a_wrong_call_says_what_and_how(
     capsys.readouterr()
     named = {"FILE": str(bundle), "GRAPH": str(home / "graph")}
     assert run([named.get(one, one) for one in arguments]) == status
-    assert said in capsys.readouterr().err
+    assert said.replace("FILE", str(bundle)) in capsys.readouterr().err
 
 
 def program(*arguments: str, shell: str = '"$@"', **changes: Any) -> subprocess.CompletedProcess[str]:
@@ -213,7 +215,8 @@ def test_an_error_has_its_status_though_nobody_can_be_told(home: Path) -> None:
     assert program("verify", "/nowhere.tar", shell='"$@" 2>&-').returncode == 2
 
 
-def test_a_build_that_is_terminated_cleans_up(bundle: Path, home: Path) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_a_build_that_is_terminated_cleans_up(bundle: Path, home: Path, ending: signal.Signals) -> None:
     text = GRAPH.replace("services:", "models: {m: {from: ./weights}}\nservices:").replace(
         "expose", "models: [m:/m], expose"
     )
@@ -222,13 +225,14 @@ def test_a_build_that_is_terminated_cleans_up(bundle: Path, home: Path) -> None:
     with (home / "graph" / "weights" / "w.safetensors").open("wb") as file:
         file.truncate(1 << 30)
     before = bundle.read_bytes()
-    argv = [*BUNDLE, "build", str(home / "graph"), "-o", str(bundle)]
+    line = f"import signal; signal.signal({ending:d}, signal.SIG_DFL); from bundler.cli.main import main; main()"
+    argv = [sys.executable, "-c", line, "build", str(home / "graph"), "-o", str(bundle)]
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as building:
         while building.poll() is None and not list(home.glob(".plain.tar.*.part")):
             time.sleep(0.01)
-        building.terminate()
+        building.send_signal(ending)
         _, said = building.communicate()
-    assert building.returncode == 143
+    assert building.returncode == 128 + ending
     assert said == "error: terminated; nothing half-written is left, and the same command goes on from here\n"
     assert bundle.read_bytes() == before
     assert not list(home.glob(".plain.tar.*"))
@@ -312,6 +316,43 @@ def test_rendering_goes_where_the_site_says(
     assert "  namespace: there\n" in capsys.readouterr().out
     assert run(["render", str(bundle), "--site", str(site), "--namespace", "here"]) == 0
     assert "  namespace: here\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("target", ["k8s", "docker", "compose"])
+def test_a_variant_that_leaves_everything_out_can_be_read(
+    home: Path, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    write_layout(home / "graph" / "layout")
+    (home / "graph" / "bundle.yaml").write_text(GRAPH)
+    (home / "graph" / "variants").mkdir()
+    (home / "graph" / "variants" / "bare.yaml").write_text("variant: bare\nof: plain\nservices: {web: null}\n")
+    file = str(home / "bare.tar")
+    assert run(["build", str(home / "graph"), "-o", file, "--variant", "bare"]) == 0
+    assert run(["render", file, "-t", target, "--variant", "bare"]) == 0
+    assert "web" not in capsys.readouterr().out.partition("name:")[2]
+
+
+def test_a_bundle_shows_also_what_only_variants_have(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_layout(home / "graph" / "layout")
+    write_layout(home / "graph" / "another", ("arm64", "amd64"))
+    (home / "graph" / "bundle.yaml").write_text(GRAPH)
+    (home / "graph" / "variants").mkdir()
+    for name in ("acme", "bob"):
+        service = "more: {image: 'oci:./another'}"
+        text = f"variant: {name}\nof: plain\nservices: {{{service}}}\nconfigs: {{own: {{content: {name}}}}}\n"
+        (home / "graph" / "variants" / f"{name}.yaml").write_text(text)
+    file = str(home / "both.tar")
+    platforms = ("--platform", "linux/amd64")
+    assert run(["build", str(home / "graph"), "-o", file, *platforms, "--variant", "acme", "--variant", "bob"]) == 0
+    capsys.readouterr()
+    assert run(["inspect", file]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-2:] for line in lines if line.startswith("  more ")] == [["acme,", "bob"]]
+    assert [line.split()[-2:] for line in lines if line.startswith("  own ")] == [["only", "acme"], ["only", "bob"]]
+    assert run(["inspect", file, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(one["name"], one["only_in"]) for one in told["images"]] == [("web", []), ("more", ["acme", "bob"])]
+    assert [one["only_in"] for one in told["configs"]] == [["acme"], ["bob"]]
 
 
 @pytest.mark.parametrize("target", ["k8s", "docker", "compose"])
@@ -432,7 +473,8 @@ def test_an_engine_that_is_not_there_is_a_target_error(
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     for arguments in (["list", "-t", "docker"], ["deploy", str(bundle), "-t", "compose"]):
         assert run(arguments) == 6
-        assert "no Docker engine answers at unix:///nowhere.sock" in capsys.readouterr().err
+        said = "no Docker engine answers at unix:///nowhere.sock: No such file or directory\n"
+        assert said in capsys.readouterr().err
 
 
 def test_the_check_of_a_broken_graph_is_json_on_request(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -566,3 +608,80 @@ def test_help_does_not_pay_for_the_engine_or_for_cryptography() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     paid_for = {"docker", "requests", "httpx", "cryptography"} & set(done.stderr.split())
     assert paid_for == set()
+
+
+def test_a_terminal_of_another_encoding_lacks_no_answer(home: Path, bundle: Path) -> None:
+    (home / "graph" / "bundle.yaml").write_text(GRAPH + "  two: {image: 'oci:./layout', connect: {w: web.http}}\n")
+    done = program("check", str(home / "graph"), env={**os.environ, "PYTHONIOENCODING": "latin-1"})
+    assert (done.returncode, done.stdout.splitlines()[1]) == (0, r"starts in this order: web \u2192 two")
+
+
+def test_what_may_not_be_read_is_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "variants"
+        folder.mkdir()
+        (Path(name) / "bundle.yaml").write_text('bundle: a\nversion: "1"\n')
+        assert run(["check", name]) == 0
+        capsys.readouterr()
+        Path(name).chmod(0o755)
+        folder.chmod(0o000)
+        if root:
+            os.seteuid(65534)
+        try:
+            status = run(["check", name])
+        finally:
+            if root:
+                os.seteuid(0)
+            folder.chmod(0o755)
+        said = capsys.readouterr()
+    assert (status, said.out) == (2, "")
+    assert said.err.startswith(f"error: {folder}: Permission denied\n")
+
+
+def test_without_a_home_directory_the_variable_to_set_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    for variable in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable)
+    monkeypatch.setattr("pwd.getpwuid", unknown)  # of a user who is in no /etc/passwd
+    assert run(["keys", "list"]) == 2
+    assert "set HOME, or XDG_DATA_HOME" in capsys.readouterr().err
+
+
+def test_a_folder_with_a_compose_file_alone_is_told_how_it_becomes_a_graph(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "docker-compose.yml").write_text("services: {a: {image: b}}\n")
+    assert run(["check", str(tmp_path)]) == 2
+    assert f"bundle import compose {tmp_path}\n" in capsys.readouterr().err
+    assert run(["import", "compose", str(tmp_path)]) == 0
+    assert run(["check", str(tmp_path)]) == 0
+
+
+def test_a_variant_whose_file_has_another_end_is_not_passed_over(
+    home: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "graph" / "variants").mkdir()
+    (home / "graph" / "variants" / "acme.yml").write_text("variant: acme\nof: plain\n")
+    assert run(["check", str(home / "graph")]) == 2
+    assert "a variant's file ends in .yaml\n  rename it acme.yaml\n" in capsys.readouterr().err
+
+
+def test_two_bundles_with_other_variants_are_told_apart(
+    home: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "graph" / "variants").mkdir()
+    (home / "graph" / "variants" / "acme.yaml").write_text("variant: acme\nof: plain\n")
+    other = str(home / "other.tar")
+    assert run(["build", str(home / "graph"), "-o", other, "--variant", "acme"]) == 0
+    capsys.readouterr()
+    assert run(["diff", str(bundle), other]) == 0
+    said = capsys.readouterr()
+    assert said.out == "plain 1.0.0 → plain 1.0.0: no difference\n"
+    assert said.err == f"only {other} has the variant acme\n"
+    assert run(["diff", str(bundle), other, "--variant", "acme"]) == 2
+    assert "bundle build --variant acme packs it" in capsys.readouterr().err

@@ -54,9 +54,17 @@ def command(
     from bundler.graphfile import adding
     from bundler.graphfile.library import Libraries
 
+    if not directory.exists() and Path(component).exists():
+        raise UsageError(
+            f"there is no graph at {directory}",
+            hint=f"the component comes first: bundle add {output.typed(directory)} {output.typed(Path(component))}",
+        )
     path = graph_file(directory)
     libraries = Libraries(path.parent, str(path))
-    given = dict(_connect(text) for text in connects)
+    given = dict(pairs := [_connect(text) for text in connects])
+    if len(given) < len(pairs):
+        twice = next(slot for slot in given if [one for one, _ in pairs].count(slot) > 1)
+        raise UsageError(f"--connect says {twice} twice", hint="a slot is connected to one thing")
     one = adding.adding(read_exactly(path), str(path), libraries, component, node)
     connect = adding.connections(one.component, given)
     connect = adding.connections(one.component, {**connect, **_asked(one, connect, libraries.own)})

@@ -67,17 +67,23 @@ def opened(file: Path) -> Iterator[ArchiveReader]:
         yield reader
 
 
-def of_variant(file: Path, variant: str) -> Bundle:
-    """What the bundle holds, as a variant has it ("": the graph itself), by its metadata alone. Raises UsageError where
-    it holds none of that name."""
+def read_whole(file: Path) -> Bundle:
+    """What the bundle holds, with its variants, by its metadata alone."""
     from bundler.layout.read import read_bundle
 
     with opened(file) as reader:
-        whole = read_bundle(reader)
+        return read_bundle(reader)
+
+
+def of_variant(file: Path, variant: str) -> Bundle:
+    """What the bundle holds, as a variant has it ("": the graph itself), by its metadata alone. Raises UsageError where
+    it holds none of that name."""
+    whole = read_whole(file)
     bundle = next((one for one in (whole, *whole.variants) if one.variant == variant), None)
     if bundle is None:
-        known = ", ".join(one.variant for one in whole.variants) or "none"
-        raise UsageError(f"{file} holds no variant {variant!r}", hint=f"it holds: {known}")
+        known = ", ".join(one.variant for one in whole.variants)
+        hint = f"it holds: {known}" if known else f"bundle build --variant {variant} packs it"
+        raise UsageError(f"{file} holds no variant {variant!r}", hint=hint)
     return bundle
 
 

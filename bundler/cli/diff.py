@@ -58,6 +58,10 @@ def command(before: Path, after: Path | None, *, variants: tuple[str, ...], as_j
             lines = output.table([(f.path, _cell(f.before), "→", _cell(f.after)) for f in one.fields])
         for line in lines:
             output.answer(f"  {line}")
+    if after is not None and not variants:
+        for place, other in ((before, after), (after, before)):
+            if only := [name for name in _variants(place) if name not in _variants(other)]:
+                output.note(f"only {place} has {'the variant' if len(only) == 1 else 'the variants'} {', '.join(only)}")
     return 0
 
 
@@ -78,6 +82,17 @@ def _graph(place: Path, variant: str) -> tuple[str, Mapping[str, Any]]:
         graph = read_graphs(place, (variant,) if variant else ()).union.graphs[variant]
         return f"{graph.name} {graph.version}{variant and f' {variant}'}", written(graph)
     return _packed(place, variant)
+
+
+def _variants(place: Path) -> tuple[str, ...]:
+    if place.is_dir() or place.suffix in (".yaml", ".yml"):
+        from bundler.cli.graph import graph_file
+        from bundler.graphfile.variants import names
+
+        return names(graph_file(place).parent)
+    from bundler.cli.bundlefile import read_whole
+
+    return tuple(one.variant for one in read_whole(place).variants)
 
 
 def _packed(file: Path, variant: str) -> tuple[str, Mapping[str, Any]]:

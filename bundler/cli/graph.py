@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundler.cli import output
 from bundler.errors import GraphError, UsageError
 
 if TYPE_CHECKING:
     from bundler.collect.graphs import Graphs
 
 FILE_NAME = "bundle.yaml"
+COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")  # as Compose looks
 
 
 def graph_file(directory: Path) -> Path:
@@ -20,7 +22,12 @@ def graph_file(directory: Path) -> Path:
     if path.exists() and not path.is_file():
         raise UsageError(f"{path} is no regular file", hint=f"a graph is a file {FILE_NAME}; name its directory")
     if not path.is_file():
-        raise UsageError(f"there is no graph at {path}", hint=f"a graph is a file {FILE_NAME}; name its directory")
+        if any((path.parent / name).is_file() for name in COMPOSE_NAMES) and directory.is_dir():
+            beside = "" if directory == Path() else f" {output.typed(directory)}"
+            hint = f"a Compose file is there; to make a graph of it: bundle import compose{beside}"
+            raise UsageError(f"there is no graph at {path}", hint=hint)
+        hint = f"a graph is a file {FILE_NAME}; name its directory, or begin one: bundle init"
+        raise UsageError(f"there is no graph at {path}", hint=hint)
     return path
 
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bundler.cli import output
-from bundler.cli.graph import FILE_NAME, graph_file, read_text
+from bundler.cli.graph import COMPOSE_NAMES, FILE_NAME, graph_file, read_text
 from bundler.cli.options import json_option
 from bundler.errors import GraphError, UsageError
 
 if TYPE_CHECKING:
     from bundler.importing.compose import Imported
 
-COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")  # as Compose looks
 SITE_NAME = "site.yaml"
 
 
@@ -26,7 +25,9 @@ class _Formats(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            raise click.UsageError(f"{error.message} To import it: bundle import compose {args[0]}", ctx) from error
+            near = output.nearest(args[0], self.commands) if not Path(args[0]).exists() else None
+            way = f"Did you mean {near!r}?" if near else f"To import it: bundle import compose {args[0]}"
+            raise click.UsageError(f"{error.message} {way}", ctx) from error
 
 
 @click.group("import", cls=_Formats, short_help="Make a graph of another tool's file.")
@@ -92,7 +93,11 @@ def compose(
         output.note(
             f"{checked.name}: {output.count(len(checked.services), 'services')}, "
             f"{output.count(len(checked.jobs), 'jobs')}; "
-            + ("nothing was written" if dry_run else f"see {place / FILE_NAME}, then: bundle build {place}")
+            + (
+                "nothing was written"
+                if dry_run
+                else f"see {place / FILE_NAME}, then: bundle build {output.typed(place)}"
+            )
         )
         if refused:
             output.note(f"refused: {len(refused)}; the graph is not the whole system without")

@@ -53,7 +53,7 @@ def command(directory: Path, *, template: str) -> int:
             raise failure(error, (directory / name).parent, "making the directory") from error
         write_atomic(directory / name, text.encode())
         output.answer(str(directory / name))
-    where = "" if directory == Path() else f" {directory}"
+    where = "" if directory == Path() else f" {output.typed(directory)}"
     output.note(f"made {_SUMMARIES[template]}")
     if template == "empty":
         output.note(f"  bundle add postgres{where}    bundle components names more; bundle explain tells the keys")
@@ -76,10 +76,6 @@ def _files(template: str, name: str) -> dict[str, str]:
 
 def _name(directory: Path) -> str:
     """The directory's, as far as a graph may be called so."""
-    import re
-
     from bundler.graphfile import forms
 
-    name = directory.resolve().name
-    meant = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
-    return meant if re.fullmatch(forms.LABEL, meant) else _NAME
+    return forms.as_name(directory.resolve().name, 40) or _NAME

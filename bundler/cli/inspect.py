@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -12,6 +14,8 @@ from bundler.cli.options import file_argument, json_option, key_option
 from bundler.model.bundle import Bundle, BundleImage, Signer
 from bundler.model.graph import Service
 
+Part = TypeVar("Part")
+
 
 @click.command("inspect", short_help="Show what a bundle holds, reading only its metadata.")
 @file_argument
@@ -20,7 +24,8 @@ from bundler.model.graph import Service
 def command(file: Path, *, key: Path | None, as_json: bool) -> int:
     """Show graph, images, models, sizes, platforms and signers of the bundle FILE.
 
-    Form and signatures are checked, the blobs are not read: bundle verify does that.
+    The graph is the one without a variant; the sizes are of all that the bundle holds, for its variants too. Form and
+    signatures are checked, the blobs are not read: bundle verify does that.
     """
     from bundler.trust.verify import read_signed
 
@@ -45,7 +50,7 @@ def _lines(bundle: Bundle, signers: tuple[Signer, ...], size_bytes: int) -> list
             edges = ", ".join(f"{c.node}.{c.endpoint}" if c.endpoint else c.node for c in node.connect)
             rows.append((node.name, f"image {images[node.name]}", ports, f"→ {edges}" if edges else ""))
         lines += [f"{title}:", *output.table(rows)] if rows else []
-    if bundle.images:
+    if held := _held(bundle, lambda one: one.images):
         lines += [
             "images:",
             *output.table(
@@ -56,12 +61,13 @@ def _lines(bundle: Bundle, signers: tuple[Signer, ...], size_bytes: int) -> list
                         ", ".join(str(p.platform) for p in image.platforms),
                         image.descriptor.digest.short,
                         image.source,
+                        _only(variants),
                     )
-                    for image in bundle.images
+                    for image, variants in held
                 ]
             ),
         ]
-    if bundle.models:
+    if weights := _held(bundle, lambda one: one.models):
         lines += [
             "models:",
             *output.table(
@@ -71,12 +77,13 @@ def _lines(bundle: Bundle, signers: tuple[Signer, ...], size_bytes: int) -> list
                         output.size(sum(file.size_bytes for file in model.files)),
                         output.count(len(model.files), "files"),
                         model.license or "no license stated",
+                        _only(variants),
                     )
-                    for model in bundle.models
+                    for model, variants in weights
                 ]
             ),
         ]
-    if bundle.configs:
+    if configs := _held(bundle, lambda one: one.configs):
         lines += [
             "configs:",
             *output.table(
@@ -86,8 +93,9 @@ def _lines(bundle: Bundle, signers: tuple[Signer, ...], size_bytes: int) -> list
                         output.size(sum(file.blob.size_bytes for file in config.files)),
                         output.count(len(config.files), "files"),
                         "template" if config.template else "",
+                        _only(variants),
                     )
-                    for config in bundle.configs
+                    for config, variants in configs
                 ]
             ),
         ]
@@ -106,6 +114,23 @@ def _lines(bundle: Bundle, signers: tuple[Signer, ...], size_bytes: int) -> list
     if bundle.variants:
         lines += ["variants:", *output.table([(one.variant, *_differences(bundle, one)) for one in bundle.variants])]
     return [*lines, "signed by: " + (", ".join(told) or "nobody")]
+
+
+def _held(bundle: Bundle, parts: Callable[[Bundle], tuple[Part, ...]]) -> list[tuple[Part, list[str]]]:
+    """The parts of the graph itself and of its variants, each once; with the variants, where only they have it."""
+    held: list[tuple[Part, list[str]]] = [(part, []) for part in parts(bundle)]
+    for variant in bundle.variants:
+        for part in parts(variant):
+            found = next((variants for one, variants in held if one == part), None)
+            if found is None:
+                held.append((part, [variant.variant]))
+            elif found:
+                found.append(variant.variant)
+    return held
+
+
+def _only(variants: list[str]) -> str:
+    return f"only {', '.join(variants)}" if variants else ""
 
 
 def _differences(bundle: Bundle, variant: Bundle) -> tuple[str, ...]:
@@ -144,8 +169,9 @@ def _json(bundle: Bundle, signers: tuple[Signer, ...], file: Path, size_bytes: i
                 "digest": str(image.descriptor.digest),
                 "size_bytes": _image_bytes(image),
                 "platforms": [str(one.platform) for one in image.platforms],
+                "only_in": variants,
             }
-            for image in bundle.images
+            for image, variants in _held(bundle, lambda one: one.images)
         ],
         "models": [
             {
@@ -155,8 +181,9 @@ def _json(bundle: Bundle, signers: tuple[Signer, ...], file: Path, size_bytes: i
                 "files": [
                     {"path": one.path, "size_bytes": one.size_bytes, "sha256": one.digest.hex} for one in model.files
                 ],
+                "only_in": variants,
             }
-            for model in bundle.models
+            for model, variants in _held(bundle, lambda one: one.models)
         ],
         "configs": [
             {
@@ -166,8 +193,9 @@ def _json(bundle: Bundle, signers: tuple[Signer, ...], file: Path, size_bytes: i
                     {"path": one.path, "size_bytes": one.blob.size_bytes, "sha256": one.blob.digest.hex}
                     for one in config.files
                 ],
+                "only_in": variants,
             }
-            for config in bundle.configs
+            for config, variants in _held(bundle, lambda one: one.configs)
         ],
         "variants": {one.variant: json.loads(one.graph_document)["graph"] for one in bundle.variants},
         "signers": [{"fingerprint": one.fingerprint, "name": one.name, "trusted": one.trusted} for one in signers],

@@ -10,7 +10,7 @@ import click
 from bundler.cli import output, places
 from bundler.cli.asking import require_yes
 from bundler.cli.options import json_option
-from bundler.errors import UsageError
+from bundler.errors import TrustError, UsageError
 
 
 @click.group("keys", short_help="Make, list, export and trust signing keys.")
@@ -85,12 +85,16 @@ def export(name: str) -> int:
 @click.option("--name", help="The name to keep it under; the file's name unless given.")
 def trust(file: Path, *, name: str | None) -> int:
     """Trust the public key in FILE (PEM) on this machine."""
-    from bundler.trust.keys import KeyStore
+    from bundler.trust.keys import MAX_KEY_BYTES, KeyStore
 
     try:
-        pem = file.read_bytes()
+        with file.open("rb") as opened:
+            pem = opened.read(MAX_KEY_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+    if len(pem) > MAX_KEY_BYTES or b"PUBLIC KEY-----" not in pem:
+        hint = "bundle keys export, where it was built, prints the key to give away"
+        raise TrustError(f"{file}: not a public key in PEM", hint=hint)
     key = KeyStore(places.keys_dir()).trust(pem, name or file.stem)
     output.answer(f"trusted as {key.name}: {key.fingerprint}")
     return 0

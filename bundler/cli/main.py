@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -49,7 +50,7 @@ VERBS: dict[str, tuple[str, str]] = {
 EXIT_CODES = (
     "0 done, 1 a defect of bundle, 2 usage, 3 graph invalid, 4 source or registry, 5 trust, "
     "6 target refused, 7 stopped part-way (run it again), 8 not healthy, 9 not done (the answer was no), "
-    "130 interrupted, 141 nobody reads the output, 143 terminated"
+    "129 its terminal was closed, 130 interrupted, 141 nobody reads the output, 143 terminated"
 )
 
 
@@ -58,7 +59,11 @@ _NO_ARGUMENTS: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIs
 
 
 class Terminated(BaseException):
-    """Somebody asked the process to end (SIGTERM): it cleans up as after Ctrl-C."""
+    """Somebody asked the process to end (SIGTERM), or its terminal is gone (SIGHUP): it cleans up as after Ctrl-C."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal_number
 
 
 class Verbs(click.Group):
@@ -112,6 +117,8 @@ def bundle(*, debug: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the console script."""
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # nohup ignores it, and so do we then
+        signal.signal(signal.SIGHUP, _terminated)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -126,9 +133,9 @@ def run(arguments: list[str]) -> int:
         result = bundle.main(arguments, prog_name="bundle", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except Terminated:
+    except Terminated as ended:
         output.error(f"terminated; {_LEFT}")
-        return 143
+        return ended.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort):
         output.error(f"interrupted; {_LEFT}")
         return 130
@@ -160,6 +167,10 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, PermissionError) and error.filename:
+            whose = "as another user, or with another place"
+            output.error(f"{os.fsdecode(error.filename)}: {error.strerror}", whose)
+            return UsageError.exit_code
         output.error(
             f"a defect of bundle {__version__}: {type(error).__name__}: {error}",
             f"please report it with the output of: bundle --debug {' '.join(arguments)}",
@@ -168,8 +179,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends it at once
-    raise Terminated
+    signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
+    raise Terminated(number)
 
 
 def _all_streams() -> bool:
@@ -179,4 +190,7 @@ def _all_streams() -> bool:
     sys.stdin = nowhere.open(encoding="utf-8") if sys.stdin is None else sys.stdin
     sys.stdout = nowhere.open("w", encoding="utf-8") if sys.stdout is None else sys.stdout
     sys.stderr = nowhere.open("w", encoding="utf-8") if sys.stderr is None else sys.stderr
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # a terminal of another encoding lacks some characters
     return answered

@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import json
 import os
+import shlex
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -118,6 +119,12 @@ def in_colour() -> bool:
 
 def _colour() -> bool:
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+
+
+def typed(path: Path) -> str:
+    """A path as a person writes it in a command: in quotes where a shell would take it apart, and no option."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def table(rows: Iterable[Sequence[str]], indent: str = "  ") -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bundler.errors import UsageError
+
 
 def data_dir() -> Path:
     """Keys and trust: $XDG_DATA_HOME/graphbundle."""
@@ -22,4 +24,9 @@ def cache_dir() -> Path:
 
 def _xdg(variable: str, default: str) -> Path:
     base = Path(os.environ.get(variable, ""))
-    return (base if base.is_absolute() else Path.home() / default) / "graphbundle"
+    try:
+        return (base if base.is_absolute() else Path.home() / default) / "graphbundle"
+    except RuntimeError as error:
+        raise UsageError(
+            "nothing says where your home directory is", hint=f"set HOME, or {variable} to a directory for it"
+        ) from error

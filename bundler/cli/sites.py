@@ -51,7 +51,7 @@ def init(place: Path, *, file: Path, variant: str | None, force: bool) -> int:
 
     graph, variants = _graph(place, variant or "")
     shown = "site.yaml" if str(file) == "-" else str(file)
-    text = site_text(graph, file=shown, variants=variants, variant=variant or "")
+    text = site_text(graph, file=output.clean(shown), variants=variants, variant=variant or "")
     if str(file) == "-":
         output.answer_text(text)
         return 0
@@ -93,5 +93,6 @@ def _graph(place: Path, variant: str) -> tuple[Graph, tuple[str, ...]]:
     known = tuple(one.variant for one in whole.variants)
     found = next((one for one in (whole, *whole.variants) if one.variant == variant), None)
     if found is None:
-        raise UsageError(f"{place} holds no variant {variant!r}", hint=f"it holds: {', '.join(known) or 'none'}")
+        hint = f"it holds: {', '.join(known)}" if known else f"bundle build --variant {variant} packs it"
+        raise UsageError(f"{place} holds no variant {variant!r}", hint=hint)
     return found.graph, known

@@ -21,7 +21,7 @@ def problems(graph: Graph, source: Source, tree: SourceTree) -> list[Problem]:
         except SourceError as error:
             hint = error.hint
             if hint is None or hint.startswith("looked in"):
-                hint = f"put it there, or mend the path, which begins at {tree.root}"
+                hint = f"put it there, or mend the path: it is looked for from {tree.root}"
             found.append(Problem(source.at(path), error.what, hint))
     return sorted(found, key=problem_order)
 

@@ -129,7 +129,7 @@ def _pyproject(file: SourceFile | None, what: str) -> Mapping[str, Any]:
     try:
         return tomllib.loads(_text(file, what))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SourceError(f"{what}: pyproject.toml cannot be read: {error}") from error
+        raise SourceError(f"{what}: pyproject.toml is no TOML: {error}", hint="mend it there") from error
 
 
 def _scripts(document: Mapping[str, Any], what: str) -> tuple[tuple[str, str, str], ...]:
@@ -151,4 +151,6 @@ def _text(file: SourceFile, what: str) -> str:
     try:
         return read_file(file, what, limit_bytes=MAX_TEXT_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SourceError(f"{what}: {shown(file.path)} is not UTF-8 (byte {error.start})") from error
+        raise SourceError(
+            f"{what}: {shown(file.path)} is not UTF-8 (byte {error.start})", hint="save it as UTF-8"
+        ) from error

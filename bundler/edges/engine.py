@@ -46,7 +46,7 @@ def connect(context: str | None = None, *, timeout_s: float = 120.0) -> APIClien
     except DockerException as error:
         where = address.get("base_url") or "unix:///var/run/docker.sock"
         raise TargetError(
-            f"no Docker engine answers at {where}: {reason(error)}",
+            f"no Docker engine answers at {where}: {_cause(error) or reason(error)}",
             hint=_SSH if where.startswith("ssh://") else _START,
         ) from error
     version = tuple(int(part) for part in client.api_version.split("."))
@@ -91,6 +91,16 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return read if isinstance(read, dict) else {}
+
+
+def _cause(error: BaseException | None) -> str | None:
+    """What the system said, where an error came of that: `No such file or directory`."""
+    if error is None:
+        return None
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.strerror
+    inner = [one for one in error.args if isinstance(one, BaseException)]
+    return next(filter(None, map(_cause, [*inner, error.__cause__ or error.__context__])), None)
 
 
 def reason(error: Exception) -> str:

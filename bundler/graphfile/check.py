@@ -44,10 +44,9 @@ def checked(source: Source, libraries: Libraries | None) -> tuple[Graph, Source]
     elif "component" in source.data:
         hint = "it lies in a library as NAME@VERSION.yaml, and a graph has services: {NODE: {use: NAME@VERSION}}"
         problems.append(Problem(source.at(("component",), key=True), "this is a component, not a graph", hint))
-    elif later := [key for key in source.data if key in GRAPH.later]:
-        for key in later:
-            told = f"{key}: {GRAPH.later[key]} not yet supported in this version"
-            problems.append(Problem(source.at((key,), key=True), told))
+    elif "variant" in source.data and "bundle" not in source.data:
+        hint = "it lies beside a graph as variants/NAME.yaml; bundle check takes it in where the graph is checked"
+        problems.append(Problem(source.at(("variant",), key=True), "this is a variant, not a graph", hint))
     else:
         expanded = components.expanded(source, libraries)
         walker = Walker(expanded.source)

@@ -11,6 +11,8 @@ ROOT: Mapping[str, str] = {
     "name": "the name of the system is given as: bundle: NAME",
     "networks": "there are no networks: whoever connects to a node reaches it",
     "service": "write services",
+    "variant": "a variant is a file of its own beside the graph: variants/NAME.yaml",
+    "of": "this is a key of a variant, variants/NAME.yaml",
     "include": "a graph is one file",
     "site": "this is a key of a site file; give that with --site",
     "target": "this is a key of a site file; give that with --site",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import unicodedata
 from dataclasses import dataclass
 
 LABEL = r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"  # a DNS label, RFC 1035: legal as a host name on every target
@@ -111,7 +112,7 @@ def use(text: str) -> UseText:
 
 def use_hint(found: object) -> str | None:
     text = str(found)
-    meant = re.sub(r":(?=[^:/]*$)", "@", text)
+    meant = re.sub(r":(?=[^:/]*$)", "@", text.lower())
     if meant != text and re.fullmatch(USE, meant):
         return f"write {meant}"
     if ":" in text or text.count("/") > 1:
@@ -175,10 +176,21 @@ def duration_hint(found: object) -> str | None:
     return None
 
 
+def as_name(text: str, longest: int = 63) -> str | None:
+    """The name nearest to a text, its letters without their accents; None where there is none."""
+    meant = re.sub(r"[^a-z0-9]+", "-", plain(text)).strip("-")[:longest].strip("-")
+    return meant if re.fullmatch(LABEL, meant) else None
+
+
+def plain(text: str) -> str:
+    """In lower case and without accents."""
+    return "".join(char for char in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(char))
+
+
 def name_hint(found: object) -> str | None:
     text = str(found)
-    meant = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-")
-    return f"write {meant}" if meant != text and re.fullmatch(LABEL, meant) else None
+    meant = as_name(text)
+    return f"write {meant}" if meant is not None and meant != text else None
 
 
 def mount_hint(found: object) -> str | None:

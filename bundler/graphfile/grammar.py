@@ -260,8 +260,4 @@ GRAPH = Record(
         ),
     ),
     elsewhere=elsewhere.ROOT,
-    later={
-        "variant": "variants are",
-        "of": "variants are",
-    },
 )

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bundler.errors import UsageError
+from bundler.errors import BundleError, UsageError
 from bundler.graphfile import forms
 from bundler.graphfile.forms import UseText
 from bundler.graphfile.source import Source, parse, quoted
-from bundler.graphfile.walk import suggestion
+from bundler.graphfile.walk import closest, suggestion
 
 OWN = Path(__file__).parents[1] / "library"
 _FILE = re.compile(rf"{forms.LABEL}@{forms.VERSION}\.yaml")
@@ -77,7 +77,23 @@ class Library:
         if asked.name in self.names:
             has = ", ".join(self.versions(asked.name))
             return f"{which} has no {asked.name} {asked.version}", f"it has: {has}"
-        return f"{which} has no component {quoted(asked.name)}", suggestion(asked.name, self.names, "component")
+        about = "" if closest(asked.name, self.names) else ", ".join(self._about(asked.name))
+        known = f"about {asked.name} there is: {about}" if about else suggestion(asked.name, self.names, "component")
+        return f"{which} has no component {quoted(asked.name)}", known
+
+    def _about(self, word: str) -> list[str]:
+        """The components whose summaries have this word in them."""
+        found = []
+        for name in self.names:
+            entry = self.find(name, None)
+            try:
+                data = entry.read().data if entry is not None else None
+            except BundleError:
+                continue
+            summary = str(data.get("summary", "")) if isinstance(data, Mapping) else ""
+            if word in re.split(r"[^a-z0-9]+", summary.lower()):
+                found.append(name)
+        return found
 
 
 class Libraries:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
-from bundler.errors import GraphError, Position, Problem
+from bundler.errors import GraphError, Position, Problem, UsageError
 from bundler.graphfile import check
 from bundler.graphfile.atoms import LABEL
 from bundler.graphfile.grammar import GRAPH
@@ -48,9 +48,14 @@ VARIANT = Record(
 
 
 def names(folder: FilePath) -> tuple[str, ...]:
-    """Of the variants beside a graph file in `folder`."""
-    found = (folder / FOLDER).glob("*.yaml") if (folder / FOLDER).is_dir() else ()
-    return tuple(sorted(path.name.removesuffix(".yaml") for path in found))
+    """Of the variants beside a graph file in `folder`. UsageError where one is called so that it would be none."""
+    # a glob would hide a folder that may not be read
+    found = sorted((folder / FOLDER).iterdir()) if (folder / FOLDER).is_dir() else []
+    for path in found:
+        if path.name.endswith(".yml"):
+            wanted = path.with_suffix(".yaml").name
+            raise UsageError(f"{path}: a variant's file ends in .yaml", hint=f"rename it {wanted}")
+    return tuple(sorted(path.name.removesuffix(".yaml") for path in found if path.name.endswith(".yaml")))
 
 
 def varied(graph: Source, variant: Source, name: str) -> Source:

@@ -10,7 +10,7 @@ from bundler.graphfile import forms
 
 def label(text: str) -> str:
     """The text as a DNS label: `DB_PASSWORD` is db-password."""
-    made = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    made = re.sub(r"[^a-z0-9]+", "-", forms.plain(text)).strip("-")
     made = made if re.match("[a-z]", made) else f"n-{made}".strip("-")
     return made[:63].strip("-")
 

@@ -56,7 +56,7 @@ def mounts(id: str, section: str, mounts: tuple[Mount, ...]) -> list[Edge]:
 
 def _about(graph: Graph) -> str:
     parts = ((len(graph.services), "service"), (len(graph.jobs), "job"), (len(graph.doors), "front door"))
-    return ", ".join(counted(count, word) for count, word in parts if count)
+    return ", ".join(counted(count, word) for count, word in parts if count) or "nothing is in it yet"
 
 
 def _service(service: Service, start: int | None, digests: Mapping[str, str]) -> Node:

@@ -41,7 +41,7 @@ def text(words: str) -> str:
 def _lines(placed: Placed, *, dark: bool) -> Iterator[str]:
     picture = placed.picture
     keys = list(_keys(picture))
-    wide = lettering.width(picture.title, 19, bold=True), lettering.width(picture.about, 12.5), _keys_width(keys)
+    wide = lettering.width(picture.title, 21, bold=True), lettering.width(picture.about, 12.5), _keys_width(keys)
     width = max(placed.width, *wide) + 2 * _MARGIN
     heading = _HEADING if picture.starts > 1 else 0.0
     height = placed.height + _TOP + heading + _BOTTOM + 12
@@ -178,7 +178,7 @@ def _shape(kind: Kind, box: Box) -> str:
             lid = min(4.5, box.height / 5)
             half, start, end = f"A{_n(box.width / 2)} {_n(lid)} 0 0", (left, top + lid), (right, top + lid)
             body = f"M{_p(start)} {half} 1 {_p(end)} V{_n(bottom - lid)} {half} 1 {_p((left, bottom - lid))} Z"
-            return f'<path class="box" d="{body} M{_p(start)} {half} 0 {_p(end)}"/>'
+            return f'<path class="box" d="{body} M{_p(end)} {half} 1 {_p(start)}"/>'  # the other way round is a hole
         case Kind.MODEL:
             fold = min(10.0, box.height / 3)
             return _polygon([(left, top), (right - fold, top), (right, top + fold), (right, bottom), (left, bottom)])

@@ -25,7 +25,7 @@ from bundler.trust import keyfile
 DEFAULT = "default"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-_KEY_LIMIT_BYTES = 64 << 10
+MAX_KEY_BYTES = 64 << 10
 # RFC 6979: the same key and bytes give the same signature, so a signed bundle can be built again, bit for bit.
 _SIGNING = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 _SIGNING_DIGEST = ec.ECDSA(utils.Prehashed(hashes.SHA256()), deterministic_signing=True)
@@ -261,8 +261,8 @@ def _names(directory: Path, suffix: str) -> tuple[str, ...]:
 def _read(path: Path) -> bytes:
     fd = open_regular(path, as_error=UsageError)
     with os.fdopen(fd, "rb") as file:
-        data = file.read(_KEY_LIMIT_BYTES + 1)
-    if len(data) > _KEY_LIMIT_BYTES:
+        data = file.read(MAX_KEY_BYTES + 1)
+    if len(data) > MAX_KEY_BYTES:
         raise UsageError(f"{path}: too large for a key")
     return data
 

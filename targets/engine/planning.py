@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bundler.model.graph import Condition
 from bundler.model.observed import Host, Instance, Observed, State
+from bundler.model.oci import Platform
 from bundler.model.plan import Action, Plan, Ready, Step
 from bundler.model.release import Release, ReleaseJob, ReleaseService
 from targets import ownership
@@ -58,10 +59,11 @@ def plan_deploy(target: str, form: Form, release: Release, observed: Observed) -
 
 
 def rendered(release: Release) -> tuple[tuple[Container, ...], Observed]:
-    """The containers on a current engine of the first platform the bundle has, for people to read."""
+    """The containers on a current engine of the first platform the bundle has, for people to read. A bundle where
+    nothing runs has none."""
     platforms = [image.platform for named in release.images for image in named.platforms]
     features = frozenset({IMAGE_MOUNT, SUBPATH, START_INTERVAL, LOG_ROTATION, NVIDIA})
-    host = Host(min(platforms, key=str), "docker", "", features)
+    host = Host(min(platforms, key=str, default=Platform("linux", "amd64")), "docker", "", features)
     observed = Observed(release.app, host)
     return containers(release, host, supplies.pins(release, observed)), observed
 

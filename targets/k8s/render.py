@@ -18,7 +18,7 @@ from bundler.model.release import Release, ReleaseJob
 from targets.descriptors import descriptor
 from targets.k8s import cluster as facts
 from targets.k8s import files as filing
-from targets.k8s import init_containers, names, objects
+from targets.k8s import init_containers, names, nodes, objects
 from targets.k8s.cluster import Cluster, Settings
 from targets.k8s.names import Json
 from targets.k8s.notes import weakest
@@ -51,7 +51,8 @@ _Dumper.add_representer(str, _readable)
 
 def files(release: Release, settings: Settings, blobs: BlobSource) -> Mapping[str, str]:
     platforms = [image.platform for named in release.images for image in named.platforms]
-    observed = Observed(release.app, Host(min(platforms, key=str), "kubernetes", "", FEATURES))
+    platform = min(platforms, key=str, default=nodes.ASSUMED)  # a bundle where nothing runs has none
+    observed = Observed(release.app, Host(platform, "kubernetes", "", FEATURES))
     cluster = Cluster.of(release, observed, settings)
     made = objects.workloads(release, observed.host, cluster)
     documents = list(_documents(release, made, cluster, blobs))

@@ -134,6 +134,10 @@ def test_the_version_is_written_so_that_mended_ones_are_taken(graph: Path, asked
         ),
         (["acme/tracker", "--connect", "store=db.sql"], 3, 'there is no service or external "db"'),
         (["postgres", "/nowhere"], 2, "there is no graph at /nowhere"),
+        (["bundle.yaml", "postgres"], 2, "the component comes first: bundle add postgres bundle.yaml"),
+        (["Postgres:17"], 2, '"Postgres:17" is no component\'s name\n  write postgres@17'),
+        (["tensorboard", "--connect", "logs=a", "--connect", "logs=b"], 2, "--connect says logs twice"),
+        (["redis"], 2, 'the library has no component "redis"\n  about redis there is: valkey'),
     ],
 )
 def test_what_cannot_be_added_is_told_and_nothing_is_written(

@@ -84,3 +84,15 @@ def test_a_directory_that_cannot_name_a_graph(here: Path, capsys: pytest.Capture
     assert run(["init", "2026"]) == 0
     assert run(["check", "2026"]) == 0
     assert "my-system 0.1.0 is valid" in capsys.readouterr().out
+
+
+def test_what_to_do_next_can_be_typed_as_it_stands(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", "--", "Ünsere Welt"]) == 0
+    assert "  bundle check 'Ünsere Welt'  " in capsys.readouterr().err
+    assert run(["init", "--", "-x"]) == 0
+    assert "  bundle check ./-x  " in capsys.readouterr().err
+
+
+def test_a_graph_is_named_without_accents(here: Path) -> None:
+    assert run(["init", "Café Zürich"]) == 0
+    assert "bundle: cafe-zurich\n" in (here / "Café Zürich" / "bundle.yaml").read_text()

@@ -160,6 +160,17 @@ def test_a_graph_of_one_node_or_of_none_is_drawn(shop: Graph) -> None:
     ElementTree.fromstring(svg(placed(Picture("a", "", (), ()), laid_out)))
 
 
+def test_a_volume_is_drawn_round_one_way_only_so_that_its_lid_is_no_hole() -> None:
+    text = svg(placed(Picture("a", "", (Node("volume/a", Kind.VOLUME, "a"),), ()), laid_out))
+    assert set(re.findall(r"A[\d.]+ [\d.]+ 0 0 (\d)", text)) == {"1"}
+
+
+def test_a_long_title_has_room_in_a_broad_font() -> None:
+    text = svg(placed(Picture("a" * 63, "", (Node("service/a", Kind.SERVICE, "a"),), ()), laid_out))
+    wide = float(ElementTree.fromstring(text).get("width", "0"))
+    assert wide > 63 * 0.675 * 19 + 28  # DejaVu Sans Bold
+
+
 def test_a_png_is_twice_as_large_as_the_picture(shop: Graph) -> None:
     text = svg(drawn(shop), dark=False)
     data = png(text, 2.0)
