@@ -105,10 +105,13 @@ def test_two_ways_to_one_node_are_one(elsewhere: Bundle, node: str, tmp_path: Pa
     assert told("plan", file, "--target", "k8s").out == alone
 
 
-def test_a_container_that_is_no_node_is_told_with_what_to_do(elsewhere: Bundle, no_node: str) -> None:
+def test_a_container_that_is_no_node_is_told_with_what_to_do(elsewhere: Bundle, no_node: str, tmp_path: Path) -> None:
+    file = built(elsewhere, tmp_path)
+
     def refused(container: str, **env: str) -> str:
         asked = replace(elsewhere, env=elsewhere.env | env)
-        return asked("status", "any", "--target", "k8s", "--containerd", f"docker://{container}", status=6).err
+        where = ("--target", "k8s", "--app", "k8-no-node", "--containerd", f"docker://{container}")
+        return asked("deploy", file, *where, status=6).err
 
     said = refused(no_node)
     assert 'exec: "ctr": executable file not found' in said
