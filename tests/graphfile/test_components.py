@@ -386,9 +386,9 @@ def test_a_graph_of_data_uses_components_too() -> None:
 
 def test_thousands_of_uses_take_seconds() -> None:
     nodes = "".join(f"  n{i}: {{use: postgres}}\n" for i in range(3000))
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert len(check(parse(f"{HEAD}services:\n{nodes}", "f"), LIBRARIES).services) == 3000
-    assert time.perf_counter() - begun < 30
+    assert time.process_time() - begun < 30
 
 
 # laws

@@ -65,12 +65,12 @@ def test_problems_are_sorted_by_position() -> None:
 
 def test_long_lists_take_no_time() -> None:
     choices = [f"choice-{number}" for number in range(30_000)]
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(GraphError) as refused:
         check_document({"bundle": "a", "version": "1", "values": {"v": {"enum": [*choices, "choice-7"]}}})
     (problem,) = refused.value.problems
     assert "stands twice" in problem.message
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def main() -> None:

@@ -144,10 +144,10 @@ def test_a_node_is_in_a_later_wave_than_what_it_waits_for(edges: list[tuple[str,
 def test_a_graph_as_large_as_a_file_can_be_is_checked_in_seconds() -> None:
     nodes = "".join(f"  n{i}: {{image: a, expose: {{http: 80}}, connect: {{x: n{i + 1}.http}}}}\n" for i in range(3000))
     text = f'bundle: b\nversion: "1"\nservices:\n{nodes}  n3000: {{image: a, expose: {{http: 80}}}}\n'
-    begun = time.perf_counter()
+    begun = time.process_time()
     graph = check(parse(text, "f"))
     assert len(graph.waves) == 3001
-    assert time.perf_counter() - begun < 10
+    assert time.process_time() - begun < 10
     closed = text.replace("n3000: {image: a,", "n3000: {image: a, connect: {x: n0.http},")
     _, (cycle,) = problems(lambda: check(parse(closed, "f")))
     assert "n0 -> n1 -> " in cycle.message

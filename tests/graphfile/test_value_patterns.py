@@ -41,7 +41,7 @@ def test_what_it_does_not_read_is_refused(pattern: str) -> None:  # fmt: skip
 
 
 def test_hostile_expressions_take_no_time() -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert not Pattern("^(a+)+$").search("a" * 4096 + "b")
     assert not Pattern("(a|aa)*(a|aa)*c").search("a" * 4096)
     with pytest.raises(PatternError, match="too large"):
@@ -49,7 +49,7 @@ def test_hostile_expressions_take_no_time() -> None:
     for nothing in ("(){9999}", "((){9999}){9999}", "(((){9999}){9999}){9999}|a"):
         with contextlib.suppress(PatternError):
             Pattern(nothing)
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2
 
 
 @settings(max_examples=200, deadline=None)

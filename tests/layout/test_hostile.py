@@ -28,10 +28,10 @@ from bundler.model.oci import Digest
 
 
 def refused(path: Path, why: str | None = None) -> TrustError:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(TrustError, match=why) as caught, ArchiveReader(path) as reader:
         read_bundle(reader)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     assert "\n" not in caught.value.what
     assert caught.value.what.isprintable()
     assert len(caught.value.what) < 2000
