@@ -10,6 +10,7 @@ from typing import Final
 
 from bundler.errors import BundleError
 from bundler.model.observed import LogLine
+from bundler.model.times import unix_ns
 from targets.engine.api import Engine
 
 HEADER_BYTES = 8
@@ -34,8 +35,16 @@ def lines(
     if follow and len(streams) != 1:
         return _as_they_come(streams)
     if not follow:
-        streams = [_in_order(stream) for stream in streams]
+        streams = [_in_order(_not_before(since, stream)) for stream in streams]
     return iter(heapq.merge(*streams, key=lambda line: line.time))
+
+
+def _not_before(since: str | None, lines: Iterable[LogLine]) -> Iterable[LogLine]:
+    """The engine compares times up to the first line it shows, so an older one may come after it."""
+    if since is None:
+        return lines
+    since_ns = unix_ns(since)
+    return (line for line in lines if unix_ns(line.time) >= since_ns)
 
 
 def _in_order(lines: Iterable[LogLine]) -> Iterator[LogLine]:
