@@ -409,6 +409,30 @@ def test_a_base_may_be_what_docker_save_writes(request_: BuildRequest, graph: Pa
     assert not pack.build(request_, Silent()).unchanged
 
 
+def test_a_base_may_be_the_root_of_a_file_system(request_: BuildRequest, graph: Path, key: PrivateKey) -> None:
+    program = b"\x7fELF\2\1\1" + bytes(11) + (62).to_bytes(2, "little")
+    with tarfile.open(graph / "base.tar.gz", "w:gz") as archive:
+        member = tarfile.TarInfo(f"./usr/bin/python{HERE}")
+        member.size = len(program)
+        archive.addfile(member, io.BytesIO(program))
+    write(graph, {"bundle.yaml": GRAPH.replace("oci:./base", "rootfs:./base.tar.gz")})
+    result = pack.build(request_, Silent())
+    digest = hashlib.sha256(gzip.decompress((graph / "base.tar.gz").read_bytes())).hexdigest()
+    assert checked(result, key).images[0].platforms[0].layers[0].digest.hex == digest
+    environment = dict(line.split("=", 1) for line in config(result, key)["config"]["Env"])
+    assert environment["PATH"] == "/opt/python/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    assert pack.build(request_, Silent()).unchanged
+    (graph / "base.tar.gz").touch()
+    assert pack.build(request_, Silent()).changed == ("./base.tar.gz",)
+    assert refused(replace(request_, platforms=(ARM64,)))[1] == "--platform linux/amd64"
+    write(graph, {"bundle.yaml": GRAPH.replace("oci:./base", "rootfs:./gone.tar")})
+    assert refused(request_)[0] == "web: image rootfs:./gone.tar: gone.tar is not there"
+    inside = replace(request_, output=graph / "base.tar.gz")
+    write(graph, {"bundle.yaml": GRAPH.replace("oci:./base", "rootfs:./base.tar.gz")})
+    with pytest.raises(BundleError, match="writing it would destroy"):
+        pack.build(inside, Silent())
+
+
 def test_a_base_of_dockers_own_media_types_keeps_its_bytes(
     request_: BuildRequest, graph: Path, key: PrivateKey
 ) -> None:
