@@ -78,7 +78,11 @@ def read_whole(file: Path) -> Bundle:
 def of_variant(file: Path, variant: str) -> Bundle:
     """What the bundle holds, as a variant has it ("": the graph itself), by its metadata alone. Raises UsageError where
     it holds none of that name."""
-    whole = read_whole(file)
+    return as_variant(read_whole(file), variant, file)
+
+
+def as_variant(whole: Bundle, variant: str, file: Path) -> Bundle:
+    """What `of_variant` gives, of a bundle that was read out of `file`."""
     bundle = next((one for one in (whole, *whole.variants) if one.variant == variant), None)
     if bundle is None:
         known = ", ".join(one.variant for one in whole.variants)

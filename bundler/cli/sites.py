@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from bundler.cli import output
+from bundler.cli.options import variant_option
 from bundler.errors import UsageError
 
 if TYPE_CHECKING:
     from bundler.model.graph import Graph
 
 place_argument = click.argument("place", type=click.Path(path_type=Path), default=Path(), metavar="[FILE|DIRECTORY]")
-variant_option = click.option("--variant", metavar="NAME", help="The graph as this variant has it.")
 
 
 @click.group("site", short_help="Write a site file to fill in, or the schema of one.")
