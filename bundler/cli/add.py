@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     "connects",
     multiple=True,
     metavar="SLOT=TARGET",
-    help="What it needs: an endpoint NODE.ENDPOINT, an external or a volume. A volume that is not there is added too.",
+    help="What it needs: an endpoint NODE.ENDPOINT, an external or a volume. A volume that is not there is added too, "
+    "unless its name is nearly that of one that is.",
 )
 @click.option("--publish", is_flag=True, help="Open its first HTTP endpoint as a front door, under the node's name.")
 @click.option("--dry-run", is_flag=True, help="Show what would be added and write nothing.")
