@@ -612,7 +612,7 @@ def test_what_may_not_be_packed_is_refused(
 
 
 def test_a_place_that_cannot_be_written_is_told(request_: BuildRequest, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such directory"):
+    with pytest.raises(UsageError, match="there is no directory"):
         pack.build(replace(request_, output=tmp_path / "nowhere/x.tar"), Silent())
     with pytest.raises(UsageError):
         pack.build(replace(request_, source=tmp_path / "nowhere"), Silent())

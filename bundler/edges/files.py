@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import secrets
+import shlex
 import stat
 import threading
 from pathlib import Path
@@ -23,6 +24,8 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 _FLUSH_BYTES = 32 << 20
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_LEAVE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_OTHERWISE = "name another place, or change its rights"
 
 
 def failure(error: OSError, path: Path, doing: str) -> BundleError:
@@ -30,7 +33,17 @@ def failure(error: OSError, path: Path, doing: str) -> BundleError:
     reason = error.strerror or str(error)
     if error.errno in _NO_ROOM:
         return StoppedError(f"{path}: {doing} failed: {reason}", hint="free some space and run the same command again")
-    return UsageError(f"{path}: {doing} failed: {reason}")
+    return UsageError(f"{path}: {doing} failed: {reason}", hint=_OTHERWISE if error.errno in _NO_LEAVE else None)
+
+
+def require_writable(directory: Path) -> None:
+    """UsageError where no file can be put into `directory`."""
+    if not directory.exists():
+        raise UsageError(f"there is no directory {directory}", hint=f"make it: mkdir -p {shlex.quote(str(directory))}")
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is no directory", hint="name another place")
+    if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
+        raise UsageError(f"nothing can be written into {directory}", hint=_OTHERWISE)
 
 
 def open_regular(path: Path, *, as_error: type[BundleError] = SourceError) -> int:
@@ -121,6 +134,7 @@ class AtomicFile:
         self.fd = -1
 
     def __enter__(self) -> Self:
+        require_writable(self.path.parent)
         with contextlib.suppress(FileNotFoundError):
             if not stat.S_ISREG(self.path.stat().st_mode):
                 raise UsageError(f"{self.path}: is there and not a regular file")
