@@ -68,14 +68,36 @@ def test_a_site_file_and_a_component_more_are_two_commands(template: str, here: 
 
 def test_nothing_is_written_over(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "README.md").write_text("mine")
-    (here / ".gitignore").symlink_to("nowhere")
+    (here / "page").mkdir()
+    (here / "page" / "page.py").symlink_to("nowhere")
     assert run(["init"]) == 2
-    assert ". has README.md, .gitignore already; nothing was written" in capsys.readouterr().err
-    assert sorted(path.name for path in here.iterdir()) == [".gitignore", "README.md"]
+    assert ". has page/page.py already; nothing was written" in capsys.readouterr().err
+    assert sorted(path.name for path in here.iterdir()) == ["README.md", "page"]
     assert run(["init", "README.md"]) == 2
     assert run(["init", "README.md/below"]) == 2
     assert run(["init", "--template", "webb", "new"]) == 2
     assert not (here / "new").exists()
+
+
+def test_a_project_that_is_there_keeps_what_it_says_of_itself(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "README.md").write_text("mine")
+    (here / ".gitignore").symlink_to("nowhere")
+    (here / "main.py").write_text("")
+    assert run(["init"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines() == ["bundle.yaml", "page/page.py", "page/requirements.txt"]
+    assert "  kept as it was: README.md, .gitignore\n" in said.err
+    assert ((here / "README.md").read_text(), (here / ".gitignore").readlink()) == ("mine", Path("nowhere"))
+    assert run(["check"]) == 0
+    assert run(["init"]) == 2
+    assert ". has bundle.yaml, page/page.py, page/requirements.txt already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["/", "/.", "/tmp/.."])
+def test_the_root_of_all_directories_is_no_place_for_a_graph(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", place]) == 2
+    assert "a graph wants a directory of its own" in capsys.readouterr().err
+    assert not Path("/bundle.yaml").exists()
 
 
 def test_a_directory_that_cannot_name_a_graph(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
