@@ -75,6 +75,7 @@ _USE = {
     "values": "${{values.{}}}",
     "externals": "connect: {{SLOT: {}}}",
 }
+_TOLD = 8  # names in one message
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +242,8 @@ def _instances(workload: Service | Job) -> int:
 
 
 def _listed(names: list[str]) -> str:
+    if len(names) > _TOLD:
+        names = [*names[: _TOLD - 1], f"{len(names) - _TOLD + 1} more"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
