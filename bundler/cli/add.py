@@ -12,7 +12,7 @@ import click
 from bundler.cli import completing, output
 from bundler.cli.asking import can_ask
 from bundler.cli.graph import graph_file, read_exactly
-from bundler.errors import UsageError
+from bundler.errors import UsageError, typed
 
 if TYPE_CHECKING:
     from bundler.graphfile.adding import Adding
@@ -58,7 +58,7 @@ def command(
     if not directory.exists() and Path(component).exists():
         raise UsageError(
             f"there is no graph at {directory}",
-            hint=f"the component comes first: bundle add {output.typed(directory)} {output.typed(Path(component))}",
+            hint=f"the component comes first: bundle add {typed(directory)} {typed(component)}",
         )
     path = graph_file(directory)
     libraries = Libraries(path.parent, str(path))

@@ -10,7 +10,7 @@ import click
 from bundler.cli import output
 from bundler.cli.graph import COMPOSE_NAMES, FILE_NAME, graph_file, read_text
 from bundler.cli.options import json_option
-from bundler.errors import GraphError, UsageError
+from bundler.errors import GraphError, UsageError, typed
 
 if TYPE_CHECKING:
     from bundler.importing.compose import Imported
@@ -93,11 +93,7 @@ def compose(
         output.note(
             f"{checked.name}: {output.count(len(checked.services), 'services')}, "
             f"{output.count(len(checked.jobs), 'jobs')}; "
-            + (
-                "nothing was written"
-                if dry_run
-                else f"see {place / FILE_NAME}, then: bundle build {output.typed(place)}"
-            )
+            + ("nothing was written" if dry_run else f"see {place / FILE_NAME}, then: bundle build {typed(place)}")
         )
         if refused:
             output.note(f"refused: {len(refused)}; the graph is not the whole system without")

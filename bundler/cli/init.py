@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bundler.cli import output
-from bundler.errors import UsageError
+from bundler.errors import UsageError, typed
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 _SUMMARIES = {
@@ -59,7 +59,7 @@ def command(directory: Path, *, template: str) -> int:
             raise failure(error, (directory / name).parent, "making the directory") from error
         write_atomic(directory / name, text.encode())
         output.answer(str(directory / name))
-    where = "" if directory == Path() else f" {output.typed(directory)}"
+    where = "" if directory == Path() else f" {typed(directory)}"
     output.note(f"made {_SUMMARIES[template]}")
     if there:
         output.note(f"  kept as it was: {', '.join(there)}")

@@ -8,13 +8,12 @@ Next: what they name is found and packed.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from bundler.collect.union import Union
-from bundler.errors import GraphError, Problem, UsageError
+from bundler.errors import GraphError, Problem, UsageError, typed
 from bundler.graphfile import check, library, variants
 from bundler.graphfile.library import Libraries
 from bundler.graphfile.scope import as_map
@@ -54,7 +53,7 @@ def read(text: bytes, file: str, folder: Path, texts: Mapping[str, bytes]) -> Gr
     """`file` is the graph file as the user calls it, `texts` are those of its variants. GraphError carries the problems
     of all; those of a variant are told where the graph itself has none. UsageError for a Compose file."""
     if PurePath(file).name != "bundle.yaml" and _COMPOSE.search(text) and not _OURS.search(text):
-        hint = f"make a graph of it: bundle import compose {shlex.quote(file)}"
+        hint = f"make a graph of it: bundle import compose {typed(file)}"
         raise UsageError(f"{file} is a Compose file, not a graph", hint=hint)
     source = _parsed(text, file)
     libraries = Libraries(folder, file)

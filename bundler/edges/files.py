@@ -11,14 +11,13 @@ import errno
 import fcntl
 import os
 import secrets
-import shlex
 import stat
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bundler.errors import BundleError, SourceError, StoppedError, UsageError
+from bundler.errors import BundleError, SourceError, StoppedError, UsageError, typed
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
@@ -39,7 +38,7 @@ def failure(error: OSError, path: Path, doing: str) -> BundleError:
 def require_writable(directory: Path) -> None:
     """UsageError where no file can be put into `directory`."""
     if not directory.exists():
-        raise UsageError(f"there is no directory {directory}", hint=f"make it: mkdir -p {shlex.quote(str(directory))}")
+        raise UsageError(f"there is no directory {directory}", hint=f"make it: mkdir -p {typed(directory)}")
     if not directory.is_dir():
         raise UsageError(f"{directory} is no directory", hint="name another place")
     if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
@@ -85,12 +84,12 @@ def check_private(path: Path, *, secret: bool = False, as_error: type[BundleErro
     if found.st_mode & _OTHERS_WRITE:
         raise as_error(
             f"{path}: others can write to it (mode {stat.S_IMODE(found.st_mode):04o})",
-            hint=f"see that nobody changed what is in it, then: chmod go-w {path}",
+            hint=f"see that nobody changed what is in it, then: chmod go-w {typed(path)}",
         )
     if secret and found.st_mode & _OTHERS_READ:
         raise as_error(
             f"{path}: others can read it (mode {stat.S_IMODE(found.st_mode):04o})",
-            hint=f"if nobody has read it: chmod 600 {path}; else make another key",
+            hint=f"if nobody has read it: chmod 600 {typed(path)}; else make another key",
         )
     if found.st_uid not in (os.geteuid(), 0):
         raise as_error(f"{path}: belongs to user {found.st_uid}, not to you")
