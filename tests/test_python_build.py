@@ -328,7 +328,7 @@ def test_wheels_of_a_lock_are_asked_for_once(
     pack.build(request_, Silent())
     (tmp_path / "cache/wheels").chmod(0o777)  # somebody else's, for all we know
     write(graph, {"app/src/hello/main.py": MAIN})
-    assert "has no wheel of tiny-greeting==2.0" in refused(request_)[0]
+    assert "has no tiny-greeting 2.0 for" in refused(request_)[0]
 
 
 def test_what_a_build_leaves_behind_in_the_project_is_not_packed(request_: BuildRequest, graph: Path) -> None:
@@ -354,10 +354,22 @@ def test_what_is_there_as_source_alone_is_sent_to_a_dockerfile(
     for file in (graph / "app/wheels").iterdir():
         file.unlink()
     wheel(graph / "app/wheels", tmp_path / "tiny", sdist=True)
+    write(graph, {"app/requirements.txt": "tiny-greeting==2.0.0\n"})
     what, hint = refused(request_)
-    wanted = f"tiny-greeting==2.0 for Python {HERE} on linux/amd64"
+    wanted = f"tiny-greeting==2.0.0 for Python {HERE} on linux/amd64"
     assert what == f"web: build app: the project's folder wheels has no wheel of {wanted}"
     assert "Dockerfile" in hint
+
+
+def test_a_version_that_is_not_there_is_not_one_that_must_be_compiled(request_: BuildRequest, graph: Path) -> None:
+    for pin, there in (("tiny-greeting==2.1", "2.0"), ("tiny-greating==2.0", "no other version")):
+        write(graph, {"app/requirements.txt": f"{pin}\n"})
+        called = pin.replace("==", " ")
+        assert refused(request_) == (
+            f"web: build app: the project's folder wheels has no {called} for Python {HERE} on linux/amd64, "
+            "neither wheel nor source",
+            f"mend the pin in requirements.txt; there is {there}",
+        )
 
 
 def test_a_lock_that_leaves_something_out_is_refused(request_: BuildRequest, graph: Path, tmp_path: Path) -> None:
