@@ -148,7 +148,8 @@ def _on_path(contents: _Contents, name: str) -> bytes | None:
 
 def _resolved(path: str, links: Mapping[str, str]) -> str:
     """Where a path leads in there; nowhere ("") after too many links."""
-    left, at, followed = path.split("/")[::-1], [], 0
+    left, followed = path.split("/")[::-1], 0
+    at: list[str] = []
     while left:
         part = left.pop()
         if part == "..":
