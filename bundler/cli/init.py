@@ -43,7 +43,9 @@ def command(directory: Path, *, template: str) -> int:
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is there and is no directory", hint="name another one")
     if directory.resolve() == Path(directory.resolve().anchor):
-        raise UsageError("a graph wants a directory of its own, and this is the root of all", hint="bundle init NAME")
+        raise UsageError(
+            "/ is the root of the file system", hint="a graph wants a directory of its own: bundle init NAME"
+        )
     files = _files(template, _name(directory))
     there = [name for name in files if (directory / name).exists() or (directory / name).is_symlink()]
     if taken := [name for name in there if name not in _KEPT]:

@@ -1,7 +1,8 @@
 """A file system's root in a tar (`rootfs:./FILE`), as `docker export` and mmdebstrap write it, for Python projects.
 One pass over its members; nothing is unpacked.
 
-Such a file says nothing of itself: its platform is the one that its Python is a program for, its PATH the usual one.
+Such a file says nothing of itself. Its platform is the one that its Python is a program for, its PATH the usual one,
+which `pythonimage` states.
 """
 
 from __future__ import annotations
@@ -61,7 +62,6 @@ def read(
         {
             "architecture": platform.architecture,
             "os": platform.os,
-            "config": {"Env": [f"PATH={PATH}"]},
             "rootfs": {"type": "layers", "diff_ids": [digest.text]},
         }
     )
@@ -90,7 +90,7 @@ def _scan(plain: Iterator[bytes], what: str) -> tuple[Digest, _Contents]:
             head = found.programs.get(posixpath.normpath(member.target.lstrip("/")), b"")
         if member.kind is Kind.SYMLINK:
             found.links[name] = member.target
-        elif head.startswith(_ELF):
+        elif head.startswith(_ELF) and len(head) == _HEAD_BYTES:
             found.programs[name] = head
         else:
             continue
@@ -112,8 +112,6 @@ def _head(reader: TarReader) -> bytes:
 
 def _platform(contents: _Contents, version: str, what: str) -> Platform:
     """What the Python on the PATH is a program for."""
-    if image := next((name for name in _IMAGES if name in contents.marks), None):
-        raise SourceError(f"{what}: it holds images", hint=f"write {_IMAGES[image]}:./FILE")
     if _MUSL in contents.marks:
         raise SourceError(
             f"{what}: it is an Alpine Linux, which has musl, and wheels are chosen for glibc",
@@ -121,6 +119,8 @@ def _platform(contents: _Contents, version: str, what: str) -> Platform:
         )
     head = _on_path(contents, f"python{version}")
     if head is None:
+        if image := next((name for name in _IMAGES if name in contents.marks), None):
+            raise SourceError(f"{what}: it holds images", hint=f"write {_IMAGES[image]}:./FILE")
         names = {path.rpartition("/")[2] for path in (*contents.programs, *contents.links)}
         there = sorted(name for name in names if _PYTHON.fullmatch(name) and _on_path(contents, name) is not None)
         raise SourceError(

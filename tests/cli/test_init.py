@@ -96,7 +96,7 @@ def test_a_project_that_is_there_keeps_what_it_says_of_itself(here: Path, capsys
 @pytest.mark.parametrize("place", ["/", "/.", "/tmp/.."])
 def test_the_root_of_all_directories_is_no_place_for_a_graph(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init", place]) == 2
-    assert "a graph wants a directory of its own" in capsys.readouterr().err
+    assert "a graph wants a directory of its own: bundle init NAME" in capsys.readouterr().err
     assert not Path("/bundle.yaml").exists()
 
 

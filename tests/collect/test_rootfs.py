@@ -60,7 +60,6 @@ def test_it_is_an_image_of_one_layer_pinned_by_the_digest_of_its_tar(
     assert json.loads(part.config) == {
         "architecture": "amd64",
         "os": "linux",
-        "config": {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}"]},
     }
 
@@ -74,8 +73,9 @@ def test_it_is_an_image_of_one_layer_pinned_by_the_digest_of_its_tar(
         {"usr/bin/python3.11": "/etc/alternatives/py", "etc/alternatives/py": "/bin/real", "bin/real": X86},
         {"usr/bin/python3.11": b"#!/bin/sh\n", "bin/python3.11": X86},
         {"usr/bin/python3.11": ARM, "./usr/bin/python3.11": X86},
+        {"usr/bin/python3.11": X86, "manifest.json": b"{}"},
     ],
-    ids=["as it is", "merged usr", "links", "alternatives", "a script before", "written twice"],
+    ids=["as it is", "merged usr", "links", "alternatives", "a script before", "written twice", "a file at the top"],
 )
 def test_the_interpreter_is_found_as_a_path_is_searched(tree: SourceTree, entries: Entries) -> None:
     assert find(tree, make_tar(entries))[0].parts[0].platform == AMD64
@@ -113,6 +113,7 @@ def test_a_machine_that_is_not_known_is_refused(tree: SourceTree, program: bytes
             'it has python3.12: write version: "3.12"',
         ),
         ({"usr/bin/sh": X86}, "make it with one: mmdebstrap --include=python3 bookworm base.tar"),
+        ({"usr/bin/python3.11": X86[:19]}, "make it with one: mmdebstrap --include=python3 bookworm base.tar"),
         ({"usr/bin/python3.11": "python3.11"}, "make it with one: mmdebstrap --include=python3 bookworm base.tar"),
     ],
 )
