@@ -8,13 +8,13 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from http_server import Handle, answer
 
 from bundler.collect.reference import Reference
 from bundler.collect.registry import Repository
 from bundler.edges.http import HttpClient, require_allowed
 from bundler.errors import SourceError
 from bundler.model.oci import MANIFEST, Descriptor, Digest
+from tests.http_server import Handle, answer
 
 
 def client() -> HttpClient:

@@ -11,12 +11,12 @@ from threading import Event
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from http_server import Handle, answer
 
 from bundler.edges.credentials import credentials, pairs
 from bundler.edges.push import Registry
 from bundler.errors import TargetError
 from bundler.model.oci import Descriptor, Digest
+from tests.http_server import Handle, answer
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A small HTTP server that answers as a test says."""
+"""For all tests: a small HTTP server that answers as a test says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from http_server import Handle
+
+from tests.http_server import Handle
 
 
 class Quiet(ThreadingHTTPServer):
