@@ -1,4 +1,4 @@
-"""For all tests: a small HTTP server that answers as a test says."""
+"""For all tests: a key that signs, and a small HTTP server that answers as a test says."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from threading import Thread
 
 import pytest
 
+from bundler.trust.keys import KeyStore, PrivateKey
 from tests.http_server import Handle
+
+
+@pytest.fixture(scope="session")
+def key(tmp_path_factory: pytest.TempPathFactory) -> PrivateKey:
+    return KeyStore(tmp_path_factory.mktemp("keys") / "store").default()
 
 
 class Quiet(ThreadingHTTPServer):

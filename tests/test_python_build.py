@@ -23,7 +23,7 @@ from bundler.layout.archive import ArchiveReader
 from bundler.model.bundle import Bundle
 from bundler.model.progress import Silent
 from bundler.pack import BuildRequest, BuildResult
-from bundler.trust.keys import KeyStore, PrivateKey
+from bundler.trust.keys import PrivateKey
 from bundler.trust.policy import Policy
 from bundler.trust.verify import verify
 from tests.python_project import AMD64, ARM64, GRAPH, HERE, MAIN, PYPROJECT, base, wheel, write
@@ -32,11 +32,6 @@ from tests.python_project import AMD64, ARM64, GRAPH, HERE, MAIN, PYPROJECT, bas
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheel(tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def key(tmp_path_factory: pytest.TempPathFactory) -> PrivateKey:
-    return KeyStore(tmp_path_factory.mktemp("keys") / "store").default()
 
 
 @pytest.fixture
