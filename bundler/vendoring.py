@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from bundler.collect import vendored
 from bundler.collect.vendored import Changes, Origin
 from bundler.edges.files import failure, replace_text
-from bundler.errors import BundleError, GraphError, Problem, UsageError
+from bundler.errors import GraphError, Problem, TrustError, UsageError
 from bundler.graphfile import component_rules, editing, forms, library
 from bundler.graphfile.editing import Addition
 from bundler.graphfile.library import Entry
@@ -146,9 +146,8 @@ def _verified(source: str, policy: Policy) -> VerifiedLibrary:
         try:
             with ArchiveReader(path) as reader:
                 return verify_library(reader, policy)
-        except BundleError as error:
-            error.what = error.what.replace(str(path), source)
-            raise
+        except TrustError as error:
+            raise TrustError(error.what.replace(str(path), source), hint=error.hint) from error
 
 
 def _place(directory: Path, name: str, to: Path | None) -> tuple[Path, tuple[Path, str] | None, str]:

@@ -55,6 +55,7 @@ def command(context: click.Context, *, search: str | None, directory: Path, as_j
     bundle components --search vectors
     bundle components show postgres
     bundle add postgres
+    bundle components pull registry.example/acme/components:1.0
     """
     if context.invoked_subcommand is not None:
         return 0

@@ -70,8 +70,8 @@ def pack(folder: Path, name: str, *, to: Path | None, key: Path | None, as_json:
 @click.argument("place", metavar="HOST/PATH[:TAG]")
 @json_option
 def push(file: Path, place: str, *, as_json: bool) -> int:
-    """Push the packed library FILE with its signatures to a registry, with your `docker login`. The library's version is
-    the tag unless one is given."""
+    """Push the packed library FILE with its signatures to a registry, with your `docker login`. The library's version
+    is the tag unless one is given."""
     from bundler import vendoring
 
     if not file.exists():
