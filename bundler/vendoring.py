@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from bundler.collect import vendored
 from bundler.collect.vendored import Changes, Origin
 from bundler.edges.files import failure, replace_text
-from bundler.errors import GraphError, Problem, TrustError, UsageError
+from bundler.errors import GraphError, Problem, SourceError, TargetError, TrustError, UsageError
 from bundler.graphfile import component_rules, editing, forms, library
 from bundler.graphfile.editing import Addition
 from bundler.graphfile.library import Entry
@@ -53,14 +54,16 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """`graph`: where the line that names the library was added; None where it was there, or there is no graph."""
+    """`name` is what the graph calls it, `before` the version that was there; `line` is what the graph says, or is to
+    say where there is none. `named`: it was added now."""
 
     library: VerifiedLibrary
     name: str
     folder: Path
+    before: str | None
     changes: Changes
-    graph: Path | None
     line: str
+    named: bool
 
 
 def pack(folder: Path, name: str, version: str, key: PrivateKey, output: Path | None = None) -> Packed:
@@ -86,7 +89,7 @@ def push(file: Path, place: str) -> tuple[str, Digest]:
     """Where it is now, and its digest. Without a tag in `place`, the library's version is the tag."""
     from bundler.collect.library import push as push_library
 
-    with ArchiveReader(file) as reader:
+    with _registry_errors(), ArchiveReader(file) as reader:
         version = open_layout(reader, LIBRARY).closure.version
         reader.check_every_byte()
         reference = _reference(place if ":" in place.rpartition("/")[2] else f"{place}:{version}")
@@ -97,19 +100,19 @@ def push(file: Path, place: str) -> tuple[str, Digest]:
 
 def pull(
     source: str,
-    directory: Path,
+    graph: Path,
     policy: Policy,
     *,
     name: str | None = None,
     to: Path | None = None,
     overwrite: bool = False,
 ) -> Pulled:
-    """From a registry or a tar, for the graph in `directory`, which knows it by `name`. Nothing of it is parsed or
-    written before it is verified; nothing is written unless all of it is right."""
-    found = _verified(source, policy)
+    """From a registry or a tar, for the graph's file `graph` (which need not be there), where it is called `name`.
+    Nothing of it is parsed or written before it is verified; nothing is written unless all of it is right."""
+    found, source = _verified(source, policy)
     _check(found.files, "")
     name = name or found.name
-    folder, graph, line = _place(directory, name, to)
+    folder, line, text = _place(graph, name, to)
     before = vendored.origin(folder)
     if before is not None and before.library != found.name:
         raise UsageError(f"{folder} holds the library {before.library}, not {found.name}", hint="--as NAME --to FOLDER")
@@ -120,42 +123,41 @@ def pull(
             f"{folder}: edited by hand since it was pulled, or from no pull: {listed}",
             hint="keep them under other names, or --overwrite; nothing was written",
         )
-    shown = Path(source).name if _is_file(source) else source
     trusted = tuple(signer.fingerprint for signer in found.signers if signer.trusted)
     files = {file: Digest.of(data) for file, data in found.files.items()}
-    vendored.write(folder, made, Origin(found.name, found.version, shown, found.root, trusted, files), found.files)
-    if graph is not None:
-        replace_text(*graph)
-    return Pulled(found, name, folder, made, None if graph is None else graph[0], line)
+    vendored.write(folder, made, Origin(found.name, found.version, source, found.root, trusted, files), found.files)
+    if text is not None:
+        replace_text(graph, text)
+    return Pulled(found, name, folder, before and before.version, made, line, text is not None)
 
 
-def _verified(source: str, policy: Policy) -> VerifiedLibrary:
-    if _is_file(source):
+def _verified(source: str, policy: Policy) -> tuple[VerifiedLibrary, str]:
+    """And where it is from: a file's name, or a complete reference."""
+    if source.endswith(".tar") or Path(source).is_file():
         with ArchiveReader(Path(source)) as reader:
-            return verify_library(reader, policy)
+            return verify_library(reader, policy), Path(source).name
     from bundler.collect.library import fetch
     from bundler.collect.registry import Repository, server
     from bundler.edges.credentials import credentials
     from bundler.edges.http import HttpClient
 
     reference = _reference(source)
-    with TemporaryDirectory(prefix="bundle-library-") as place, HttpClient() as http:
+    with _registry_errors(), TemporaryDirectory(prefix="bundle-library-") as place, HttpClient() as http:
         path = Path(place) / "library.tar"
         login = credentials(server(reference.host))
         fetch(Repository(http, reference, kind="library", login=login), path)
         try:
             with ArchiveReader(path) as reader:
-                return verify_library(reader, policy)
+                return verify_library(reader, policy), str(reference)
         except TrustError as error:
-            raise TrustError(error.what.replace(str(path), source), hint=error.hint) from error
+            raise TrustError(error.what.replace(str(path), str(reference)), hint=error.hint) from error
 
 
-def _place(directory: Path, name: str, to: Path | None) -> tuple[Path, tuple[Path, str] | None, str]:
-    """Where the components go; the graph's file and its new text, where it has to be written; the line that it says."""
-    path = directory / "bundle.yaml" if directory.is_dir() else directory
-    root = path.parent
-    text = _text(path) if path.is_file() else None
-    source = None if text is None else parse(text, str(path))
+def _place(graph: Path, name: str, to: Path | None) -> tuple[Path, str, str | None]:
+    """Where the components go; the line that the graph says; its new text, where it has to be written."""
+    root = graph.parent
+    text = _text(graph) if graph.is_file() else None
+    source = None if text is None else parse(text, str(graph))
     if not re.fullmatch(forms.LABEL, name):
         raise UsageError(
             f"{name[:80]} cannot name a library", hint="lower-case letters, digits and dashes, a letter first"
@@ -171,8 +173,8 @@ def _place(directory: Path, name: str, to: Path | None) -> tuple[Path, tuple[Pat
         )
     line = f"libraries: {{{name}: ./{inside}}}"
     if text is None or name in named:
-        return folder, None, line
-    return folder, (path, editing.added(text, str(path), [Addition("libraries", name, f"./{inside}")])), line
+        return folder, line, None
+    return folder, line, editing.added(text, str(graph), [Addition("libraries", name, f"./{inside}")])
 
 
 def _check(files: Mapping[str, bytes], head: str) -> None:
@@ -201,8 +203,13 @@ def _reference(text: str) -> Reference:
         raise UsageError(f"{text}: neither a file nor a place in a registry: {error}", hint="HOST/PATH:TAG") from error
 
 
-def _is_file(source: str) -> bool:
-    return source.endswith(".tar") or Path(source).is_file()
+@contextmanager
+def _registry_errors() -> Iterator[None]:
+    """What a registry refuses is no target's refusal here."""
+    try:
+        yield
+    except TargetError as error:
+        raise SourceError(error.what, hint=error.hint) from error
 
 
 def _text(path: Path) -> str:

@@ -10,6 +10,7 @@ import click
 from bundler.cli import output
 from bundler.cli.build import signing_key
 from bundler.cli.bundlefile import policy
+from bundler.cli.graph import FILE_NAME
 from bundler.cli.options import json_option, key_option, unsigned_option
 from bundler.errors import UsageError
 
@@ -119,10 +120,13 @@ def pull(
     """
     from bundler import vendoring
 
+    if not directory.exists():
+        raise UsageError(f"there is no directory {directory}", hint="a graph's; this one unless given")
     if source.endswith(".tar") and not Path(source).exists():
         raise UsageError(f"there is no file {source}", hint="bundle components pack makes one")
     trusted = policy(key, allow_unsigned=insecure_allow_unsigned)
-    pulled = vendoring.pull(source, directory, trusted, name=name, to=to, overwrite=overwrite)
+    graph = directory / FILE_NAME if directory.is_dir() else directory
+    pulled = vendoring.pull(source, graph, trusted, name=name, to=to, overwrite=overwrite)
     found, made = pulled.library, pulled.changes
     rows = [
         (word, file.removesuffix(".yaml"), "was edited by hand" if file in made.edited else "")
@@ -134,6 +138,7 @@ def pull(
             {
                 "library": pulled.name,
                 "version": found.version,
+                "before": pulled.before,
                 "digest": found.root.text,
                 "source": source,
                 "folder": str(pulled.folder),
@@ -145,12 +150,13 @@ def pull(
             }
         )
         return 0
-    output.answer(f"{pulled.name} {found.version} in {pulled.folder}: {found.root}, {_signed(found.signers)}")
+    was = f" (it was {pulled.before})" if pulled.before not in (None, found.version) else ""
+    output.answer(f"{pulled.name} {found.version}{was} in {pulled.folder}: {found.root}, {_signed(found.signers)}")
     for line in output.table(rows or [("unchanged", output.count(len(found.files), "components"))]):
         output.answer(line)
-    if pulled.graph is not None:
-        output.note(f"{pulled.graph} says now: {pulled.line}")
-    elif not (directory / "bundle.yaml").is_file() and not directory.is_file():
+    if pulled.named:
+        output.note(f"{graph} says now: {pulled.line}")
+    elif not graph.is_file():
         output.note(f"there is no graph; one beside it says: {pulled.line}")
     return 0
 

@@ -8,6 +8,7 @@ there: ROOT under its tag, and the signatures where cosign and other clients loo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from bundler.collect.reference import Reference
@@ -108,8 +109,9 @@ def _candidates(repository: Repository, root: Descriptor) -> Iterator[bytes]:
         raise SourceError(f"{repository.what}: the list of its signatures cannot be read: {error}") from error
     # What a list says of an artifact's type is not relied on: some writers put another there.
     for entry in entries[: 4 * MAX_REFERRERS]:
-        if entry.media_type == MANIFEST:
-            yield repository.document(entry)
+        with suppress(SourceError):  # listed, and gone
+            if entry.media_type == MANIFEST:
+                yield repository.document(entry)
 
 
 def _signature(repository: Repository, data: bytes, root: Descriptor, name: str) -> Referrer | None:
@@ -118,7 +120,7 @@ def _signature(repository: Repository, data: bytes, root: Descriptor, name: str)
         manifest, _ = read_referrer(data, root)
         blobs = {blob.digest: repository.document(blob) for blob in (manifest.config, *manifest.layers)}
         claims(data, root, name, lambda blob: blobs[blob.digest])
-    except DocumentError:
+    except (DocumentError, SourceError):
         return None
     return Referrer(data, blobs)
 

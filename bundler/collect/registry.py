@@ -6,7 +6,6 @@ Distribution specification 1.1; token authentication as in https://distribution.
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import time
@@ -18,6 +17,7 @@ from urllib.parse import urlencode, urlsplit
 from bundler.collect.manifests import MAX_DOCUMENT_BYTES
 from bundler.collect.mirrors import Mirror
 from bundler.collect.reference import DEFAULT_HOST, Reference
+from bundler.edges.credentials import Pair, basic_authorization
 from bundler.edges.http import HttpClient, Response, is_loopback, require_allowed
 from bundler.errors import SourceError
 from bundler.model.oci import DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, Descriptor, Digest
@@ -48,11 +48,11 @@ class Repository:
         mirror: Mirror | None = None,
         *,
         kind: str = "image",
-        login: tuple[str, str] | None = None,
+        login: Pair | None = None,
     ) -> None:
         self._http = http
         self._kind = kind
-        self._basic = None if login is None else "Basic " + base64.b64encode(":".join(login).encode()).decode()
+        self._login = {} if login is None else {"Authorization": basic_authorization(login)}
         self._reference = reference
         self._asked = reference if mirror is None else mirror.of(reference)
         host = server(self._asked.host)
@@ -157,9 +157,8 @@ class Repository:
     def _authorize(self, refused: Response) -> None:
         """A token for pulling, from the place that the registry names; or the credentials themselves."""
         scheme, _, rest = refused.headers.get("www-authenticate", "").partition(" ")
-        if scheme.lower() == "basic" and self._basic is not None:
-            self._authorization = {"Authorization": self._basic}
-            return
+        if scheme.lower() == "basic":
+            self._authorization = self._login
         if scheme.lower() != "bearer":
             return
         parameters = dict(_PARAMETER.findall(rest))
@@ -170,8 +169,7 @@ class Repository:
             query["service"] = parameters["service"]
         joined = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(query)}"
         with self._named():
-            headers = {} if self._basic is None else {"Authorization": self._basic}
-            answer = self._http.get(joined, headers=headers, limit_bytes=MAX_TOKEN_BYTES)
+            answer = self._http.get(joined, headers=self._login, limit_bytes=MAX_TOKEN_BYTES)
         if answer.status != 200:
             return
         try:

@@ -6,14 +6,13 @@ spoken to this machine only. Every error is a TargetError, whatever a registry a
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
-from bundler.edges.credentials import credentials
+from bundler.edges.credentials import basic_authorization, credentials
 from bundler.edges.http import is_loopback, require_allowed
 from bundler.edges.network import failure
 from bundler.errors import SourceError, TargetError
@@ -162,7 +161,7 @@ class Registry:
         scheme, _, rest = refused.headers.get("www-authenticate", "").partition(" ")
         basic = credentials(self._host)
         if scheme.lower() == "basic" and basic is not None:
-            self._authorization = {"Authorization": _basic(basic)}
+            self._authorization = {"Authorization": basic_authorization(basic)}
             return True
         if scheme.lower() != "bearer":
             return False
@@ -172,7 +171,7 @@ class Registry:
         query = [("scope", f"repository:{repository}:pull,push")]
         query += [("scope", f"repository:{source}:pull")] if source is not None else []
         query += [("service", told["service"])] if "service" in told else []
-        headers = {"Authorization": _basic(basic)} if basic is not None else {}
+        headers = {"Authorization": basic_authorization(basic)} if basic is not None else {}
         asked = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(query)}"
         answer = self._client.get(asked, headers=headers)
         if answer.status_code != 200:
@@ -212,7 +211,3 @@ class Registry:
                 f"{doing}: registry {self._host} cannot be reached: {failure(error)[1]}",
                 hint="is it up, and reached from here under this name?",
             ) from error
-
-
-def _basic(pair: tuple[str, str]) -> str:
-    return "Basic " + base64.b64encode(":".join(pair).encode()).decode()

@@ -102,6 +102,7 @@ def test_a_pull_once_more_tells_what_is_new(bundle: Bundle) -> None:
     assert json.loads(files.pop("library.json"))["version"] == "1.1"
     assert files == state(Path("components"))
     assert Path("shop/bundle.yaml").read_text() == graph
+    assert "acme 1.0 (it was 1.1) in" in bundle("components", "pull", first, "shop")
 
 
 def test_what_was_edited_by_hand_is_not_overwritten_unasked(bundle: Bundle, tmp_path: Path) -> None:

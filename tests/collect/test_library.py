@@ -11,7 +11,7 @@ import pytest
 from test_registry import HTTP, push_blob, push_image, push_index, registry, serving
 
 from bundler import vendoring
-from bundler.errors import BundleError, SourceError, TargetError, TrustError, UsageError
+from bundler.errors import BundleError, SourceError, TrustError, UsageError
 from bundler.model.oci import EMPTY, INDEX, MANIFEST
 from bundler.trust.keys import KeyStore, PrivateKey
 from bundler.trust.policy import Policy
@@ -38,7 +38,7 @@ def pushed(key: PrivateKey, place: str, version: str = "1.0") -> str:
 
 
 def pull(source: str, key: PrivateKey) -> vendoring.Pulled:
-    return vendoring.pull(source, Path("shop"), Policy((key.public,)))
+    return vendoring.pull(source, Path("shop/bundle.yaml"), Policy((key.public,)))
 
 
 def put(base: str, name: str, document: dict[str, object], kind: str = MANIFEST) -> None:
@@ -144,7 +144,7 @@ def test_a_private_registry_asks_for_the_login_of_docker(key: PrivateKey, tmp_pa
     (tmp_path / "users").write_text("pusher:$2b$04$Rs1VeNZOLZKM98B7gNAevOud4Chv2d59SxHivZuG//3yaks1eGmgW\n")
     with serving(tmp_path, auth={"htpasswd": {"realm": "test", "path": str(tmp_path / "users")}}) as host:
         place = f"{host}/acme/private"
-        for error, act in ((TargetError, lambda: pushed(key, place)), (SourceError, lambda: pull(f"{place}:1.0", key))):
+        for error, act in ((SourceError, lambda: pushed(key, place)), (SourceError, lambda: pull(f"{place}:1.0", key))):
             with pytest.raises(error) as caught:
                 act()
             assert isinstance(caught.value, BundleError)

@@ -65,5 +65,5 @@ def test_oras_pulls_the_components(place: Path, registry: str, tmp_path: Path) -
 def test_what_oras_copied_to_another_registry_is_still_signed(place: Path, registry: str, tmp_path: Path) -> None:
     copy = (tool("oras"), "copy", "-r", "--from-plain-http", "--to-plain-http", f"{registry}/acme/components:1.0")
     run(*copy, f"{registry}/elsewhere/components:x", cwd=place)
-    found = vendoring.pull(f"{registry}/elsewhere/components:x", tmp_path, Policy((KEY.public,)))
+    found = vendoring.pull(f"{registry}/elsewhere/components:x", tmp_path / "bundle.yaml", Policy((KEY.public,)))
     assert set(found.changes.added) == NAMES
