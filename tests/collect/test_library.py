@@ -5,18 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from test_registry import HTTP, push_blob, push_image, push_index, registry, serving
+from test_registry import HTTP, Handle, answer, push_blob, push_image, push_index, registry, server, serving
 
 from bundler import vendoring
 from bundler.errors import BundleError, SourceError, TrustError, UsageError
-from bundler.model.oci import EMPTY, INDEX, MANIFEST
+from bundler.layout.archive import ArchiveReader
+from bundler.model.oci import EMPTY, INDEX, MANIFEST, Digest
 from bundler.trust.keys import KeyStore, PrivateKey
 from bundler.trust.policy import Policy
 
-__all__ = ["registry"]  # a fixture
+__all__ = ["registry", "server"]  # fixtures
 COMPONENTS = Path(__file__).parents[1] / "graphfile" / "libraries" / "components"
 GRAPH = 'bundle: shop\nversion: "1.0"\n'
 
@@ -153,3 +156,41 @@ def test_a_private_registry_asks_for_the_login_of_docker(key: PrivateKey, tmp_pa
         (tmp_path / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
         pushed(key, place)
         assert pull(f"{place}:1.0", key).changes.added
+
+
+def test_a_registry_that_lists_referrers_itself_and_gives_tokens(
+    server: Callable[[Handle], str], key: PrivateKey, tmp_path: Path
+) -> None:
+    """The signatures are found by `subject` alone. A blob with other bytes is refused."""
+    made = vendoring.pack(Path("components"), "acme", "1.0", key)
+    with ArchiveReader(made.path) as reader:
+        blobs = {name[13:]: reader.read_member(name) for name in reader.members if name.startswith("blobs/")}
+        entries = json.loads(reader.read_member("index.json"))["manifests"]
+    listed = [entry for entry in entries if "sigstore" in entry.get("artifactType", "")]
+    gone = {"mediaType": MANIFEST, "digest": f"sha256:{'0' * 64}", "size": 2}
+    seen: list[str | None] = []
+
+    def handle(handler: BaseHTTPRequestHandler) -> None:
+        kind, name = handler.path.split("/")[-2:]
+        if handler.path.startswith("/token?"):
+            seen.append(handler.headers.get("Authorization"))
+            answer(handler, 200, b'{"token": "canary"}')
+        elif handler.headers.get("Authorization") != "Bearer canary":
+            answer(handler, 401, WWW_Authenticate=f'Bearer realm="http://{handler.headers["Host"]}/token"')
+        elif kind == "referrers":
+            assert name == made.root.text
+            answer(handler, 200, json.dumps({"schemaVersion": 2, "manifests": [gone, *listed]}).encode())
+        elif (body := blobs.get((made.root.text if name == "1.0" else name).removeprefix("sha256:"))) is not None:
+            answer(handler, 200, body, Content_Type=MANIFEST)
+        else:
+            answer(handler, 404)
+
+    place = f"{server(handle)}/acme/listed:1.0"
+    auth = base64.b64encode(b"puller:pull-me").decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {place.partition("/")[0]: {"auth": auth}}}))
+    assert pull(place, key).library.root == made.root
+    assert seen == [f"Basic {auth}"]
+    worker = Digest.of(Path("components/worker@1.yaml").read_bytes())
+    blobs[worker.hex] = blobs[worker.hex].replace(b"image", b"imagf")
+    with pytest.raises(SourceError, match=f"the registry's bytes for {worker} are others"):
+        pull(place, key)
