@@ -128,7 +128,7 @@ def pull(
     vendored.write(folder, made, Origin(found.name, found.version, source, found.root, trusted, files), found.files)
     if text is not None:
         replace_text(graph, text)
-    return Pulled(found, name, folder, before and before.version, made, line, text is not None)
+    return Pulled(found, name, folder, None if before is None else before.version, made, line, text is not None)
 
 
 def _verified(source: str, policy: Policy) -> tuple[VerifiedLibrary, str]:
@@ -189,9 +189,9 @@ def _check(files: Mapping[str, bytes], head: str) -> None:
         except UsageError as error:
             problems.append(Problem(f"{head}{name}", error.what.partition(": ")[2]))
     if problems:
-        error = GraphError(problems)
-        error.hint = "nothing was written"
-        raise error
+        wrong = GraphError(problems)
+        wrong.hint = "nothing was written"
+        raise wrong
 
 
 def _reference(text: str) -> Reference:

@@ -93,7 +93,7 @@ def push(file: Path, place: str, *, as_json: bool) -> int:
     "--to",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Where the graph has that library, else libraries/NAME beside the graph, unless given.",
+    help="The folder that the graph has for it, else libraries/NAME beside the graph, unless given.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace components that were edited by hand too.")
 @key_option

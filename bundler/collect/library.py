@@ -42,7 +42,7 @@ def fetch(repository: Repository, path: Path) -> None:
     others = {digest: size for digest, size in closure.metadata.items() if digest != root.digest}
     metadata = {digest: repository.document(Descriptor("", digest, size)) for digest, size in others.items()}
     assembly = Assembly(closure.root, found.data, {root.digest: found.data, **metadata}, ())
-    signatures = {}
+    signatures: dict[Digest, Referrer] = {}
     for data in _candidates(repository, root):
         made = _signature(repository, data, root, bundle_repository(closure.name))
         if made is not None and len(signatures) < MAX_REFERRERS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sample
@@ -27,7 +28,7 @@ from bundler.trust.verify import verify, verify_library
 KEY, OTHER = sample.key(1), sample.key(2)
 FILES = {"queue@1.5.yaml": b"component: queue\n", "tracker@2.1.yaml": b"component: tracker\n"}
 
-Document = dict[str, object]
+Document = dict[str, Any]
 
 
 def library(path: Path, *keys: PrivateKey, files: dict[str, bytes] | None = None) -> Path:
@@ -108,7 +109,7 @@ def test_what_is_no_component_or_too_large_is_not_packed() -> None:
 
 
 def title(place: int, name: object) -> Callable[[Document], None]:
-    return lambda root: root["layers"][place].update(annotations={"org.opencontainers.image.title": name})  # type: ignore[index]
+    return lambda root: root["layers"][place].update(annotations={"org.opencontainers.image.title": name})
 
 
 @pytest.mark.parametrize(
@@ -122,17 +123,17 @@ def title(place: int, name: object) -> Callable[[Document], None]:
         (title(0, "tracker@2.1.yaml"), "not in order, or one is there twice"),
         (title(0, "z@1.yaml"), "not in order"),
         (title(0, 1), "is not a text"),
-        (lambda root: root["layers"][0].update(mediaType="text/plain"), "of media type 'text/plain'"),  # type: ignore[index]
-        (lambda root: root["layers"][0].update(size=5 << 20), "5242880 bytes, at most"),  # type: ignore[index]
-        (lambda root: root["layers"].append({**root["layers"][1], "size": 3}), "in order"),  # type: ignore[attr-defined,index]
-        (lambda root: root["layers"][1].update(digest=root["layers"][0]["digest"]), "with two sizes"),  # type: ignore[index]
+        (lambda root: root["layers"][0].update(mediaType="text/plain"), "of media type 'text/plain'"),
+        (lambda root: root["layers"][0].update(size=5 << 20), "5242880 bytes, at most"),
+        (lambda root: root["layers"].append({**root["layers"][1], "size": 3}), "in order"),
+        (lambda root: root["layers"][1].update(digest=root["layers"][0]["digest"]), "with two sizes"),
         (lambda root: root.update(layers=[]), "0 components"),
         (lambda root: root.update(artifactType="text/plain"), "not a library: its artifact type is 'text/plain'"),
         (lambda root: root.pop("artifactType"), "not a library: its artifact type is None"),
         (lambda root: root.update(subject=root["config"]), "not a library"),
-        (lambda root: root.update(config={**root["layers"][0]}), "not a library"),  # type: ignore[index]
-        (lambda root: root["annotations"].update({"org.opencontainers.image.title": "../x"}), "not a name"),  # type: ignore[attr-defined]
-        (lambda root: root["annotations"].update({"org.opencontainers.image.version": "a/b"}), "not a version"),  # type: ignore[attr-defined]
+        (lambda root: root.update(config={**root["layers"][0]}), "not a library"),
+        (lambda root: root["annotations"].update({"org.opencontainers.image.title": "../x"}), "not a name"),
+        (lambda root: root["annotations"].update({"org.opencontainers.image.version": "a/b"}), "not a version"),
         (lambda root: root.update(manifests=[]), "a manifest with `manifests`"),
     ],
 )
