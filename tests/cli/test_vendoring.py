@@ -113,9 +113,9 @@ def test_what_was_edited_by_hand_is_not_overwritten_unasked(bundle: Bundle, tmp_
     second = packed(bundle, "1.1")
     outside = tmp_path / "outside.yaml"
     outside.write_text("kept")
-    (PULLED / "queue@1.5.yaml").write_text("ours")
-    (PULLED / "worker@1.yaml").unlink()
-    (PULLED / "worker@1.yaml").symlink_to(outside)
+    (PULLED / "worker@1.yaml").write_text("ours")
+    (PULLED / "queue@1.5.yaml").unlink()
+    (PULLED / "queue@1.5.yaml").symlink_to(outside)
     (PULLED / "tracker@2.1.yaml").unlink()
     before = state(PULLED)
     said = bundle("components", "pull", second, "shop", status=2)
