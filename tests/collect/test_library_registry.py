@@ -13,6 +13,7 @@ import pytest
 from test_registry import HTTP, Handle, answer, push_blob, push_image, push_index, registry, server, serving
 
 from bundler import vendoring
+from bundler.cli.main import run
 from bundler.errors import BundleError, SourceError, TrustError, UsageError
 from bundler.layout.archive import ArchiveReader
 from bundler.model.oci import EMPTY, INDEX, MANIFEST, Digest
@@ -63,6 +64,23 @@ def test_it_comes_back_as_it_was_packed_by_tag_and_by_digest(registry: str, key:
     assert json.loads(Path("shop/libraries/acme/library.json").read_text())["source"] == f"{place}:1.0"
     again = pull(f"{place}@{digest}", key)
     assert (again.changes.added, again.changes.changed, again.changes.removed) == ((), (), ())
+
+
+def test_the_commands_lead_from_a_folder_to_a_graph_elsewhere(
+    registry: str, key: PrivateKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    place = f"{registry}/acme/commands"
+    assert run(["components", "pack", "components", "acme:1.0", "--json"]) == 0
+    digest = json.loads(capsys.readouterr().out)["digest"]
+    assert run(["components", "push", "acme-1.0.library.tar", place]) == 0
+    assert capsys.readouterr().out == f"pushed {place}:1.0: {digest}\n"
+    for words in (["components", "pull", f"{place}@{digest}"], ["add", "acme/worker"], ["check"]):
+        assert run([*words, "shop"]) == 0
+    assert "shop 1.0 is valid: 2 services, 1 job" in capsys.readouterr().out
+    assert run(["components", "push", "none.tar", place]) == 2
+    assert run(["components", "push", "acme-1.0.library.tar", "127.0.0.1:1/acme"]) == 4
+    assert "registry 127.0.0.1:1 cannot be reached" in capsys.readouterr().err
 
 
 def test_a_tag_that_moved_brings_what_has_changed(registry: str, key: PrivateKey) -> None:
