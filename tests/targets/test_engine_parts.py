@@ -294,7 +294,7 @@ def test_a_docker_program_without_the_compose_plugin_is_seen(
     program.write_text(f"#!/bin/sh\n[ \"$*\" = 'compose version' ] && exit {status}\nexit 3\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert ComposeTarget()._has_compose == (status == 0)
+    assert (ComposeTarget()._compose_version is not None) == (status == 0)
 
 
 # the compose document

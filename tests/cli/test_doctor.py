@@ -1,0 +1,179 @@
+"""bundle doctor: what is there, what is not and what it is needed for."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundler.cli.main import run
+from bundler.doctor.looks import Look, looked
+from bundler.model.finding import Finding
+from tests.cli.terminal import away_from_one
+from tests.test_cli import write_layout
+
+GRAPH = """\
+bundle: shop
+version: "1"
+externals:
+  store: {as: http}
+  corpus: {as: s3}
+  db: {as: postgres}
+  spare: {as: smtp}
+services:
+  api:
+    image: oci:./layout
+    connect: {store: store, corpus: corpus, db: db, mail: spare}
+    environment: {STORE: "${store.url}", BUCKET: "${corpus.endpoint}/${corpus.bucket}", DB: "${db.url}"}
+"""
+NOWHERE = {"DOCKER_HOST": "unix:///nowhere/docker.sock", "KUBECONFIG": "/nowhere/kubeconfig"}
+
+
+@pytest.fixture
+def shop(tmp_path: Path, kept_target: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A graph's directory; there is neither an engine nor a cluster, only the target "kept"."""
+    for name, value in NOWHERE.items():
+        monkeypatch.setenv(name, value)
+    write_layout(tmp_path / "graph" / "layout")
+    (tmp_path / "graph" / "bundle.yaml").write_text(GRAPH)
+    return tmp_path / "graph"
+
+
+@pytest.fixture
+def page() -> Iterator[str]:
+    """HOST:PORT of a server, by an address of this machine that is not the loopback one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            asked.connect(("192.0.2.1", 9))  # nothing is sent
+        except OSError:
+            pytest.skip("needs an address beside the loopback one: ip address add 192.0.2.2/24 dev …")
+        host = asked.getsockname()[0]
+    server = ThreadingHTTPServer((host, 0), SimpleHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"{host}:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def findings(*words: str, status: int) -> dict[str, dict[str, Any]]:
+    done = away_from_one("doctor", *words, "--json")
+    assert done.returncode == status, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert told["well"] == (status == 0)
+    return {one["what"]: one for one in told["findings"]}
+
+
+def test_a_target_that_nobody_asked_for_may_lack_everything(shop: Path) -> None:
+    seen = findings(status=0)
+    assert seen["kept"]["ok"]
+    assert (seen["docker"]["ok"], seen["docker"]["needed"]) == (False, False)
+    assert (seen["k8s"]["ok"], seen["k8s"]["needed"]) == (False, False)
+    assert "kubernetes" not in seen, "it is k8s by another name"
+    assert seen["docker"]["hint"].startswith("start Docker")
+
+
+def test_the_target_that_was_asked_for_may_not(shop: Path) -> None:
+    seen = findings("-t", "docker", status=9)
+    assert (seen["docker"]["ok"], seen["docker"]["needed"]) == (False, True)
+    assert "k8s" not in seen
+    done = away_from_one("doctor", "-t", "docker")
+    assert (done.returncode, done.stderr) == (9, "missing: docker\n")
+    line = next(line for line in done.stdout.splitlines() if line.startswith("  missing"))
+    assert "no Docker engine answers at unix:///nowhere/docker.sock" in line
+
+
+def test_keys_are_named_once_there_are_some(shop: Path) -> None:
+    assert not findings(status=0)["keys"]["ok"]
+    assert run(["keys", "generate", "mine"]) == 0
+    assert findings(status=0)["keys"]["told"] == "trusted: mine; to sign with: mine"
+    key = Path(os.environ["XDG_DATA_HOME"]) / "graphbundle/keys/mine.key"
+    key.write_text("no key any more")
+    broken = findings(status=9)["key mine"]
+    assert (broken["ok"], broken["purpose"]) == (False, "signing bundles")
+
+
+def test_a_graph_says_what_its_build_needs(shop: Path) -> None:
+    text = GRAPH.replace("image: oci:./layout", "build: ./api")
+    (shop / "bundle.yaml").write_text(text.replace("externals:", "externals:\n  unused: {as: tcp}"))
+    seen = findings(str(shop), "-t", "kept", status=9)
+    assert not seen["Docker engine"]["ok"]
+    assert seen["unused (tcp)"]["ok"]
+
+
+def test_externals_are_asked_where_the_site_says(shop: Path, page: str) -> None:
+    site = shop / "site.yaml"
+    host, _, port = page.partition(":")
+    site.write_text(
+        f"target: kept\nexternals:\n  store: {{url: 'http://{page}/shelf'}}\n  corpus: {{endpoint: 'https://{page}',"
+        f" bucket: b}}\n  db: {{host: {host}, port: '{port}', user: u, database: d}}\n  spare: {{host: localhost}}\n"
+        "secrets: {db.password: {env: NOBODY_SETS_IT}}\n"
+    )
+    seen = findings(str(shop), "--site", str(site), status=9)
+    assert seen["store (http)"]["told"].startswith(f"{page} answers ")
+    assert seen["store (http)"]["ok"]
+    assert (seen["corpus (s3)"]["failure"], seen["db (postgres)"]["failure"]) == ("tls", "time")
+    assert seen["corpus (s3)"]["hint"] == "site file: externals: {corpus: {endpoint: …}}, http://…"
+    assert seen["spare (smtp)"]["told"] == "localhost is, inside the app, the app itself"
+    text = away_from_one("doctor", str(shop), "--site", str(site)).stdout
+    assert "externals, from this machine" in text
+
+
+def test_what_the_site_does_not_say_is_missing(shop: Path) -> None:
+    seen = findings(str(shop), "-t", "kept", status=9)
+    assert seen["db (postgres)"]["hint"].startswith("site file: externals: {db: {host: …}}")
+    assert seen["spare (smtp)"]["ok"], "the graph reads no address of it"
+
+
+def test_an_address_that_is_a_secret_is_asked_and_not_shown_whole(
+    shop: Path, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORE", f"http://me:s3cret@{page}/")
+    site = shop / "site.yaml"
+    site.write_text("target: kept\nsecrets:\n  store.url: {env: STORE}\n")
+    done = away_from_one("doctor", str(shop), "--site", str(site), "--json")
+    one = next(one for one in json.loads(done.stdout)["findings"] if one["what"] == "store (http)")
+    assert (one["ok"], one["told"].split()[0]) == (True, page)
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_a_bundle_is_looked_at_as_its_graph_is(shop: Path, tmp_path: Path) -> None:
+    assert run(["build", str(shop), "-o", str(tmp_path / "shop.tar")]) == 0
+    seen = findings(str(tmp_path / "shop.tar"), "-t", "kept", "--set", "externals.db.host=nobody.invalid", status=9)
+    assert (seen["db (postgres)"]["ok"], seen["store (http)"]["ok"]) == (False, False)
+
+
+def test_answers_without_a_graph_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", "--set", "values.x=1"]) == 2
+    assert "name its directory or bundle" in capsys.readouterr().err
+
+
+def test_a_look_that_takes_too_long_is_left_and_told() -> None:
+    def slow() -> Iterator[Finding]:
+        yield Finding("first", "is there", "all")
+        threading.Event().wait(60)
+
+    began = time.monotonic()
+    looks = [Look("there", "slow", "waiting", slow), Look("here", "quick", "all", lambda: [Finding("quick", "", "")])]
+    found = looked(looks, timeout_s=0.2)
+    assert time.monotonic() - began < 30
+    assert [(part, one.what, one.ok) for part, one in found] == [
+        ("there", "first", True),
+        ("there", "slow", False),
+        ("here", "quick", True),
+    ]
+
+
+def test_a_defect_of_a_look_is_no_finding() -> None:
+    def broken() -> list[Finding]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        looked([Look("here", "broken", "all", broken)])
