@@ -40,9 +40,10 @@ def test_what_the_graph_asks_for_is_exact_on_the_target_that_notes_nothing(tmp_p
         ("service/store", "healthcheck"),
         ("service/store", "memory"),
         ("service/store", "publish store"),
+        *(("service/api", "user"), ("service/store", "user")),
     }
     last = away_from_one(*plan).stdout.splitlines()[-1]
-    assert last == "  exact: healthcheck, memory, order, platform, publish, stop_signal"
+    assert last == "  exact: healthcheck, memory, order, platform, publish, stop_signal, user"
 
 
 def test_a_feature_that_is_adapted_somewhere_is_exact_where_it_is_named() -> None:
