@@ -37,6 +37,7 @@ class EngineImage:
     diff_ids: tuple[str, ...]
     user: str
     size_bytes: int
+    ports: tuple[int, ...] = ()  # TCP, as its EXPOSE says
 
 
 class Engine:
@@ -46,9 +47,9 @@ class Engine:
         self._client = client
 
     @classmethod
-    def connect(cls) -> Engine:
+    def connect(cls, *, timeout_s: float = 120.0) -> Engine:
         """Raises TargetError where no engine answers."""
-        return cls(connect())
+        return cls(connect(timeout_s=timeout_s))
 
     def close(self) -> None:
         self._client.close()
@@ -74,6 +75,7 @@ class Engine:
                 return None
             found: dict[str, Any] = answer.json()
         config = found.get("Config") or {}
+        exposed = config.get("ExposedPorts") or {}
         return EngineImage(
             id=str(found["Id"]),
             os=str(found.get("Os", "")),
@@ -82,6 +84,7 @@ class Engine:
             diff_ids=tuple((found.get("RootFS") or {}).get("Layers") or ()),
             user=str(config.get("User") or ""),
             size_bytes=int(found.get("Size") or 0),
+            ports=tuple(sorted(int(port.removesuffix("/tcp")) for port in exposed if port.endswith("/tcp"))),
         )
 
     def save(self, ids: Sequence[str]) -> Iterator[bytes]:
