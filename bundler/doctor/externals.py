@@ -20,13 +20,14 @@ ADDRESS = ("url", "endpoint", "host", "port")  # the fields that say where it is
 _REACH_S = 5.0
 _TLS = frozenset({"https", "rediss", "amqps", "smtps", "ldaps", "mqtts", "grpcs"})
 _SPOKEN = {"https": "http", "s3": "http", "otlp": "http"}  # types whose protocol has another name
+_INSIDE = (".svc", ".cluster.local", ".docker.internal")
 _SMTPS = 465  # RFC 8314, section 3.3: TLS from the first byte
 
 
 def of_externals(graph: Graph, site: Site, secrets: Mapping[str, bytes]) -> list[Look]:
     """`secrets` are the bytes of those by which the site says where an external is ("db.url"), as far as they are at
     hand."""
-    needs = {lack.path[1].partition(".")[0]: lack for lack in lacks(site, graph) if lack.fields}
+    needs = {lack.path[1].partition(".")[0]: lack for lack in lacks(site, graph) if {*lack.fields} & {*ADDRESS}}
     users: dict[str, list[str]] = {}
     for node in (*graph.services, *graph.jobs):
         for edge in node.connect:
@@ -48,10 +49,13 @@ def _external(external: External, purpose: str, site: Site, secrets: Mapping[str
     host, port = fields.get("host"), fields.get("port")
     if lack is not None:
         return Finding(what, lack.problem.message, purpose, ok=False, hint=lack.problem.hint)
-    if not host or not port:
+    if not host or not port or not port.isdigit():
         unread = [f"{external.name}.{field}" for field in ADDRESS if f"{external.name}.{field}" in site.secrets]
         told = f"not asked: {unread[0]} is no address that is known here" if unread else "the graph asks for no address"
         return Finding(what, told, purpose, ok=not unread, needed=False)
+    if host.endswith(_INSIDE):
+        told = f"not asked: {host} is a name that is known only where the app runs"
+        return Finding(what, told, purpose, ok=False, needed=False)
     if _is_loopback(host):
         told = f"{host} is, inside the app, the app itself"
         return Finding(what, told, purpose, ok=False, hint=_line(external, site, "an address that others know it by"))

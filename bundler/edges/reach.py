@@ -67,7 +67,7 @@ def reach(protocol: str | None, host: str, port: int, *, tls: bool, timeout_s: f
                 return _spoken(plain, protocol, host, port, ends_at)
             with ssl.create_default_context().wrap_socket(plain, server_hostname=host) as wrapped:
                 return _spoken(wrapped, protocol, host, port, ends_at)
-    except (OSError, ValueError) as error:  # ValueError: of what cannot be a name
+    except (OSError, ValueError, OverflowError) as error:  # of what cannot be a name, or a port
         kind, reason = failure(error)
         raise UnreachedError(kind, reason) from error
 
@@ -123,7 +123,8 @@ def _spoken(link: socket.socket, protocol: str | None, host: str, port: int, end
 
 
 def _authority(host: str, port: int) -> bytes:
-    return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode("idna" if not host.isascii() else "ascii")
+    name = f"[{host}]".encode("ascii") if ":" in host else host.encode("idna")
+    return name + b":%d" % port
 
 
 def _left_s(ends_at: float) -> float:

@@ -126,6 +126,13 @@ def test_externals_are_asked_where_the_site_says(shop: Path, page: str) -> None:
     assert "externals, from this machine" in text
 
 
+def test_a_name_that_only_a_cluster_knows_is_not_asked_here(shop: Path) -> None:
+    given = ("--set", "externals.db.host=db.prod.svc.cluster.local")
+    one = findings(str(shop), "-t", "kept", *given, status=9)["db (postgres)"]
+    assert (one["ok"], one["needed"], one["failure"]) == (False, False, None)
+    assert one["told"].startswith("not asked")
+
+
 def test_what_the_site_does_not_say_is_missing(shop: Path) -> None:
     seen = findings(str(shop), "-t", "kept", status=9)
     assert seen["db (postgres)"]["hint"].startswith("site file: externals: {db: {host: …}}")
@@ -142,6 +149,13 @@ def test_an_address_that_is_a_secret_is_asked_and_not_shown_whole(
     one = next(one for one in json.loads(done.stdout)["findings"] if one["what"] == "store (http)")
     assert (one["ok"], one["told"].split()[0]) == (True, page)
     assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_a_secret_that_is_no_address_is_not_asked_and_not_shown(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "s3cret")
+    given = ("--set", "externals.db.host=db.example", "--set", "secrets.db.port.env=PORT")
+    one = findings(str(shop), "-t", "kept", *given, status=9)["db (postgres)"]
+    assert (one["ok"], one["told"]) == (False, "not asked: db.port is no address that is known here")
 
 
 def test_a_bundle_is_looked_at_as_its_graph_is(shop: Path, tmp_path: Path) -> None:

@@ -159,6 +159,8 @@ def test_what_is_the_matter_is_told_apart(serve: Serve, page: Callable[..., int]
         port = int(free.getsockname()[1])
     assert fault("http", HOST, port).kind is Failure.REFUSED
     assert fault("http", "nobody.invalid", 80).kind is Failure.NAME
+    assert fault("http", "a..b", 80).kind is Failure.OTHER, "no name can be so"
+    assert fault(None, HOST, 70_000).kind is Failure.OTHER
     ssh = fault("http", HOST, serve(b"", b"SSH-2.0-OpenSSH_9.2\r\n"))
     assert (ssh.kind, ssh.reason) == (Failure.PROTOCOL, "it does not answer as http does: 'SSH-2.0-OpenSSH_9.2'")
     assert fault("redis", HOST, serve(b"PING\r\n", b"-DENIED protected mode\r\n")).kind is Failure.PROTOCOL
