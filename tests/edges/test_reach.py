@@ -160,7 +160,6 @@ def test_what_is_the_matter_is_told_apart(serve: Serve, page: Callable[..., int]
     assert fault("http", HOST, port).kind is Failure.REFUSED
     assert fault("http", "nobody.invalid", 80).kind is Failure.NAME
     assert fault("http", "a..b", 80).kind is Failure.OTHER, "no name can be so"
-    assert fault(None, HOST, 70_000).kind is Failure.OTHER
     ssh = fault("http", HOST, serve(b"", b"SSH-2.0-OpenSSH_9.2\r\n"))
     assert (ssh.kind, ssh.reason) == (Failure.PROTOCOL, "it does not answer as http does: 'SSH-2.0-OpenSSH_9.2'")
     assert fault("redis", HOST, serve(b"PING\r\n", b"-DENIED protected mode\r\n")).kind is Failure.PROTOCOL
@@ -181,19 +180,21 @@ def test_one_that_takes_the_connection_and_says_nothing_is_left_in_time(serve: S
 
 @pytest.mark.engine
 @pytest.mark.parametrize(
-    ("image", "protocol", "port", "given"),
+    ("image", "protocol", "port", "options", "command"),
     [
-        ("postgres", "postgres", 5432, ("-e", "POSTGRES_PASSWORD=x")),
-        ("valkey", "redis", 6379, ()),
-        ("nginx", "http", 80, ()),
+        ("postgres", "postgres", 5432, "--user 999:999 -e POSTGRES_PASSWORD=x", "-c listen_addresses=*"),
+        ("valkey", "redis", 6379, "", "valkey-server --requirepass x"),
     ],
 )
-def test_real_servers_answer(image: str, protocol: str, port: int, given: tuple[str, ...]) -> None:
+def test_real_servers_answer(image: str, protocol: str, port: int, options: str, command: str) -> None:
     name = f"graphbundle/component-{image}"
     if subprocess.run(["docker", "image", "inspect", name], capture_output=True).returncode:
         pytest.skip(f"needs the image {name}: scripts/components-prepare {image}")
     started = subprocess.run(
-        ["docker", "run", "--detach", "--rm", *given, name], capture_output=True, text=True, check=True
+        ["docker", "run", "--detach", "--rm", *options.split(), name, *command.split()],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     container = started.stdout.strip()
     try:
