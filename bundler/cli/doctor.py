@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bundler.cli import output, places
-from bundler.cli.graph import graph_at, read_text
+from bundler.cli.graph import graph_at, is_graph, read_text
 from bundler.cli.options import json_option, open_target, site_options, target_option
 from bundler.errors import DeclinedError, UsageError
 
@@ -59,7 +59,8 @@ def command(
     graph, site = (None, None) if place is None else _graph_and_site(place, sites, assignments, variant)
     chosen = target or (site.target if site is not None else None)
     kept = (Path(), places.data_dir(), places.cache_dir())
-    looks = of_machine(KeyStore(places.keys_dir()), passphrase(), kept, graph)
+    built = graph if place is not None and is_graph(place) else None
+    looks = of_machine(KeyStore(places.keys_dir()), passphrase(), kept, built)
     names = (chosen,) if chosen else discovery.distinct()
     looks += [of_target(name, open_target(name, site)) for name in names]
     if graph is not None and site is not None:

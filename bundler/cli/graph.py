@@ -52,9 +52,14 @@ def load_graphs(directory: Path) -> Graphs:
     return found
 
 
+def is_graph(place: Path) -> bool:
+    """Whether it is a graph file or a directory for one; else a bundle."""
+    return place.is_dir() or place.suffix in (".yaml", ".yml")
+
+
 def graph_at(place: Path, variant: str) -> tuple[Graph, tuple[str, ...]]:
     """The graph in a directory or bundle as a variant has it, and the names of all variants there."""
-    if place.is_dir() or place.suffix in (".yaml", ".yml"):
+    if is_graph(place):
         from bundler.graphfile.variants import names
 
         graphs = read_graphs(place, (variant,) if variant else ()).union.graphs

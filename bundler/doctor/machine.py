@@ -23,7 +23,7 @@ _PYTHON = "building Python projects without a Dockerfile"
 
 
 def of_machine(keys: KeyStore, passphrase: bytes | None, places: Iterable[Path], graph: Graph | None) -> list[Look]:
-    """`places` are those that are written to; `graph` says what its build needs, None that nobody has asked for one."""
+    """`places` are those that are written to; `graph` is one that would be built."""
     nodes = (*graph.services, *graph.jobs) if graph is not None else ()
     builds = {type(node.build) for node in nodes}
     looks = [
@@ -52,8 +52,8 @@ def _keys(store: KeyStore, passphrase: bytes | None) -> Iterator[Finding]:
     listed = store.listed(passphrase)
     for one in listed:
         if one.problem:
-            hint = "an encrypted one wants BUNDLE_KEY_PASSWORD; bundle keys list shows them all"
-            yield Finding(f"key {one.name}", one.problem, "signing bundles", ok=False, hint=hint)
+            hint = "BUNDLE_KEY_PASSWORD gives it" if one.locked else "bundle keys list shows them all"
+            yield Finding(f"key {one.name}", one.problem, "signing bundles", ok=False, needed=not one.locked, hint=hint)
     trusted = [one.name for one in listed if one.trusted]
     if trusted:
         signing = ", ".join(one.name for one in listed if one.signs and not one.problem) or "none"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 20
 LAST_LINES = 20
 AT_ONCE = 4  # builds; BuildKit makes once what several of them have in common
+_TCP = re.compile("([0-9]+)(?:/tcp)?")  # https://github.com/opencontainers/image-spec/blob/main/config.md
 _PLATFORM_API = (1, 49)  # Docker Engine 28.1: inspect with `platform`
 
 
@@ -84,7 +85,7 @@ class Engine:
             diff_ids=tuple((found.get("RootFS") or {}).get("Layers") or ()),
             user=str(config.get("User") or ""),
             size_bytes=int(found.get("Size") or 0),
-            ports=tuple(sorted(int(port.removesuffix("/tcp")) for port in exposed if port.endswith("/tcp"))),
+            ports=tuple(sorted(int(port[1]) for each in exposed if (port := _TCP.fullmatch(each)))),
         )
 
     def save(self, ids: Sequence[str]) -> Iterator[bytes]:

@@ -191,3 +191,13 @@ def test_a_defect_of_a_look_is_no_finding() -> None:
 
     with pytest.raises(ZeroDivisionError):
         looked([Look("here", "broken", "all", broken)])
+
+
+def test_a_key_whose_passphrase_nobody_has_given_is_no_failure(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("nacl", reason="PyNaCl is missing: pip install 'graphbundle[passphrase]'")
+    monkeypatch.setenv("BUNDLE_KEY_PASSWORD", "x")
+    assert run(["keys", "generate", "mine"]) == 0
+    monkeypatch.delenv("BUNDLE_KEY_PASSWORD")
+    key = findings(status=0)["key mine"]
+    assert (key["ok"], key["needed"]) == (False, False)
+    assert "BUNDLE_KEY_PASSWORD" in key["hint"]
