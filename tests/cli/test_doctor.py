@@ -201,3 +201,32 @@ def test_a_key_whose_passphrase_nobody_has_given_is_no_failure(shop: Path, monke
     key = findings(status=0)["key mine"]
     assert (key["ok"], key["needed"]) == (False, False)
     assert "BUNDLE_KEY_PASSWORD" in key["hint"]
+
+
+@pytest.mark.engine
+def test_an_engine_and_its_compose_are_told_with_their_versions(
+    tmp_path: Path, kept_target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = findings("-t", "compose", status=0)
+    assert "linux/" in seen["Docker engine"]["told"]
+    assert seen["Docker Compose plugin"]["ok"]
+    assert "Docker Compose plugin" not in findings("-t", "docker", status=0)
+    program = tmp_path / "programs" / "docker"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 2.20.3\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    old = findings("-t", "compose", status=9)["Docker Compose plugin"]
+    assert old["told"] == "2.20.3, which is too old"
+    assert "2.24" in old["hint"]
+
+
+@pytest.mark.cluster
+def test_a_cluster_is_told_with_its_nodes_and_the_way_to_them(kept_target: Path) -> None:
+    seen = findings("-t", "k8s", status=0)
+    assert seen["cluster"]["told"].startswith("Kubernetes ")
+    assert seen["StorageClass"]["ok"]
+    assert seen["images"]["told"] == f"into {os.environ['CONTAINERD_ADDRESS']}"
+    away = findings("-t", "k8s", "--containerd", "/nowhere.sock", status=9)
+    assert away["cluster"]["ok"], "what was found before is told too"
+    assert "/nowhere.sock" in away["k8s"]["told"]

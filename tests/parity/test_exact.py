@@ -3,8 +3,11 @@ an engine and a cluster that have what they usually have."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import pytest
 
+from bundler.contract import Target
 from bundler.graphfile import check, site, source
 from bundler.graphfile.written import written
 from bundler.model.bundle import (
@@ -37,7 +40,7 @@ from .rows import ROWS
 MACHINE = Platform("linux", "amd64")
 ENGINE = frozenset({workloads.IMAGE_MOUNT, workloads.SUBPATH, workloads.START_INTERVAL})
 CLUSTER = frozenset({facts.IMAGE_VOLUMES, facts.SLEEP, facts.STORAGE, facts.METRICS})
-TARGETS = {
+TARGETS: Mapping[str, tuple[Target, Host]] = {
     "docker": (DockerTarget(), Host(MACHINE, "docker", "28", ENGINE)),
     "compose": (ComposeTarget(), Host(MACHINE, "docker", "28", ENGINE)),
     "k8s": (KubernetesTarget(Settings(registry="registry.example/x")), Host(MACHINE, "kubernetes", "1.36", CLUSTER)),
@@ -54,8 +57,8 @@ class Blobs:
     def read(self, blob: Descriptor) -> bytes:
         return b"x"
 
-    def stream(self, blob: Descriptor) -> list[bytes]:
-        return [b"x"]
+    def stream(self, blob: Descriptor) -> Iterator[bytes]:
+        yield b"x"
 
 
 def blob(name: str, media_type: str = "") -> Descriptor:

@@ -291,10 +291,10 @@ def test_a_docker_program_without_the_compose_plugin_is_seen(
     status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "docker"
-    program.write_text(f"#!/bin/sh\n[ \"$*\" = 'compose version' ] && exit {status}\nexit 3\n")
+    program.write_text(f"#!/bin/sh\n[ \"$*\" = 'compose version --short' ] && echo 2.40.3 && exit {status}\nexit 3\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert (ComposeTarget()._compose_version is not None) == (status == 0)
+    assert ComposeTarget()._compose_version == (None if status else "2.40.3")
 
 
 # the compose document
