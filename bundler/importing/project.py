@@ -141,10 +141,6 @@ def _over(base: Data, more: Data) -> Data:
     result = dict(base)
     for key, value in more.items():
         old = result.get(key)
-        if key == "build" and None not in (old, value):
-            old, value = (part if isinstance(part, dict) else {"context": part} for part in (old, value))
-        if key in _ONE_OR_MORE and None not in (old, value):
-            old, value = as_list(old), as_list(value)
         if isinstance(old, dict) and isinstance(value, dict):
             result[key] = _over(old, value)
         elif isinstance(old, list) and isinstance(value, list) and key not in (*_REPLACED, "test"):
@@ -165,8 +161,12 @@ def _place(mount: Any) -> str:
 
 
 def _normal(service: Data) -> Data:
-    """Lists of `NAME=text` as maps."""
-    return {key: pairs(value) if key in _MAPS else value for key, value in service.items()}
+    """Lists of `NAME=text` as maps, and what may be one text as it is in full."""
+    made = {key: pairs(value) if key in _MAPS else value for key, value in service.items()}
+    made |= {key: as_list(made[key]) for key in _ONE_OR_MORE if key in made}
+    if isinstance(made.get("build"), str):
+        made["build"] = {"context": made["build"]}
+    return made
 
 
 def pairs(value: Any) -> Data:

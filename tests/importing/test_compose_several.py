@@ -21,7 +21,7 @@ from bundler.importing.writing import graph_text
 BASE = """\
 name: shop
 services:
-  base: {image: base, environment: [MODE=base, KEPT=1]}
+  base: {image: base, environment: [MODE=base, KEPT=1, build=one, tmpfs=two]}
   api:
     extends: base
     build: ./api
@@ -36,7 +36,7 @@ volumes: {data: , cache: }
 """
 MORE = """\
 services:
-  base: {environment: {MODE: changed}}
+  base: {environment: {MODE: changed, build: other, tmpfs: more}}
   api:
     environment: {MODE: production, DB: "postgres://postgres:opensesame@db:5432/postgres"}
     build: {context: ./other}
@@ -74,10 +74,9 @@ def folder(tmp_path: Path) -> Path:
 def test_a_file_is_laid_over_those_before_it_as_compose_lays_it(folder: Path) -> None:
     graph = laid(BASE, MORE, folder=folder).graph
     api, base = graph["services"]["api"], graph["services"]["base"]
-    assert base["environment"] == {"MODE": "changed", "KEPT": "1"}
-    assert api["environment"] == {"MODE": "production", "KEPT": "1", "DB": "${db.url}"}, (
-        "it extends the base of its file"
-    )
+    assert base["environment"] == {"MODE": "changed", "KEPT": "1", "build": "other", "tmpfs": "more"}
+    extended = {"KEPT": "1", "build": "one", "tmpfs": "two"}  # of the file that it stands in
+    assert api["environment"] == {"MODE": "production", **extended, "DB": "${db.url}"}
     assert (api["build"], api["command"]) == ("./other", ["serve"])
     assert api["volumes"] == ["data:/data", "fast:/cache"]
     assert api["tmpfs"] == ["/run", "/tmp"]
