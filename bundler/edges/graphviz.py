@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from typing import Any
 
 from bundler.edges import process
@@ -26,6 +27,13 @@ def laid_out(document: str) -> dict[str, Any]:
             graph.close()
     data: dict[str, Any] = json.loads(text)
     return data
+
+
+def found() -> str | None:
+    """What would lay out a picture."""
+    if find_spec("pygraphviz") is not None:
+        return "the package pygraphviz"
+    return "the program dot" if process.has("dot") else None
 
 
 def _program(document: str) -> bytes:

@@ -59,6 +59,15 @@ def download(
     raise SourceError(f"{what}: pip cannot download the wheels: {_last(said)}")
 
 
+def version() -> str:
+    """Which pip it is. Raises SourceError where there is none."""
+    done = process.run([*_pip(), "--version"], as_error=SourceError)
+    said = done.stdout.decode("utf-8", "replace").split()
+    if done.returncode or len(said) < 2:
+        raise SourceError("pip does not start", hint=_last(done.stderr.decode("utf-8", "replace")))
+    return said[1]
+
+
 def _pip() -> list[str]:
     """pip beside this program, else the one on PATH."""
     if importlib.util.find_spec("pip") is not None:
