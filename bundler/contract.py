@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
 from bundler.edges.forward import Connection
+from bundler.model.finding import Finding
 from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
 from bundler.model.oci import Descriptor
 from bundler.model.plan import Note, Plan, Step
@@ -101,3 +102,12 @@ class Checking(Protocol):
     def check(self, plan: Plan) -> tuple[Note, ...]:
         """What stands against the plan's steps, asked of the target for these alone and without an effect: rights,
         room, the way of images. Where a note refuses, no step is done."""
+
+
+@runtime_checkable
+class Examining(Protocol):
+    """What a target has beside `Target` where more than its answer is needed to deploy to it."""
+
+    def examine(self) -> Iterator[Finding]:
+        """What it needs, whatever the app, looked for without an effect. Raises TargetError where nothing further can
+        be told."""

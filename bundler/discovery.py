@@ -20,6 +20,15 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
 
 
+def distinct() -> tuple[str, ...]:
+    """The same, each target under one name, the shortest."""
+    shortest: dict[str, str] = {}
+    for point in entry_points(group=GROUP):
+        known = shortest.setdefault(point.value, point.name)
+        shortest[point.value] = min(known, point.name, key=lambda name: (len(name), name))
+    return tuple(sorted(shortest.values()))
+
+
 def load(name: str, options: Mapping[str, str]) -> Target:
     """The target of that name. Raises UsageError for an unknown one."""
     for point in entry_points(group=GROUP):

@@ -48,6 +48,7 @@ services:
       BUCKET: ${docs.bucket}
       HERE: ${publish.web.url}
       SHUT: ${publish.side.url}
+      ODBC: odbc://u:${secrets.pw.encoded}@h
       REGION: ${values.region}
     configs: [main:/etc/main]
     secrets: [pw]
@@ -128,6 +129,7 @@ def test_every_text_is_resolved_and_secrets_stay_names() -> None:
         "BUCKET": ("b",),
         "HERE": ("http://127.0.0.1:8081",),
         "SHUT": (),
+        "ODBC": ("odbc://u:", SecretPart("pw", encoded=True), "@h"),
         "REGION": ("eu",),
     }
 

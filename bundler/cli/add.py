@@ -12,6 +12,7 @@ import click
 from bundler.cli import completing, output
 from bundler.cli.asking import can_ask
 from bundler.cli.graph import graph_file, read_exactly
+from bundler.cli.options import json_option
 from bundler.errors import UsageError, typed
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option("--publish", is_flag=True, help="Open its first HTTP endpoint as a front door, under the node's name.")
 @click.option("--dry-run", is_flag=True, help="Show what would be added and write nothing.")
+@json_option
 def command(
     component: str,
     directory: Path,
@@ -41,6 +43,7 @@ def command(
     connects: tuple[str, ...],
     publish: bool,
     dry_run: bool,
+    as_json: bool,
 ) -> int:
     """Add COMPONENT (NAME, NAME@VERSION or LIBRARY/NAME) as a service to the graph in DIRECTORY, and show what changed.
 
@@ -71,12 +74,25 @@ def command(
     connect = adding.connections(one.component, {**connect, **_asked(one, connect, libraries.own)})
     additions = one.additions(connect, publish=publish)
     text = one.checked(additions, libraries)
-    for line in diff(one.text, text, str(path)):
+    for line in () if as_json else diff(one.text, text, str(path)):
         output.answer_text(line)
-    if dry_run:
-        return 0
-    replace_text(path, text)
-    _tell(one, [each.name for each in additions if each.section == "volumes"], path, publish=publish)
+    if not dry_run:
+        replace_text(path, text)
+    if as_json:
+        output.answer_json(
+            {
+                "file": str(path),
+                "written": not dry_run,
+                "node": one.node,
+                "use": one.use,
+                "nodes": one.came(text, libraries),
+                "connections": connect,
+                "doors": [each.name for each in additions if each.section == "publish"],
+                "endpoints": {f"{one.node}.{each.name}": each.type for each in one.component.own},
+            }
+        )
+    elif not dry_run:
+        _tell(one, [each.name for each in additions if each.section == "volumes"], path, publish=publish)
     return 0
 
 
@@ -128,8 +144,7 @@ def _tell(one: Adding, volumes: list[str], path: Path, *, publish: bool) -> None
     """What was done, and what comes next."""
     also = f", and the volume {' and '.join(volumes)}" if volumes else ""
     output.note(f"added {one.node} to {path}{also}: {one.component.summary}")
-    ends = [each for each in one.component.endpoints if each.service == one.component.name]
-    if ends:
+    if ends := one.component.own:
         output.note(
             f"  to reach it:  connect: {{SLOT: {one.node}.{ends[0].name}}}, and ${{SLOT.url}} where it is needed"
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bundler.cli import completing, output
+from bundler.cli import completing, output, vendoring
 from bundler.cli.graph import FILE_NAME, read_exactly
 from bundler.cli.options import json_option
 from bundler.errors import BundleError, GraphError
@@ -55,6 +55,7 @@ def command(context: click.Context, *, search: str | None, directory: Path, as_j
     bundle components --search vectors
     bundle components show postgres
     bundle add postgres
+    bundle components pull registry.example/acme/components:1.0
     """
     if context.invoked_subcommand is not None:
         return 0
@@ -99,6 +100,10 @@ def show(component: str, *, directory: Path, as_json: bool) -> int:
     for line in snippet(ready).splitlines():
         output.answer(f"  {line}")
     return 0
+
+
+for each in (vendoring.pack, vendoring.push, vendoring.pull):
+    command.add_command(each)
 
 
 def _graph(directory: Path) -> tuple[Source, Libraries]:

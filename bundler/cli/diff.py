@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bundler.cli import output
+from bundler.cli.graph import graph_file, is_graph, read_graphs
 from bundler.cli.options import json_option
 from bundler.errors import UsageError
 
@@ -75,8 +76,7 @@ def _cell(text: str | None) -> str:
 
 def _graph(place: Path, variant: str) -> tuple[str, Mapping[str, Any]]:
     """What it is called, and the graph as written; a bundle's with the digests of its images."""
-    if place.is_dir() or place.suffix in (".yaml", ".yml"):
-        from bundler.cli.graph import read_graphs
+    if is_graph(place):
         from bundler.graphfile.written import written
 
         graph = read_graphs(place, (variant,) if variant else ()).union.graphs[variant]
@@ -85,8 +85,7 @@ def _graph(place: Path, variant: str) -> tuple[str, Mapping[str, Any]]:
 
 
 def _variants(place: Path) -> tuple[str, ...]:
-    if place.is_dir() or place.suffix in (".yaml", ".yml"):
-        from bundler.cli.graph import graph_file
+    if is_graph(place):
         from bundler.graphfile.variants import names
 
         return names(graph_file(place).parent)

@@ -10,6 +10,7 @@ from bundler.errors import GraphError, UsageError, typed
 
 if TYPE_CHECKING:
     from bundler.collect.graphs import Graphs
+    from bundler.model.graph import Graph
 
 FILE_NAME = "bundle.yaml"
 COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")  # as Compose looks
@@ -48,6 +49,24 @@ def load_graphs(directory: Path) -> Graphs:
     if problems:
         raise GraphError(dict.fromkeys(problems))
     return found
+
+
+def is_graph(place: Path) -> bool:
+    """Whether it is a graph file or a directory for one; else a bundle."""
+    return place.is_dir() or place.suffix in (".yaml", ".yml")
+
+
+def graph_at(place: Path, variant: str) -> tuple[Graph, tuple[str, ...]]:
+    """The graph in a directory or bundle as a variant has it, and the names of all variants there."""
+    if is_graph(place):
+        from bundler.graphfile.variants import names
+
+        graphs = read_graphs(place, (variant,) if variant else ()).union.graphs
+        return graphs[variant], names(graph_file(place).parent)
+    from bundler.cli.bundlefile import of_variant, read_whole
+
+    known = tuple(one.variant for one in read_whole(place).variants)
+    return of_variant(place, variant).graph, known
 
 
 def read_graphs(directory: Path, variants: Iterable[str]) -> Graphs:

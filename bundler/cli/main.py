@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "verify": ("verify", "Bundles"),
     "inspect": ("inspect", "Bundles"),
     "keys": ("keys", "Bundles"),
+    "doctor": ("doctor", "Deploy"),
     "site": ("sites", "Deploy"),
     "plan": ("plan", "Deploy"),
     "deploy": ("deploy", "Deploy"),

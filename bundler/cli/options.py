@@ -34,7 +34,7 @@ end_timeout_option = click.option(
 unsigned_option = click.option(
     "--insecure-allow-unsigned",
     is_flag=True,
-    help="For this run: accept a bundle that is unsigned or signed by an unknown key. Digests, canonical form and "
+    help="For this run: accept what is unsigned or signed by an unknown key. Digests, canonical form and "
     "an invalid signature still refuse.",
 )
 key_option = click.option(

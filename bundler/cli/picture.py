@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bundler.cli import output
+from bundler.cli.graph import is_graph, read_graphs
 from bundler.cli.options import json_option, open_target, same_place, target_option, variant_option
 from bundler.errors import UsageError
 
@@ -92,9 +93,7 @@ def _written(place: Path, variant: str) -> Picture:
     """Of a directory, a graph file or a bundle."""
     from bundler.pictures.of_graph import of_graph
 
-    if place.is_dir() or place.suffix in (".yaml", ".yml"):
-        from bundler.cli.graph import read_graphs
-
+    if is_graph(place):
         return of_graph(read_graphs(place, (variant,) if variant else ()).union.graphs[variant], variant)
     if not place.exists():
         raise UsageError(

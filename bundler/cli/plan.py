@@ -18,8 +18,9 @@ from bundler.cli.options import (
     target_option,
     unsigned_option,
 )
-from bundler.cli.report import plan_json, plan_lines
+from bundler.cli.report import exact_lines, plan_json, plan_lines
 from bundler.errors import TargetError
+from bundler.release.features import exact
 
 
 @click.command("plan", short_help="Show what a deploy would do.")
@@ -42,7 +43,8 @@ def command(
     insecure_allow_unsigned: bool,
     as_json: bool,
 ) -> int:
-    """Show what deploying the bundle FILE on TARGET would do, and change nothing.
+    """Show what deploying the bundle FILE on TARGET would do, and change nothing: the steps, and of each feature that
+    the graph asks for whether the target refuses it, adapts it (and how), or does exactly that.
 
     Exit status 6 when the target refuses something that the graph needs.
     """
@@ -55,9 +57,10 @@ def command(
         app=app,
         trusted=policy(key, allow_unsigned=insecure_allow_unsigned),
     ) as (ready, _):
+        found = exact(ready.release, ready.plan) if ready.release is not None else ()
         if as_json:
-            output.answer_json(plan_json(ready.plan, ready.app, ready.target.name))
+            output.answer_json(plan_json(ready.plan, ready.app, ready.target.name, found))
         else:
-            for line in plan_lines(ready.plan, ready.app, ready.target.name):
+            for line in (*plan_lines(ready.plan, ready.app, ready.target.name), *exact_lines(found, ready.plan)):
                 output.answer(line)
         return TargetError.exit_code if ready.plan.refused else 0

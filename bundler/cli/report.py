@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from bundler.cli import output
 from bundler.cli.options import same_place, where
 from bundler.errors import BundleError
 from bundler.model.observed import FORWARDED_DOORS, Instance, Observed, State
-from bundler.model.plan import Action, Plan
+from bundler.model.plan import Action, Note, Plan
 from bundler.model.release import Release, ReleaseDoor
 from bundler.release import read_record
 
@@ -134,7 +136,19 @@ def plan_lines(plan: Plan, app: str, target: str) -> list[str]:
     return lines
 
 
-def plan_json(plan: Plan, app: str, target: str) -> dict[str, object]:
+def exact_lines(exact: Sequence[Note], plan: Plan) -> Iterator[str]:
+    """All features that the target does as asked, in a line; where it adapts one elsewhere, of which resources."""
+    resources: dict[str, list[str]] = {}
+    for note in exact:
+        resources.setdefault(note.feature.split(" ")[0], []).append(note.resource)
+    noted = {note.feature.split(" ")[0] for note in plan.notes}
+    words = [f"{word} ({', '.join(of)})" if word in noted else word for word, of in sorted(resources.items())]
+    if words:
+        yield f"  exact: {', '.join(words)}"
+
+
+def plan_json(plan: Plan, app: str, target: str, exact: Sequence[Note]) -> dict[str, object]:
+    """`exact` beside `notes`, which say what is not."""
     return {
         "app": app,
         "target": target,
@@ -156,4 +170,5 @@ def plan_json(plan: Plan, app: str, target: str) -> dict[str, object]:
             {"resource": note.resource, "feature": note.feature, "verdict": str(note.verdict), "reason": note.reason}
             for note in plan.notes
         ],
+        "exact": [{"resource": note.resource, "feature": note.feature} for note in exact],
     }

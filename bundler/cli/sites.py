@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from bundler.cli import output
+from bundler.cli.graph import graph_at
 from bundler.cli.options import variant_option
 from bundler.errors import UsageError
-
-if TYPE_CHECKING:
-    from bundler.model.graph import Graph
 
 place_argument = click.argument("place", type=click.Path(path_type=Path), default=Path(), metavar="[FILE|DIRECTORY]")
 
@@ -49,7 +46,7 @@ def init(place: Path, *, file: Path, variant: str | None, force: bool) -> int:
     from bundler.graphfile.site_text import site_text
     from bundler.model.site import Site
 
-    graph, variants = _graph(place, variant or "")
+    graph, variants = graph_at(place, variant or "")
     shown = "site.yaml" if str(file) == "-" else str(file)
     text = site_text(graph, file=output.clean(shown), variants=variants, variant=variant or "")
     if str(file) == "-":
@@ -73,26 +70,5 @@ def schema(place: Path, *, variant: str | None) -> int:
     and externals by name, for editors."""
     from bundler.graphfile.schema import site_schema
 
-    output.answer_json(site_schema(_graph(place, variant or "")[0]))
+    output.answer_json(site_schema(graph_at(place, variant or "")[0]))
     return 0
-
-
-def _graph(place: Path, variant: str) -> tuple[Graph, tuple[str, ...]]:
-    """The graph at a place as a variant has it, and the names of all variants there."""
-    if place.is_dir() or place.suffix in (".yaml", ".yml"):
-        from bundler.cli.graph import graph_file, read_graphs
-        from bundler.graphfile.variants import names
-
-        graphs = read_graphs(place, (variant,) if variant else ()).union.graphs
-        return graphs[variant], names(graph_file(place).parent)
-    from bundler.cli.bundlefile import opened
-    from bundler.layout.read import read_bundle
-
-    with opened(place) as reader:
-        whole = read_bundle(reader)
-    known = tuple(one.variant for one in whole.variants)
-    found = next((one for one in (whole, *whole.variants) if one.variant == variant), None)
-    if found is None:
-        hint = f"it holds: {', '.join(known)}" if known else f"bundle build --variant {variant} packs it"
-        raise UsageError(f"{place} holds no variant {variant!r}", hint=hint)
-    return found.graph, known

@@ -1,4 +1,5 @@
-"""Images of a registry, anonymously: index, manifest, config and layers byte-identical to upstream's.
+"""Images and libraries of a registry: index, manifest, config and layers byte-identical to upstream's. Images come
+anonymously.
 
 Distribution specification 1.1; token authentication as in https://distribution.github.io/distribution/spec/auth/token/.
 """
@@ -16,6 +17,7 @@ from urllib.parse import urlencode, urlsplit
 from bundler.collect.manifests import MAX_DOCUMENT_BYTES
 from bundler.collect.mirrors import Mirror
 from bundler.collect.reference import DEFAULT_HOST, Reference
+from bundler.edges.credentials import Pair, basic_authorization
 from bundler.edges.http import HttpClient, Response, is_loopback, require_allowed
 from bundler.errors import SourceError
 from bundler.model.oci import DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, Descriptor, Digest
@@ -37,13 +39,23 @@ class Found:
 
 class Repository:
     """One repository of a registry, or of the `mirror` that is asked in its place. A `sources.Blobs`: documents and
-    layers by descriptor."""
+    layers by descriptor. `kind` is what messages call it; `login` a user and password."""
 
-    def __init__(self, http: HttpClient, reference: Reference, mirror: Mirror | None = None) -> None:
+    def __init__(
+        self,
+        http: HttpClient,
+        reference: Reference,
+        mirror: Mirror | None = None,
+        *,
+        kind: str = "image",
+        login: Pair | None = None,
+    ) -> None:
         self._http = http
+        self._kind = kind
+        self._login = {} if login is None else {"Authorization": basic_authorization(login)}
         self._reference = reference
         self._asked = reference if mirror is None else mirror.of(reference)
-        host = _DEFAULT_SERVER if self._asked.host == DEFAULT_HOST else self._asked.host
+        host = server(self._asked.host)
         scheme = "http" if is_loopback(urlsplit(f"//{host}").hostname or "") else "https"
         self._base = f"{scheme}://{host}/v2/{self._asked.path}"
         self._authorization: dict[str, str] = {}
@@ -53,18 +65,30 @@ class Repository:
     @property
     def what(self) -> str:
         mirrored = f" (mirrored as {self._asked})" if self._asked != self._reference else ""
-        return f"image {self._reference}{mirrored}"
+        return f"{self._kind} {self._reference}{mirrored}"
 
     def find(self) -> Found:
         """The index or manifest behind the reference. A digest in the reference must be that of the bytes."""
         reference = self._reference
         name = reference.digest.text if reference.digest else (reference.tag or "latest")
-        answer = self._get(f"manifests/{name}", MAX_DOCUMENT_BYTES)
-        digest = Digest.of(answer.body)
-        if reference.digest is not None and digest != reference.digest:
-            raise SourceError(f"{self.what}: the registry sent {digest} instead")
-        media_type = answer.headers.get("content-type", "").split(";")[0].strip()
-        return Found(Descriptor(media_type, digest, len(answer.body)), answer.body)
+        found = _found(self._get(f"manifests/{name}", MAX_DOCUMENT_BYTES))
+        if reference.digest is not None and found.descriptor.digest != reference.digest:
+            raise SourceError(f"{self.what}: the registry sent {found.descriptor.digest} instead")
+        return found
+
+    def tagged(self, tag: str) -> Found | None:
+        """What another tag of the repository names; None where there is no such tag."""
+        answer = self._ask(f"manifests/{tag}", MAX_DOCUMENT_BYTES)
+        return None if answer.status in (401, 403, 404) else _found(self._good(answer, f"manifests/{tag}"))
+
+    def referrers(self, subject: Digest) -> bytes | None:
+        """The index of the manifests that speak of another: the registry's own, its first page; or where it has none
+        the one that clients keep under a tag ("Referrers Tag Schema")."""
+        answer = self._ask(f"referrers/{subject}", MAX_DOCUMENT_BYTES)
+        if answer.status == 200:
+            return answer.body
+        kept = self.tagged(referrers_tag(subject))
+        return None if kept is None else kept.data
 
     def document(self, wanted: Descriptor) -> bytes:
         """A manifest (asked for by its media type) or config, checked."""
@@ -101,6 +125,9 @@ class Repository:
         return self._authorization
 
     def _get(self, path: str, limit_bytes: int) -> Response:
+        return self._good(self._ask(path, limit_bytes), path)
+
+    def _ask(self, path: str, limit_bytes: int) -> Response:
         url = f"{self._base}/{path}"
         for attempt in (1, 2):
             headers = {"Accept": _ACCEPT, **self._authorization}
@@ -110,20 +137,28 @@ class Repository:
                 self._authorize(answer)
                 continue
             break
+        return answer
+
+    def _good(self, answer: Response, path: str) -> Response:
         if answer.status == 200:
             return answer
         if answer.status in (401, 403, 404):
+            if self._asked != self._reference:
+                hint = f"put it into the mirror, or build without --mirror {self._reference.host}=…"
+            elif self._kind == "image":
+                hint = "check the name; private images: pull them into the local engine first"
+            else:
+                hint = f"check the name; where it is private: docker login {server(self._asked.host)}"
             raise SourceError(
-                f"{self.what}: not there, or not for everyone (the registry answers {answer.status})",
-                hint="check the name; private images: pull them into the local engine first"
-                if self._asked == self._reference
-                else f"put it into the mirror, or build without --mirror {self._reference.host}=…",
+                f"{self.what}: not there, or not for everyone (the registry answers {answer.status})", hint=hint
             )
         raise SourceError(f"{self.what}: the registry answers {answer.status} for {path}")
 
     def _authorize(self, refused: Response) -> None:
-        """A token for pulling, without credentials, from the place that the registry names."""
+        """A token for pulling, from the place that the registry names; or the credentials themselves."""
         scheme, _, rest = refused.headers.get("www-authenticate", "").partition(" ")
+        if scheme.lower() == "basic":
+            self._authorization = self._login
         if scheme.lower() != "bearer":
             return
         parameters = dict(_PARAMETER.findall(rest))
@@ -134,7 +169,7 @@ class Repository:
             query["service"] = parameters["service"]
         joined = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(query)}"
         with self._named():
-            answer = self._http.get(joined, limit_bytes=MAX_TOKEN_BYTES)
+            answer = self._http.get(joined, headers=self._login, limit_bytes=MAX_TOKEN_BYTES)
         if answer.status != 200:
             return
         try:
@@ -145,3 +180,17 @@ class Repository:
         if isinstance(token, str) and token.isascii() and token.isprintable():
             self._authorization = {"Authorization": f"Bearer {token}"}
             self._authorized_at, self._challenge = time.monotonic(), refused
+
+
+def server(host: str) -> str:
+    """HOST[:PORT] that answers for the host of a reference."""
+    return _DEFAULT_SERVER if host == DEFAULT_HOST else host
+
+
+def referrers_tag(subject: Digest) -> str:
+    return subject.text.replace(":", "-")
+
+
+def _found(answer: Response) -> Found:
+    media_type = answer.headers.get("content-type", "").split(";")[0].strip()
+    return Found(Descriptor(media_type, Digest.of(answer.body), len(answer.body)), answer.body)

@@ -47,6 +47,11 @@ def credentials(host: str) -> Pair | None:
     return own.get(host) or next(iter(own.values()), None)
 
 
+def basic_authorization(pair: Pair) -> str:
+    """The header of that name."""
+    return "Basic " + base64.b64encode(":".join(pair).encode()).decode()
+
+
 def _kept(helper: str, host: str) -> Pair | None:
     name = f"docker-credential-{helper}"
     program = process.find(name, hint="docker's config.json names it as the keeper of credentials")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bundler.edges.loading import ONE_THREAD
 from bundler.errors import BundleError, TargetError
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ def connect(context: str | None = None, *, timeout_s: float = 120.0) -> APIClien
 
     Raises TargetError where none answers, or where it is older than Docker Engine 20.10.
     """
-    import docker
-    from docker.errors import DockerException
+    with ONE_THREAD:
+        import docker
+        from docker.errors import DockerException
 
     address = _address(context_name(context))
     try:

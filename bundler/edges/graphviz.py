@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, redirect_stderr
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ def laid_out(document: str) -> dict[str, Any]:
             text = graph.draw(format="json0", prog="dot")
     data: dict[str, Any] = json.loads(text)
     return data
+
+
+def found() -> str | None:
+    """What would lay out a picture."""
+    if find_spec("pygraphviz") is not None:
+        return "the package pygraphviz"
+    return "the program dot" if process.has("dot") else None
 
 
 @contextmanager

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 20
 LAST_LINES = 20
 AT_ONCE = 4  # builds; BuildKit makes once what several of them have in common
+_TCP = re.compile("([0-9]+)(?:/tcp)?")  # https://github.com/opencontainers/image-spec/blob/main/config.md
 _PLATFORM_API = (1, 49)  # Docker Engine 28.1: inspect with `platform`
 
 
@@ -37,6 +38,7 @@ class EngineImage:
     diff_ids: tuple[str, ...]
     user: str
     size_bytes: int
+    ports: tuple[int, ...] = ()  # TCP, as its EXPOSE says
 
 
 class Engine:
@@ -46,9 +48,9 @@ class Engine:
         self._client = client
 
     @classmethod
-    def connect(cls) -> Engine:
+    def connect(cls, *, timeout_s: float = 120.0) -> Engine:
         """Raises TargetError where no engine answers."""
-        return cls(connect())
+        return cls(connect(timeout_s=timeout_s))
 
     def close(self) -> None:
         self._client.close()
@@ -74,6 +76,7 @@ class Engine:
                 return None
             found: dict[str, Any] = answer.json()
         config = found.get("Config") or {}
+        exposed = config.get("ExposedPorts") or {}
         return EngineImage(
             id=str(found["Id"]),
             os=str(found.get("Os", "")),
@@ -82,6 +85,7 @@ class Engine:
             diff_ids=tuple((found.get("RootFS") or {}).get("Layers") or ()),
             user=str(config.get("User") or ""),
             size_bytes=int(found.get("Size") or 0),
+            ports=tuple(sorted(int(port[1]) for each in exposed if (port := _TCP.fullmatch(each)))),
         )
 
     def save(self, ids: Sequence[str]) -> Iterator[bytes]:

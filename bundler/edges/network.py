@@ -20,7 +20,13 @@ class Failure(Enum):
     CERTIFICATE = "its certificate is not trusted"
     CLIENT = "it does not take this client's certificate"
     TLS = "it does not speak TLS"
+    PROTOCOL = "it does not speak this protocol"
     OTHER = ""
+
+    @property
+    def word(self) -> str:
+        """For programs."""
+        return self.name.lower()
 
 
 def failure(error: BaseException) -> tuple[Failure, str]:

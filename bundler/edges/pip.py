@@ -64,6 +64,15 @@ def download(
     raise SourceError(f"{what}: pip cannot download the wheels: {_last(said)}")
 
 
+def version() -> str:
+    """Which pip it is. Raises SourceError where there is none."""
+    done = process.run([*_pip(), "--version"], as_error=SourceError)
+    said = done.stdout.decode("utf-8", "replace").split()
+    if done.returncode or len(said) < 2:
+        raise SourceError("pip does not start", hint=_last(done.stderr.decode("utf-8", "replace")))
+    return said[1]
+
+
 def _versions(name: str, asked: Sequence[str]) -> list[str] | None:
     """Every version of a package that there is, as wheel or source, the newest first; None where pip does not say."""
     done = process.run([*_pip(), "index", "versions", "--pre", *asked, name], as_error=SourceError)

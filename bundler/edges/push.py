@@ -1,4 +1,4 @@
-"""Images into a registry: what it lacks, as one request each (distribution specification 1.1, "Push").
+"""Images and libraries into a registry: what it lacks, as one request each (distribution specification 1.1, "Push").
 
 Credentials are those of the Docker configuration (DOCKER_CONFIG, ~/.docker/config.json), its helpers too. Plain HTTP is
 spoken to this machine only. Every error is a TargetError, whatever a registry answers.
@@ -6,18 +6,17 @@ spoken to this machine only. Every error is a TargetError, whatever a registry a
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
-from bundler.edges.credentials import credentials
+from bundler.edges.credentials import basic_authorization, credentials
 from bundler.edges.http import is_loopback, require_allowed
 from bundler.edges.network import failure
 from bundler.errors import SourceError, TargetError
-from bundler.model.oci import Descriptor
+from bundler.model.oci import INDEX, MANIFEST, Descriptor
 
 if TYPE_CHECKING:
     import httpx
@@ -119,10 +118,22 @@ class Registry:
         same = tuple(urlsplit(place)[:2]) == tuple(urlsplit(self._base)[:2])
         return self._authorization if same else {}
 
-    def put_manifest(self, repository: str, manifest: Descriptor, data: bytes) -> None:
-        path = f"{repository}/manifests/{manifest.digest}"
+    def manifest(self, repository: str, tag: str) -> bytes | None:
+        """What a tag names; None where there is no such tag."""
+        answer = self._send(
+            "GET", f"{repository}/manifests/{tag}", repository, headers={"Accept": f"{INDEX}, {MANIFEST}"}
+        )
+        if answer.status_code == 404:
+            return None
+        self._check(answer, f"looking for {tag} in {repository}", (200,))
+        return answer.content
+
+    def put_manifest(self, repository: str, manifest: Descriptor, data: bytes, *, tag: str | None = None) -> bool:
+        """Under its digest, or a tag. Whether the registry itself lists it among what speaks of its subject."""
+        path = f"{repository}/manifests/{tag or manifest.digest}"
         answer = self._send("PUT", path, repository, headers={"Content-Type": manifest.media_type}, content=data)
-        self._check(answer, f"pushing manifest {manifest.digest} to {repository}", (201,))
+        self._check(answer, f"pushing manifest {tag or manifest.digest} to {repository}", (201,))
+        return "oci-subject" in answer.headers
 
     # requests
 
@@ -150,7 +161,7 @@ class Registry:
         scheme, _, rest = refused.headers.get("www-authenticate", "").partition(" ")
         basic = credentials(self._host)
         if scheme.lower() == "basic" and basic is not None:
-            self._authorization = {"Authorization": _basic(basic)}
+            self._authorization = {"Authorization": basic_authorization(basic)}
             return True
         if scheme.lower() != "bearer":
             return False
@@ -160,7 +171,7 @@ class Registry:
         query = [("scope", f"repository:{repository}:pull,push")]
         query += [("scope", f"repository:{source}:pull")] if source is not None else []
         query += [("service", told["service"])] if "service" in told else []
-        headers = {"Authorization": _basic(basic)} if basic is not None else {}
+        headers = {"Authorization": basic_authorization(basic)} if basic is not None else {}
         asked = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(query)}"
         answer = self._client.get(asked, headers=headers)
         if answer.status_code != 200:
@@ -198,9 +209,5 @@ class Registry:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TargetError(
                 f"{doing}: registry {self._host} cannot be reached: {failure(error)[1]}",
-                hint="is it up, and reached from here? --registry HOST/PATH names it",
+                hint="is it up, and reached from here under this name?",
             ) from error
-
-
-def _basic(pair: tuple[str, str]) -> str:
-    return "Basic " + base64.b64encode(":".join(pair).encode()).decode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from bundler.edges import process
 from bundler.errors import UsageError
 
@@ -19,6 +21,13 @@ def png(svg: str, zoom: float) -> bytes:
         return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=zoom))
     except ValueError as error:
         raise UsageError(f"the picture cannot be drawn as png: {error}", hint="--format svg") from error
+
+
+def found() -> str | None:
+    """What would draw a png."""
+    if find_spec("resvg_py") is not None:
+        return "the package resvg_py"
+    return "the program rsvg-convert" if process.has("rsvg-convert") else None
 
 
 def _program(svg: str, zoom: float) -> bytes:

@@ -80,6 +80,15 @@ class Adding:
             raise
         return text
 
+    def came(self, text: str, libraries: Libraries) -> Mapping[str, list[str]]:
+        """The nodes of the new text that were not in the old, by kind; those that the component brings along too."""
+        after = _names(components.expanded(parse(text, self.file), libraries).source)
+        return {
+            kind: new
+            for kind in NODE_KINDS
+            if (new := sorted(name for name, of in after.items() if of == kind and name not in self.names))
+        }
+
 
 def adding(text: str, file: str, libraries: Libraries, component: str, node: str | None) -> Adding:
     """UsageError where there is no such component or the name cannot be taken, GraphError where a file is no YAML."""
@@ -89,7 +98,7 @@ def adding(text: str, file: str, libraries: Libraries, component: str, node: str
     entry, use = found(source, libraries, component)
     what = read(entry)
     graph = components.expanded(source, libraries).source
-    names = {name: kind for kind in NODE_KINDS for name in as_map(as_map(graph.data).get(kind))}
+    names = _names(graph)
     node = node or entry.name
     if not re.fullmatch(forms.LABEL, node):
         hint = "lower-case letters, digits and dashes, a letter first"
@@ -175,6 +184,10 @@ def read(entry: Entry) -> Described:
     if problems := component_rules.mistakes(component, entry):
         raise GraphError(problems)
     return described(component)
+
+
+def _names(graph: Source) -> dict[str, str]:
+    return {name: kind for kind in NODE_KINDS for name in as_map(as_map(graph.data).get(kind))}
 
 
 def _letters(name: str) -> str:

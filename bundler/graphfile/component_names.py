@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bundler.graphfile import placeholders
@@ -76,7 +76,7 @@ class Names:
         made, done = "", 0
         for index, ref in placeholders.offsets(text):
             if ref.scope == "secrets":
-                made += f"{text[done:index]}${{secrets.{self.of(ref.field)}}}"
+                made += f"{text[done:index]}{replace(ref, field=self.of(ref.field))}"
                 done = index + len(str(ref))
         return made + text[done:]
 

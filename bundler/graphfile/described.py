@@ -49,10 +49,14 @@ class Described:
     along: tuple[str, ...]
 
     @property
+    def own(self) -> tuple[EndpointOf, ...]:
+        """The endpoints of the node that becomes the user's."""
+        return tuple(each for each in self.endpoints if each.service == self.name)
+
+    @property
     def front(self) -> EndpointOf | None:
         """What a front door would lead to: the node's own first endpoint that speaks HTTP."""
-        own = (each for each in self.endpoints if each.service == self.name)
-        return next((each for each in own if each.type == "http"), None)
+        return next((each for each in self.own if each.type == "http"), None)
 
 
 def described(component: Source) -> Described:

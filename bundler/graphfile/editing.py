@@ -18,7 +18,7 @@ from bundler.errors import GraphError, UsageError
 from bundler.graphfile.source import Mark, Source, parse, scalar
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9./@_-]*")
+_PLAIN = re.compile(r"(?:\./)?[A-Za-z][A-Za-z0-9./@_-]*")
 _STEP = 2
 
 

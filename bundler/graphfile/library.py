@@ -29,14 +29,26 @@ class Entry:
     path: Path
     shown: str
 
+    @classmethod
+    def of(cls, path: Path, shown: str) -> Entry:
+        """Of a file of that name, whether it is there or not."""
+        name, _, version = path.name.removesuffix(".yaml").partition("@")
+        return cls(name, version, path, shown)
+
     def read(self) -> Source:
         """Raises GraphError where the file is no YAML, UsageError where it cannot be read."""
         try:
-            return parse(self.path.read_text(encoding="utf-8"), self.shown)
-        except UnicodeDecodeError as error:
-            raise UsageError(f"{self.shown}: not UTF-8 (byte {error.start})") from error
+            return self.source(self.path.read_bytes())
         except OSError as error:
             raise UsageError(f"{self.shown}: {error.strerror}") from error
+
+    def source(self, data: bytes) -> Source:
+        """These bytes as its own. Raises GraphError where they are no YAML, UsageError where they are no UTF-8."""
+        try:
+            text = data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+            return parse(text, self.shown)
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{self.shown}: not UTF-8 (byte {error.start})") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +59,7 @@ class Library:
 
     @classmethod
     def of(cls, folder: Path, shown: str) -> Library:
-        found = []
-        for path in files(folder):
-            name, _, version = path.name.removesuffix(".yaml").partition("@")
-            found.append(Entry(name, version, path, f"{shown}/{path.name}"))
+        found = [Entry.of(path, f"{shown}/{path.name}") for path in files(folder)]
         found.sort(key=lambda entry: _age(entry.version), reverse=True)
         return cls(tuple(sorted(found, key=lambda entry: entry.name)))
 
@@ -119,11 +128,16 @@ class Libraries:
         return self._own
 
 
+def is_file_name(name: str) -> bool:
+    """Whether it is NAME@VERSION.yaml."""
+    return _FILE.fullmatch(name) is not None
+
+
 def files(folder: Path) -> list[Path]:
     """The components' files in a folder, by name."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if _FILE.fullmatch(path.name) and path.is_file())
+    return sorted(path for path in folder.iterdir() if is_file_name(path.name) and path.is_file())
 
 
 def folders(data: Mapping[str, object]) -> Mapping[str, str]:

@@ -122,7 +122,8 @@ _WORKLOAD_KEYS = (
     Key(
         "environment",
         ENVIRONMENT,
-        "Environment variables; the texts may hold ${slot.field}, ${values.x}, ${secrets.x} and ${publish.door.url}.",
+        "Environment variables; the texts may hold ${slot.field}, ${values.x}, ${secrets.x} (in an address "
+        "${secrets.x.encoded}, percent-encoded) and ${publish.door.url}.",
         example='{DATABASE_URL: "${store.url}", LANGUAGE: "${values.language}"}',
     ),
     Key("entrypoint", ARGUMENTS, "Replaces the image's ENTRYPOINT, and its CMD.", example="[python, -m, app]"),

@@ -39,6 +39,7 @@ _HOST_WORDS = frozenset(
         "DSN",
     ]
 )
+_SECRET = re.compile(r"\$\{secrets\.[a-z0-9-]+(?=\})")
 _FLAG = re.compile(r"--?(?:h|[a-z-]*(?:host|hostname|server|addr|address|endpoint))")
 _LEAST_PORT = 25
 _LOCAL = r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0)"
@@ -203,7 +204,7 @@ def _is_port(text: str) -> bool:
 
 def _url(scheme: str, found: re.Match[str], fields: Mapping[str, str], path: str | None) -> str:
     """What `${slot.url}` would be, in the words of the text."""
-    password = f":{fields['password']}" if "password" in fields else ""
+    password = _SECRET.sub(r"\g<0>.encoded", f":{fields['password']}") if "password" in fields else ""
     login = f"{fields.get('user', '')}{password}@" if fields else ""
     tail = f"/{fields[path]}" if path and fields.get(path) else ""
     return f"{scheme}://{login}{found['host']}:{found['port']}{tail}"

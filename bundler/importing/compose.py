@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from bundler.graphfile import forms
 from bundler.importing import confidential, endpoints, images, keys, mounts, order, process, scripts, yamltext
 from bundler.importing.addresses import Addresses, Login
-from bundler.importing.endpoints import Endpoints, Published
+from bundler.importing.endpoints import Declared, Endpoints, Published
 from bundler.importing.mounts import Copy, Mounted
 from bundler.importing.naming import Names
 from bundler.importing.program import Program
@@ -64,15 +65,22 @@ class Imported:
     report: Report
 
 
-def imported(text: str, file: str, folder: str, files: Files, profiles: Iterable[str] = ()) -> Imported:
-    """UsageError where the text is no Compose file, or there is no service in it."""
+def imported(
+    texts: Sequence[tuple[str, str]],
+    folder: str,
+    files: Files,
+    profiles: Iterable[str] = (),
+    declared: Declared = lambda image: (),
+) -> Imported:
+    """`texts` are those of one or more files with their names, each laid over those before it; `declared` gives the
+    ports that an image declares, None where nobody knows. UsageError where a text is no Compose file, or there is no
+    service in them."""
     report = Report()
     for name in _OVERRIDES:
-        if files.kind(name) == "file":
-            told = "not read: Compose lays it over; `docker compose config --no-interpolate` writes both into one"
-            report.left_out(name, told)
-    found = project(yamltext.read(text, file), folder, files, profiles, report)
-    return _Import(found, files, report).result()
+        if files.kind(name) == "file" and name not in {PurePath(file).name for _, file in texts}:
+            report.left_out(name, f"not read, where Compose lays it over by itself: -f {name} has it read too")
+    found = project([yamltext.read(text, file) for text, file in texts], folder, files, profiles, report)
+    return _Import(found, files, report, declared).result()
 
 
 @dataclass(slots=True)
@@ -82,6 +90,7 @@ class _Import:
     project: Project
     files: Files
     report: Report
+    declared: Declared
     names: Names = field(default_factory=Names)
     node: dict[str, str] = field(default_factory=dict)
     site: Data = field(default_factory=dict)
@@ -93,7 +102,9 @@ class _Import:
         plain = {name: self._settled(name) for name in services}
         sources = {name: self._source(name, plain[name]) for name in services}
         ports = {
-            self.node[name]: endpoints.of(plain[name], sources[name].image) for name in services if name not in jobs
+            self.node[name]: endpoints.of(name, plain[name], sources[name].image, self.declared, self.report)
+            for name in services
+            if name not in jobs
         }
         stores = {name for name, source in sources.items() if source.image and images.known(source.image)}
         hosts = self._hosts(plain, jobs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from bundler.graphfile.confidential import LOGIN, PLAIN, is_secret
 from bundler.importing.naming import Names
@@ -68,7 +69,7 @@ class Secrets:
         return text
 
     def _login(self, found: re.Match[str]) -> str:
-        secret = self.by_literal.get(found[2])
+        secret = self.by_literal.get(unquote(found[2]))
         return f"://{found[1]}:${{secrets.{secret.name}}}@" if secret else found[0]
 
 
@@ -99,7 +100,7 @@ def find(project: Project, names: Names, stores: Set[str]) -> Secrets:
         for variable, raw in data["environment"].items():
             for login in LOGIN.finditer(settled(_text(variable, raw), project.given)):
                 where = f"services.{service}.environment.{variable}"
-                _add(found, names, service, f"{variable}_PASSWORD", login[2], None, where)
+                _add(found, names, service, f"{variable}_PASSWORD", unquote(login[2]), None, where)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,7 @@ _PORTS = re.compile(
     r"(?:(?P<ip>[0-9]+(?:\.[0-9]+){3}|\[[0-9a-fA-F:]+\]):)?(?:(?P<host>[0-9-]*):)?(?P<port>[0-9-]+)(?:/(?P<how>\w+))?"
 )
 MAX_RANGE = 32
+Declared = Callable[[str], Sequence[int] | None]  # image -> the ports that it declares; None where nobody knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +94,27 @@ class Endpoints:
         return made
 
 
-def of(service: Data, image: str | None) -> Endpoints:
-    """What the image is known for, and what the service says itself."""
+def of(name: str, service: Data, image: str | None, declared: Declared, report: Report) -> Endpoints:
+    """What the image is known for, and what the service says itself; then what another image declares."""
     found = Endpoints()
     known = images.known(image) if image else None
     if service.get("entrypoint") and not (service.get("ports") or service.get("expose")):
         known = None  # another program of the image, such as a worker
-    for name, port in known.ports if known else ():
-        found.add(port, name, name)
+    for kind, port in known.ports if known else ():
+        found.add(port, kind, kind)
     for entry in as_list(service.get("expose")):
         text, _, how = str(entry).partition("/")
         if how in ("", "tcp") and text.isdigit() and 0 < int(text) < 65536:
             found.add(int(text))
+    if image is not None and images.known(image) is None and not service.get("entrypoint"):
+        where, ports = f"services.{name}.image", declared(image)
+        if ports:
+            report.taken(where, f"{image} declares {', '.join(map(str, ports))}, as the local engine has it")
+        elif ports is None and not (found.ports or service.get("ports")):
+            told = f"which ports it declares is not known, as no local engine has it: docker pull {image}, and again"
+            report.left_out(where, told)
+        for port in ports or ():
+            found.add(port)
     return found
 
 

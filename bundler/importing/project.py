@@ -6,7 +6,7 @@ as maps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,6 +19,8 @@ from bundler.importing.variables import read_env, settled
 
 Data = dict[str, Any]
 _MAPS = ("environment", "labels", "depends_on", "extra_hosts", "networks", "sysctls", "annotations")
+_PLACED = ("volumes", "configs", "secrets")  # lists in which a path of the container stands once
+_ONE_OR_MORE = ("env_file", "tmpfs")  # one text, or a list of them
 _REPLACED = ("command", "entrypoint")  # lists that do not add up when a service extends another
 
 
@@ -50,24 +52,27 @@ class Project:
     given: Mapping[str, str]
 
 
-def project(data: Data, folder: str, files: Files, profiles: Iterable[str], report: Report) -> Project:
-    """UsageError where there is no service in it."""
+def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[str], report: Report) -> Project:
+    """Of one file, or of several, each laid over those before it. UsageError where there is no service in them."""
     given = {key: value for key, value in read_env(files.text(".env") or "", {}).items() if value is not None}
-    for key in data:
-        if key.startswith("x-"):
-            report.left_out(key, "an extension is what the rest of the file makes of it")
-        elif key in keys.ROOT_LEFT_OUT:
-            report.left_out(key, keys.ROOT_LEFT_OUT[key])
-        elif key not in keys.ROOT:
-            report.refused(key, keys.ROOT_REFUSED.get(key, "no key that this version of bundle knows"))
-    written = {
-        name: shaped(as_map(part), f"services.{name}", report) for name, part in as_map(data.get("services")).items()
-    }
+    written: dict[str, Data] = {}
+    root: Data = {}
+    for data in laid:
+        _account_root(data, report)
+        own = {
+            name: shaped(as_map(part), f"services.{name}", report)
+            for name, part in as_map(data.get("services")).items()
+        }
+        for name in own:
+            written[name] = _over(written.get(name, {}), _extended(name, own, report, ()))
+        for key in ("volumes", "configs", "secrets"):
+            root[key] = _over(root.get(key, {}), as_map(data.get(key)))
+        root["name"] = data.get("name") or root.get("name") or folder
     asked = set(profiles)
     services = {}
     for name, service in written.items():
         where = f"services.{name}"
-        whole = _merged_env(_extended(name, written, report, ()), where, files, given, report)
+        whole = _merged_env(service, where, files, given, report)
         wanted = {settled(each, given) for each in as_list(whole.get("profiles"))}
         if wanted and not wanted & asked:
             told = f"only with the profile {' or '.join(sorted(wanted))}, as in Compose: --profile {min(wanted)}"
@@ -78,13 +83,23 @@ def project(data: Data, folder: str, files: Files, profiles: Iterable[str], repo
     if not services:
         raise UsageError("there is no service in the file", hint="a Compose file has services: {NAME: {image: …}}")
     return Project(
-        label(settled(str(data.get("name") or folder), given)),
+        label(settled(str(root["name"]), given)),
         services,
-        {name: as_map(part) for name, part in as_map(data.get("volumes")).items()},
-        {name: as_map(part) for name, part in as_map(data.get("configs")).items()},
-        {name: as_map(part) for name, part in as_map(data.get("secrets")).items()},
+        {name: as_map(part) for name, part in root["volumes"].items()},
+        {name: as_map(part) for name, part in root["configs"].items()},
+        {name: as_map(part) for name, part in root["secrets"].items()},
         given,
     )
+
+
+def _account_root(data: Data, report: Report) -> None:
+    for key in data:
+        if key.startswith("x-"):
+            report.left_out(key, "an extension is what the rest of the file makes of it")
+        elif key in keys.ROOT_LEFT_OUT:
+            report.left_out(key, keys.ROOT_LEFT_OUT[key])
+        elif key not in keys.ROOT:
+            report.refused(key, keys.ROOT_REFUSED.get(key, "no key that this version of bundle knows"))
 
 
 def _account(service: Data, where: str, report: Report) -> None:
@@ -121,22 +136,37 @@ def _extended(name: str, services: Mapping[str, Data], report: Report, below: tu
 
 
 def _over(base: Data, more: Data) -> Data:
-    """What extends, over what it extends: maps merge, lists add up, anything else replaces."""
+    """What extends, over what it extends, and a file over those before it: maps merge, lists add up, anything else
+    replaces. Of two mounts at one path the later counts. https://docs.docker.com/reference/compose-file/merge/"""
     result = dict(base)
     for key, value in more.items():
         old = result.get(key)
         if isinstance(old, dict) and isinstance(value, dict):
             result[key] = _over(old, value)
         elif isinstance(old, list) and isinstance(value, list) and key not in (*_REPLACED, "test"):
-            result[key] = old + [each for each in value if each not in old]
+            taken = {_place(each) for each in value} if key in _PLACED else set()
+            kept = [each for each in old if _place(each) not in taken]
+            result[key] = kept + [each for each in value if each not in kept]
         else:
             result[key] = value
     return result
 
 
+def _place(mount: Any) -> str:
+    """Where it is in the container."""
+    if isinstance(mount, dict):
+        return str(mount.get("target") or mount.get("source"))
+    source, _, rest = str(mount).partition(":")
+    return rest.partition(":")[0] or source
+
+
 def _normal(service: Data) -> Data:
-    """Lists of `NAME=text` as maps."""
-    return {key: pairs(value) if key in _MAPS else value for key, value in service.items()}
+    """Lists of `NAME=text` as maps, and what may be one text as it is in full."""
+    made = {key: pairs(value) if key in _MAPS else value for key, value in service.items()}
+    made |= {key: as_list(made[key]) for key in _ONE_OR_MORE if key in made}
+    if isinstance(made.get("build"), str):
+        made["build"] = {"context": made["build"]}
+    return made
 
 
 def pairs(value: Any) -> Data:

@@ -14,6 +14,7 @@ from bundler.importing.report import Report
 from bundler.importing.variables import Variable, meaning, parse
 
 _OURS = re.compile(r"\$(?=\{[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+\})")
+_PASSWORD = re.compile(r"://[^:/@\s]*:\$\{secrets\.[a-z0-9-]+(?=\}@)")
 
 
 @dataclass(slots=True)
@@ -36,12 +37,14 @@ class Knobs:
         return self._placed(made)
 
     def _placed(self, made: str) -> str:
-        """Literal parts with their secrets as placeholders, and what looks like a placeholder and is none escaped."""
+        """Literal parts with their secrets as placeholders, and what looks like a placeholder and is none escaped. The
+        password of an address is percent-encoded there."""
         pieces = re.split(f"{_MARK[0]}([^{_MARK[-1]}]*){_MARK[-1]}", made)
-        return "".join(
+        text = "".join(
             self.secrets.placed(_OURS.sub("$$", piece)) if index % 2 == 0 else piece
             for index, piece in enumerate(pieces)
         )
+        return _PASSWORD.sub(r"\g<0>.encoded", text)
 
     def _variable(self, one: Variable, where: str, variable: str) -> str:
         text = meaning(one, self.given)

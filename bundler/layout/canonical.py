@@ -3,7 +3,7 @@
 Nothing in `index.json` and `manifest.json` is signed, so nothing in them may be free: the reader makes them again
 and compares bytes. Each field is there because a tool asked for it:
 
-* ROOT's entry has `kind=…/imageIndex`, or `cosign verify --local-image` looks for an image.
+* ROOT's entry has `kind=…/imageIndex` (a library's `…/image`), or `cosign verify --local-image` looks for an image.
 * The entry of the simple signatures has no `ref.name`: `ctr images import` would try to unpack it.
 * Graph and ModelPack manifests are repeated without a name, or `oras … --oci-layout FILE@DIGEST` takes them for
   plain bytes; other tools pass over entries without a name.
@@ -133,11 +133,10 @@ def is_referrer_entry(entry: Descriptor) -> bool:
 
 def _index_head(closure: Closure) -> list[dict[str, object]]:
     root = closure.root
-    annotations = {
-        names.REF_NAME: closure.version,
-        names.CONTAINERD_NAME: names.bundle_reference(closure.bundle, closure.version),
-        names.COSIGN_KIND: names.COSIGN_INDEX,
-    }
+    annotations = {names.REF_NAME: closure.version, names.COSIGN_KIND: names.COSIGN_IMAGE}
+    if root.media_type == INDEX:  # a library is nothing that containerd would unpack
+        annotations[names.CONTAINERD_NAME] = names.bundle_reference(closure.name, closure.version)
+        annotations[names.COSIGN_KIND] = names.COSIGN_INDEX
     named = Descriptor(root.media_type, root.digest, root.size_bytes, annotations, None, root.artifact_type)
     return [descriptor_json(named)]
 
@@ -149,7 +148,7 @@ def _index_tail(closure: Closure) -> list[dict[str, object]]:
             entries.append(_entry(part, {}))
     for part in closure.parts:
         if part.manifest is None:
-            repository = names.image_repository(closure.bundle, part.name)
+            repository = names.image_repository(closure.name, part.name)
             entries.append(
                 _entry(
                     part,
@@ -165,7 +164,7 @@ def _index_tail(closure: Closure) -> list[dict[str, object]]:
 
 def reference(closure: Closure, part: Part) -> str:
     """The bundle-scoped full name of an image."""
-    return names.image_reference(closure.bundle, closure.version, part.name, part.descriptor.digest)
+    return names.image_reference(closure.name, closure.version, part.name, part.descriptor.digest)
 
 
 def _entry(part: Part, annotations: Mapping[str, str]) -> dict[str, object]:

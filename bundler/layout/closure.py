@@ -1,4 +1,4 @@
-"""What ROOT names, directly and through manifests: the blobs a bundle consists of, and their order.
+"""What ROOT names, directly and through manifests: the blobs a bundle or a library consists of, and their order.
 
 One walk, used by the writer on what it made itself and by the reader on what nobody has checked yet. `fetch` hands
 out verified bytes of metadata; data blobs are never fetched. Every failed check is a DocumentError.
@@ -6,10 +6,12 @@ out verified bytes of metadata; data blobs are never fetched. Every failed check
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
+from bundler.graphfile import forms, library
 from bundler.layout import names
 from bundler.layout.documents import (
     METADATA_LIMIT_BYTES,
@@ -23,10 +25,13 @@ from bundler.layout.names import Role
 from bundler.model.bundle import PlatformImage
 from bundler.model.oci import (
     BUNDLE,
+    COMPONENT,
+    EMPTY,
     GRAPH_MANIFEST,
     IMAGE_CONFIG,
     INDEX,
     INDEXES,
+    LIBRARY,
     MANIFEST,
     MANIFESTS,
     Descriptor,
@@ -40,6 +45,7 @@ DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 # that names another one again and again stands for gigabytes.
 MAX_LAYERS = 1_000
 MAX_PLATFORMS = 250
+MAX_LIBRARY_BYTES = 16 << 20  # of all its components
 
 Fetch = Callable[[Descriptor], bytes]
 
@@ -62,22 +68,60 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class Closure:
     """`data` holds layers of models in order of first reference, then layers of images by digest; `metadata` all
-    else, with sizes, ROOT too."""
+    else, with sizes, ROOT too. A library has `components`, by the names of their files, and none of the others."""
 
     root: Descriptor
-    bundle: str
+    name: str
     version: str
     parts: tuple[Part, ...]
     data: tuple[Descriptor, ...]
     metadata: Mapping[Digest, int]
+    components: Mapping[str, Descriptor] = field(default_factory=dict)
 
     def of_role(self, role: Role) -> tuple[Part, ...]:
         return tuple(part for part in self.parts if part.role is role)
 
 
 def walk(root: Descriptor, fetch: Fetch) -> Closure:
-    """The closure of ROOT; `root` is its bare descriptor (media type, digest, size)."""
-    return _Walk(fetch).run(root)
+    """The closure of ROOT; `root` is its bare descriptor (media type, digest, size). An index is a bundle's, a
+    manifest a library's."""
+    return _library(root, fetch) if root.media_type == MANIFEST else _Walk(fetch).run(root)
+
+
+def _library(root: Descriptor, fetch: Fetch) -> Closure:
+    """One manifest, and a layer for each component's file in the order of their names."""
+    if root.size_bytes > METADATA_LIMIT_BYTES:
+        raise DocumentError(f"ROOT: {root.size_bytes} bytes, more than {METADATA_LIMIT_BYTES} for metadata")
+    manifest = parse_manifest(fetch(root), root.media_type, "ROOT")
+    if manifest.artifact_type != LIBRARY or manifest.config.media_type != EMPTY or manifest.subject is not None:
+        raise DocumentError(f"ROOT: not a library: its artifact type is {manifest.artifact_type!r}"[:300])
+    name, version = manifest.annotations.get(names.TITLE, ""), manifest.annotations.get(names.VERSION, "")
+    if not re.fullmatch(forms.LABEL, name):
+        raise DocumentError(f"ROOT: not a name for a library: {name[:80]!r}")
+    if not names.is_version(version):
+        raise DocumentError(f"ROOT: not a version: {version[:80]!r}")
+    if not 0 < len(manifest.layers) <= MAX_LAYERS:
+        raise DocumentError(f"ROOT: {len(manifest.layers)} components, at most {MAX_LAYERS} are read")
+    files = [(layer.annotations.get(names.TITLE, ""), layer) for layer in manifest.layers]
+    sizes = {root.digest: root.size_bytes}
+    for title, layer in files:
+        if not library.is_file_name(title):
+            raise DocumentError(f"ROOT: not the name of a component's file: {title[:120]!r}")
+        if layer.media_type != COMPONENT:
+            raise DocumentError(f"{title}: of media type {layer.media_type[:120]!r}")
+    if any(first >= second for (first, _), (second, _) in pairwise(files)):
+        raise DocumentError("ROOT: its components are not in order, or one is there twice")
+    for blob in (manifest.config, *manifest.layers):
+        if blob.size_bytes > METADATA_LIMIT_BYTES:
+            raise DocumentError(
+                f"ROOT: {blob.digest} has {blob.size_bytes} bytes, at most {METADATA_LIMIT_BYTES} are read"
+            )
+        if sizes.setdefault(blob.digest, blob.size_bytes) != blob.size_bytes:
+            raise DocumentError(f"ROOT: {blob.digest} with two sizes")
+    if sum(sizes.values()) > MAX_LIBRARY_BYTES:
+        raise DocumentError(f"ROOT: a library of {sum(sizes.values())} bytes, at most {MAX_LIBRARY_BYTES} are read")
+    described = Descriptor(root.media_type, root.digest, root.size_bytes, artifact_type=LIBRARY)
+    return Closure(described, name, version, (), (), sizes, {title: _bare(layer) for title, layer in files})
 
 
 class _Walk:
@@ -107,7 +151,7 @@ class _Walk:
             data.setdefault(digest, self._image_layers[digest])
         return Closure(
             root=Descriptor(root.media_type, root.digest, root.size_bytes, artifact_type=BUNDLE),
-            bundle=bundle,
+            name=bundle,
             version=version,
             parts=parts,
             data=tuple(data.values()),

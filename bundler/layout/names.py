@@ -26,6 +26,7 @@ REF_NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"
 COSIGN_KIND = "kind"
 COSIGN_INDEX = "dev.cosignproject.cosign/imageIndex"
+COSIGN_IMAGE = "dev.cosignproject.cosign/image"
 COSIGN_SIGNATURES = "dev.cosignproject.cosign/sigs"
 
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")

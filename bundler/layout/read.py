@@ -10,12 +10,13 @@ as the writer makes it is a TrustError that names the bundle and the culprit.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from bundler.errors import GraphError
+from bundler.errors import GraphError, TrustError
 from bundler.graphfile.check import check_document
 from bundler.layout import canonical, names, strictjson, tar
 from bundler.layout.archive import ArchiveReader
@@ -35,7 +36,7 @@ from bundler.layout.documents import (
 from bundler.layout.names import Role
 from bundler.model.bundle import Bundle, BundleConfig, BundleImage, BundleModel, ConfigFile, ModelFile
 from bundler.model.graph import Graph
-from bundler.model.oci import CONFIG_FILE, EMPTY, GRAPH, INDEX, Descriptor, Digest
+from bundler.model.oci import BUNDLE, CONFIG_FILE, EMPTY, GRAPH, INDEX, Descriptor, Digest
 
 _USER = re.compile(r"[0-9]{1,10}(?::[0-9]{1,10})?\Z")
 
@@ -53,8 +54,9 @@ def read_bundle(reader: ArchiveReader) -> Bundle:
     return bundle_of(reader, open_layout(reader))
 
 
-def open_layout(reader: ArchiveReader) -> Opened:
-    """Check that the file is exactly what its ROOT and referrers make: members, their order, sizes, index files."""
+def open_layout(reader: ArchiveReader, kind: str = BUNDLE) -> Opened:
+    """Check that the file is exactly what its ROOT and referrers make: members, their order, sizes, index files; and
+    that it is a bundle, or a library (`kind` is the artifact type)."""
     with _refusing(reader):
         index_bytes = reader.read_member(tar.INDEX)
         entries = parse_index(index_bytes, INDEX, tar.INDEX).manifests
@@ -62,6 +64,8 @@ def open_layout(reader: ArchiveReader) -> Opened:
             raise DocumentError(f"{tar.INDEX}: empty")
         first = entries[0]
         closure = walk(Descriptor(first.media_type, first.digest, first.size_bytes), reader.read)
+        if closure.root.artifact_type != kind:
+            raise _other_kind(reader, kind)
         listed = [entry for entry in entries[1:] if canonical.is_referrer_entry(entry)]
         if len(listed) > canonical.MAX_REFERRERS:
             raise DocumentError(
@@ -76,6 +80,16 @@ def bundle_of(reader: ArchiveReader, opened: Opened) -> Bundle:
     """Graph and pins, compared with each other and with what ROOT names."""
     with _refusing(reader):
         return _bundle(reader, opened.closure)
+
+
+def _other_kind(reader: ArchiveReader, wanted: str) -> TrustError:
+    file = shlex.quote(str(reader.path))
+    if wanted == BUNDLE:
+        hint = f"its components beside a graph: bundle components pull {file}"
+        return TrustError(f"{reader.path} is a library of components, not a bundle", hint=hint)
+    return TrustError(
+        f"{reader.path} is a bundle, not a library of components", hint=f"what is in it: bundle inspect {file}"
+    )
 
 
 @contextmanager
@@ -168,8 +182,8 @@ class _Contents:
             raise DocumentError(f"the graph in it is invalid: {error.what}{first}"[:1000]) from error
         found = (graph.name, graph.version)
         own = self._part.role is Role.VARIANT or self._part.name == graph.name
-        if found != (self._closure.bundle, self._closure.version) or not own:
-            raise DocumentError(f"ROOT is {self._closure.bundle} {self._closure.version}, the graph {' '.join(found)}")
+        if found != (self._closure.name, self._closure.version) or not own:
+            raise DocumentError(f"ROOT is {self._closure.name} {self._closure.version}, the graph {' '.join(found)}")
         return graph
 
     def _image(self, name: str, part: Part | None) -> BundleImage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bundler.model.graph import Graph
@@ -121,3 +121,14 @@ class VerifiedBundle:
         """As one variant has it, "" for the graph itself; None where the bundle holds none of that name."""
         found = (one for one in (self.bundle, *self.bundle.variants) if one.variant == variant)
         return next((VerifiedBundle(one, self.signers, self.unsigned_allowed) for one in found), None)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedLibrary:
+    """A library of which the same holds; `files` are its components', by name."""
+
+    name: str
+    version: str
+    root: Digest
+    files: Mapping[str, bytes]
+    signers: tuple[Signer, ...]

@@ -24,6 +24,8 @@ BUNDLE = "application/vnd.graphbundle.bundle.v1+json"  # artifactType of ROOT
 GRAPH_MANIFEST = "application/vnd.graphbundle.manifest.v1+json"  # artifactType of the graph manifest
 GRAPH = "application/vnd.graphbundle.graph.v1+json"  # its config: graph and pins
 CONFIG_FILE = "application/vnd.graphbundle.config.file.v1"  # its layers: one config file each
+LIBRARY = "application/vnd.graphbundle.library.v1+json"  # artifactType of a library's ROOT, a manifest
+COMPONENT = "application/vnd.graphbundle.component.v1+yaml"  # its layers: one component's file each
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 

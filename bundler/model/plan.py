@@ -26,7 +26,8 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """How the target answers one feature of one resource. Exact ones are not noted."""
+    """How the target answers one feature of one resource. Targets note no exact ones: what a release asks for and no
+    note is about is exact. So `feature` begins with the word that `release.features` has for it."""
 
     resource: str
     feature: str

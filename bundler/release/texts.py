@@ -37,7 +37,7 @@ def _value(ref: Ref, scope: Scope, node: Workload) -> Text:
         case "values":
             return (scope.values[ref.field],)
         case "secrets":
-            return (SecretPart(ref.field),)
+            return (SecretPart(ref.field, encoded=ref.encoded),)
         case "publish":
             name, _, field = ref.field.partition(".")
             door = scope.doors.get(name)

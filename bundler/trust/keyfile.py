@@ -31,17 +31,21 @@ _SCRYPT = ({"N": 65536, "r": 8, "p": 1}, {"N": 32768, "r": 8, "p": 1})
 _HOW_TO_GIVE_IT = "set BUNDLE_KEY_PASSWORD"
 
 
+class LockedError(UsageError):
+    """The key is encrypted, and nobody has given its passphrase."""
+
+
 def load(pem: bytes, name: str, passphrase: bytes | None) -> ec.EllipticCurvePrivateKey:
     """UsageError where it cannot be read or the passphrase is wrong or missing."""
     sealed = _SEALED.match(pem)
     try:
         if sealed is not None:
             if not passphrase:
-                raise UsageError(f"the key {name} needs a passphrase", hint=_HOW_TO_GIVE_IT)
+                raise LockedError(f"the key {name} needs a passphrase", hint=_HOW_TO_GIVE_IT)
             key = serialization.load_der_private_key(_open(sealed.group(2), name, passphrase), None)
         elif b"ENCRYPTED" in pem:
             if not passphrase:
-                raise UsageError(f"the key {name} needs a passphrase", hint=_HOW_TO_GIVE_IT)
+                raise LockedError(f"the key {name} needs a passphrase", hint=_HOW_TO_GIVE_IT)
             key = serialization.load_pem_private_key(pem, passphrase)
         else:
             key = serialization.load_pem_private_key(pem, None)

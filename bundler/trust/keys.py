@@ -50,13 +50,15 @@ class PublicKey:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A key of a store. `fingerprint` is None where the private half cannot be read; `problem` says why."""
+    """A key of a store. `fingerprint` is None where the private half cannot be read; `problem` says why, `locked` that
+    only its passphrase is missing."""
 
     name: str
     fingerprint: str | None
     signs: bool
     trusted: bool
     problem: str = ""
+    locked: bool = False
 
 
 class PrivateKey:
@@ -158,7 +160,8 @@ class KeyStore:
             try:
                 fingerprint = self.load(name, passphrase).public.fingerprint
             except BundleError as error:
-                found.append(Listed(name, None, signs=True, trusted=False, problem=error.what))
+                locked = isinstance(error, keyfile.LockedError)
+                found.append(Listed(name, None, signs=True, trusted=False, problem=error.what, locked=locked))
                 continue
             trusted = public.get(name) == fingerprint
             found.append(Listed(name, fingerprint, signs=True, trusted=trusted))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bundler.layout import strictjson
 from bundler.layout.canonical import BUNDLE_CONTENT, BUNDLE_PREDICATE, SIGSTORE_BUNDLE, Referrer
 from bundler.layout.documents import describe
-from bundler.model.oci import EMPTY, IMAGE_CONFIG, INDEX, MANIFEST, Descriptor, Digest
+from bundler.model.oci import EMPTY, IMAGE_CONFIG, MANIFEST, Descriptor, Digest
 from bundler.trust import signature
 from bundler.trust.keys import PrivateKey
 
@@ -84,7 +84,7 @@ def _sigstore(root: Descriptor, key: PrivateKey) -> Referrer:
         "artifactType": SIGSTORE_BUNDLE,
         "config": describe(EMPTY, empty),
         "layers": [describe(SIGSTORE_BUNDLE, bundle)],
-        "subject": {"mediaType": INDEX, "digest": root.digest.text, "size": root.size_bytes},
+        "subject": {"mediaType": root.media_type, "digest": root.digest.text, "size": root.size_bytes},
         "annotations": {
             BUNDLE_CONTENT: "dsse-envelope",
             BUNDLE_PREDICATE: signature.PREDICATE,

@@ -17,7 +17,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bundler.layout import names, strictjson
-from bundler.layout.canonical import BUNDLE_CONTENT, BUNDLE_PREDICATE, SIGSTORE_BUNDLE, SIMPLE_SIGNING
+from bundler.layout.canonical import (
+    BUNDLE_CONTENT,
+    BUNDLE_PREDICATE,
+    SIGSTORE_BUNDLE,
+    SIMPLE_SIGNING,
+    read_referrer,
+)
 from bundler.layout.documents import DocumentError, Manifest, as_list, as_object, describe, parse_object, text
 from bundler.model.oci import Descriptor, Digest
 
@@ -83,6 +89,14 @@ def detached_bundle(fingerprint: str, sha256: bytes, signature: bytes) -> bytes:
     """For `cosign verify-blob --bundle`."""
     message = {"messageDigest": {"algorithm": "SHA2_256", "digest": encode(sha256)}, "signature": encode(signature)}
     return strictjson.canonical(_bundle_head(fingerprint) | {"messageSignature": message})
+
+
+def claims(data: bytes, root: Descriptor, repository: str, read: Read) -> list[Claim]:
+    """Of a referrer's manifest, in either form."""
+    manifest, _ = read_referrer(data, root)
+    if manifest.artifact_type == SIGSTORE_BUNDLE:
+        return [read_sigstore(manifest, root.digest, read)]
+    return read_simple(manifest, root.digest, repository, read)
 
 
 def read_simple(manifest: Manifest, root: Digest, repository: str, read: Read) -> list[Claim]:

@@ -1,4 +1,4 @@
-"""From a tar and a policy to a VerifiedBundle, or a TrustError.
+"""From a tar and a policy to a VerifiedBundle or VerifiedLibrary, or a TrustError.
 
 Reads an `ArchiveReader`. Writes nothing. Next: a `Release` of the VerifiedBundle, deployed out of the same reader.
 
@@ -23,12 +23,13 @@ from dataclasses import dataclass
 from bundler.errors import BundleError, TrustError
 from bundler.layout import names
 from bundler.layout.archive import ArchiveReader
-from bundler.layout.canonical import SIGSTORE_BUNDLE, read_referrer
 from bundler.layout.documents import DocumentError
+from bundler.layout.library import files_of
 from bundler.layout.read import Opened, bundle_of, open_layout
-from bundler.model.bundle import Bundle, Signer, VerifiedBundle
+from bundler.model.bundle import Bundle, Signer, VerifiedBundle, VerifiedLibrary
+from bundler.model.oci import BUNDLE, LIBRARY
 from bundler.trust.policy import Policy
-from bundler.trust.signature import Claim, read_sigstore, read_simple
+from bundler.trust.signature import Claim, claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,7 @@ class SignedBundle:
 def read_signed(reader: ArchiveReader, policy: Policy) -> SignedBundle:
     """Steps 1 to 4: kilobytes are read, whatever the bundle's size. TrustError where the policy is not met."""
     with _failing_closed(reader):
-        opened = open_layout(reader)
-        signers = _signers(_claims(reader, opened), policy, reader)
-        _check_enough(signers, policy, reader)
+        opened, signers = _signed(reader, policy, BUNDLE)
         return SignedBundle(bundle_of(reader, opened), signers)
 
 
@@ -55,6 +54,24 @@ def verify(reader: ArchiveReader, policy: Policy, progress: Callable[[int], None
         reader.check_every_byte(progress)
     trusted = {signer.fingerprint for signer in signed.signers if signer.trusted}
     return VerifiedBundle(signed.bundle, signed.signers, unsigned_allowed=len(trusted) < policy.threshold)
+
+
+def verify_library(reader: ArchiveReader, policy: Policy) -> VerifiedLibrary:
+    """The same steps, of a library; what its components say is nobody's business yet."""
+    with _failing_closed(reader):
+        opened, signers = _signed(reader, policy, LIBRARY)
+        reader.check_every_byte()
+        closure = opened.closure
+        files = files_of(reader, closure)
+        return VerifiedLibrary(closure.name, closure.version, closure.root.digest, files, signers)
+
+
+def _signed(reader: ArchiveReader, policy: Policy, kind: str) -> tuple[Opened, tuple[Signer, ...]]:
+    """Steps 1 to 3."""
+    opened = open_layout(reader, kind)
+    signers = _signers(_claims(reader, opened), policy, reader)
+    _check_enough(signers, policy, reader)
+    return opened, signers
 
 
 @contextmanager
@@ -72,22 +89,15 @@ def _failing_closed(reader: ArchiveReader) -> Iterator[None]:
 
 def _claims(reader: ArchiveReader, opened: Opened) -> list[Claim]:
     root = opened.closure.root
-    repository = names.bundle_repository(opened.closure.bundle)
-    claims: list[Claim] = []
-    for data in opened.referrers:
-        manifest, _ = read_referrer(data, root)
-        if manifest.artifact_type == SIGSTORE_BUNDLE:
-            claims.append(read_sigstore(manifest, root.digest, reader.read))
-        else:
-            claims += read_simple(manifest, root.digest, repository, reader.read)
-    return claims
+    repository = names.bundle_repository(opened.closure.name)
+    return [claim for data in opened.referrers for claim in claims(data, root, repository, reader.read)]
 
 
-def _signers(claims: list[Claim], policy: Policy, reader: ArchiveReader) -> tuple[Signer, ...]:
+def _signers(claimed: list[Claim], policy: Policy, reader: ArchiveReader) -> tuple[Signer, ...]:
     """Who signed, each key once. A signature that a known key did not make is refused; one of an unknown key cannot be
     checked, and trusts nobody."""
     found: dict[str, Signer] = {}
-    for claim in claims:
+    for claim in claimed:
         key = policy.key(claim.fingerprint)
         if key is not None and not key.verifies(claim.signature, claim.signed):
             raise reader.refusal(f"{claim.where}: the signature is wrong")

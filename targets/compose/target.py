@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from bundler.contract import BlobSource, Target
 from bundler.edges import process
 from bundler.edges.engine import context_name
 from bundler.errors import TargetError
+from bundler.model.finding import Finding
 from bundler.model.observed import Observed, StoredSecret
 from bundler.model.release import Release
 from targets import ownership, texts
@@ -22,6 +23,7 @@ from targets.engine.planning import Form
 from targets.engine.target import EngineTarget, Payload, engine_of
 
 _HINT = "install the Docker Compose plugin (version 2.24 or newer)"
+_OLDEST = (2, 24)
 
 
 def create(options: Mapping[str, str]) -> Target:
@@ -39,16 +41,25 @@ class ComposeTarget(EngineTarget):
 
     def observe(self, app: str) -> Observed:
         observed = super().observe(app)
-        if self._has_compose:
+        if self._compose_version is not None:
             return observed
         return replace(observed, host=replace(observed.host, features=observed.host.features | {workloads.NO_COMPOSE}))
 
+    def examine(self) -> Iterator[Finding]:
+        yield from super().examine()
+        version, purpose = self._compose_version, "deploying with --target compose"
+        old = version is not None and tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < _OLDEST
+        told = "not installed" if version is None else f"{version}, which is too old" if old else version
+        hint = _HINT if old or version is None else None
+        yield Finding("Docker Compose plugin", told, purpose, ok=hint is None, hint=hint)
+
     @cached_property
-    def _has_compose(self) -> bool:
-        """Whether the docker program is here and knows `compose`; without the plugin it does not."""
+    def _compose_version(self) -> str | None:
+        """None where the docker program is not here, or has no such plugin."""
         if not process.has("docker"):
-            return False
-        return process.run([process.find("docker", hint=_HINT), "compose", "version"]).returncode == 0
+            return None
+        done = process.run([process.find("docker", hint=_HINT), "compose", "version", "--short"])
+        return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None
 
     def put_workload(self, payload: Payload, secrets: Mapping[str, StoredSecret]) -> None:
         """`up` for the named services: Compose keeps a container whose configuration is the document's, and

@@ -21,6 +21,7 @@ def notes(release: Release, observed: Observed, names: frozenset[str], *, owns_p
         found.append(Note("app", "compose", Verdict.REFUSED, reason))
     for workload in release.workloads:
         found += _limits(workload, observed)
+        found += _placement(release, workload)
     for service in release.services:
         found += _service(service, observed)
     for job in release.jobs:
@@ -42,6 +43,8 @@ def _volumes(release: Release) -> Iterator[Note]:
         resource = f"volume/{volume.name}"
         if ownership.RESERVED_VOLUMES.fullmatch(volume.name):
             yield Note(resource, "name", Verdict.REFUSED, "this target keeps its own things under that name; rename it")
+        if volume.name in dict(release.storage):
+            yield Note(resource, "storage", Verdict.ADAPTED, "an engine has no classes; its volumes lie in one place")
         if volume.size_bytes is not None:
             yield Note(resource, "size", Verdict.ADAPTED, "the engine's local volumes have no size limit")
 
@@ -107,6 +110,12 @@ def _limits(workload: Workload, observed: Observed) -> Iterator[Note]:
                 "runs without the limit; this engine has no such cgroup controller (rootless: delegate it to the user)"
             )
             yield Note(workload.resource, feature, Verdict.ADAPTED, reason)
+
+
+def _placement(release: Release, workload: Workload) -> Iterator[Note]:
+    """What a site says for other targets."""
+    for word, _ in dict(release.placement).get(f"{workload.resource.replace('/', 's.')}", ()):
+        yield Note(workload.resource, f"placement {word}", Verdict.ADAPTED, "an engine is one machine; it runs there")
 
 
 def _gpus(workload: Workload, observed: Observed) -> Iterator[Note]:

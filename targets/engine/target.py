@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from bundler.contract import BlobSource
+from bundler.edges.room import room
 from bundler.errors import TargetError, UsageError
+from bundler.model.finding import Finding
 from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
 from bundler.model.plan import Plan, Step
 from bundler.model.release import Release
@@ -105,6 +108,14 @@ class EngineTarget(ABC):
 
     def apps(self) -> tuple[AppSummary, ...]:
         return observe.apps(self.engine, self.name)
+
+    def examine(self) -> Iterator[Finding]:
+        info = self.engine.info
+        told = f"{info['ServerVersion']}, {info['OSType']}/{info['Architecture']}"
+        yield Finding("Docker engine", told, "running containers")
+        root = Path(info["DockerRootDir"])
+        if self.engine.local and root.is_dir():
+            yield room(root, "images and volumes")
 
     # single effects
 

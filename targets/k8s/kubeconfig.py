@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bundler.edges.loading import ONE_THREAD
 from bundler.errors import TargetError
 
 CONNECTIONS = 32  # kept open; a look and several steps ask at once
@@ -17,8 +18,9 @@ CONNECTIONS = 32  # kept open; a look and several steps ask at once
 
 def client(context: str | None, file: Path | None) -> Any:
     """The package's client, without a request. `file` None: the usual places. Raises TargetError."""
-    from kubernetes import client, config
-    from kubernetes.config import ConfigException
+    with ONE_THREAD:
+        from kubernetes import client, config
+        from kubernetes.config import ConfigException
 
     configuration = client.Configuration()
     chosen = context is not None or file is not None

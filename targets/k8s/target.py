@@ -14,6 +14,7 @@ from typing import Any
 from bundler.contract import BlobSource, Target
 from bundler.edges.forward import Connection
 from bundler.errors import TargetError
+from bundler.model.finding import Finding
 from bundler.model.observed import AppSummary, LogLine, Observed, Record, StoredSecret
 from bundler.model.plan import Note, Plan, Step
 from bundler.model.release import Release
@@ -25,6 +26,7 @@ from targets.k8s import (
     checking,
     delivery,
     emptiness,
+    examining,
     files,
     lending,
     logs,
@@ -115,6 +117,10 @@ class KubernetesTarget:
 
     def check(self, plan: Plan) -> tuple[Note, ...]:
         return checking.check(self.api, plan.steps)
+
+    def examine(self) -> Iterator[Finding]:
+        yield from examining.of_cluster(self.api, self._ground)
+        yield examining.way_of_images(self.settings, self._nodes)
 
     def secrets(self, app: str) -> Secrets:
         """None where the user may not read them, which `check` refuses."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pty
 import select
@@ -248,3 +249,32 @@ def test_at_a_terminal_it_asks_for_what_is_needed(
     assert f"tensorboard needs logs, a volume; {seen}" in shown
     assert written in graph.read_text()
     assert "\x1b[32m+  tensorboard:\x1b[0m" in shown
+
+
+def test_programs_are_told_what_came(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("add", "tensorboard@2.20", "--connect", "logs=runs", "--publish", "--json")
+    assert run([*asked, "--dry-run"]) == 0
+    assert json.loads(capsys.readouterr().out)["written"] is False
+    assert graph.read_text() == GRAPH
+    assert run(list(asked)) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert json.loads(said.out) == {
+        "file": "bundle.yaml",
+        "written": True,
+        "node": "tensorboard",
+        "use": "tensorboard@2.20",
+        "nodes": {"services": ["tensorboard"], "volumes": ["runs"]},
+        "connections": {"logs": "runs"},
+        "doors": ["tensorboard"],
+        "endpoints": {"tensorboard.http": "http"},
+    }
+
+
+def test_programs_are_told_of_the_nodes_that_a_component_brings_along(
+    graph: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["add", "postgres@17", "--as", "db", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["nodes"] == {"services": ["db"], "volumes": ["db-data"], "secrets": ["db-password"]}
+    assert (told["endpoints"], told["doors"]) == ({"db.sql": "postgres"}, [])

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -40,7 +41,13 @@ def program(name: str) -> str:
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """HOST:PORT of an empty registry."""
-    directory = tmp_path_factory.mktemp("registry")
+    with serving(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@contextmanager
+def serving(directory: Path, **more: object) -> Iterator[str]:
+    """The same, with more of its configuration."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -49,6 +56,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "log": {"level": "error"},
         "storage": {"filesystem": {"rootdirectory": str(directory / "data")}},
         "http": {"addr": address},
+        **more,
     }
     (directory / "config.yml").write_text(json.dumps(config))
     argv = [program("docker-registry"), "serve", str(directory / "config.yml")]

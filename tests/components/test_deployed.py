@@ -18,7 +18,7 @@ from ..e2e.conftest import get
 from ..parity.command import Command
 from ..parity.places import PLACES, Place, kubectl
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("components")]  # one deploy, looked at by all
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("memory")]  # one deploy, looked at by all
 
 STORES = {
     "sql": "kept",

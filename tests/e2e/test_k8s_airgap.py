@@ -70,7 +70,8 @@ life import k8s
 scripts/k3s-stand-in up "$K3S" --root "$CLUSTER"
 k3s() {
   unset CONTAINERD_ADDRESS
-  export KUBECONFIG="$K3S/etc/rancher/k3s/k3s.yaml" PATH="$K3S/usr/local/bin:$PATH"
+  eval "$(scripts/k3s-stand-in env "$K3S")"
+  export KUBECONFIG="$K3S/etc/rancher/k3s/k3s.yaml"
   life k3s k3s
 }
 (k3s)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from targets.k8s.delivery import Node
+from targets.k8s.delivery import BROUGHT, Node, mark
 
 from .conftest import ROOT, SMALL, Bundle, docker, get
 from .test_k8s_life import built, kubectl, opened
@@ -92,7 +92,10 @@ def test_a_node_that_is_a_container_is_supplied_through_docker(
 
     elsewhere("remove", name, *on_it, "--volumes", "--yes")
     assert name not in kubectl("get", "namespaces", "--output", "name")
-    assert used & Node(os.environ["CONTAINERD_ADDRESS"]).images().keys() == set()
+    left = Node(os.environ["CONTAINERD_ADDRESS"]).images()
+    apps = [{key for key in left[one][1] if key.startswith(BROUGHT)} for one in used & left.keys()]
+    assert all(apps), "images that no app has are left"
+    assert mark(name, name) not in set().union(*apps)
 
 
 def test_two_ways_to_one_node_are_one(elsewhere: Bundle, node: str, tmp_path: Path) -> None:

@@ -203,6 +203,7 @@ def most_of_the_node() -> str:
     return f"{largest * 55 // 100 // 1024}MiB"
 
 
+@pytest.mark.xdist_group("memory")
 def test_what_the_nodes_cannot_hold_is_not_begun(
     bundle: Bundle, app: Callable[[str, str], str], namespace: str, tmp_path: Path
 ) -> None:

@@ -20,6 +20,8 @@ from bundler.graphfile.placeholders import Ref, offsets, parse, refs
         ("x${a.b}y${c.d}", ("x", Ref("a", "b"), "y", Ref("c", "d"))),
         ("${publish.ui.url}", (Ref("publish", "ui.url"),)),
         ("${secrets.admin-password}", (Ref("secrets", "admin-password"),)),
+        ("${secrets.x.encoded}", (Ref("secrets", "x", encoded=True),)),
+        ("${a.x.encoded}", (Ref("a", "x.encoded"),)),
         ("$${a.b}", ("${a.b}",)),
         ("x$${a.b}${a.b}", ("x${a.b}", Ref("a", "b"))),
         ("$$${a.b}", ("$${a.b}",)),
@@ -47,7 +49,7 @@ def test_a_text_without_references_comes_out_as_it_went_in(text: str) -> None:
         assert "".join(str(part) for part in parts) == text
 
 
-@given(st.lists(st.sampled_from(["${a.b}", "x", "$", "{", "}", "é"]), max_size=12))
+@given(st.lists(st.sampled_from(["${a.b}", "${secrets.a.encoded}", "x", "$", "{", "}", "é"]), max_size=12))
 def test_literals_never_stand_side_by_side(pieces: list[str]) -> None:
     parts = parse("".join(pieces))
     assert not any(isinstance(a, str) and isinstance(b, str) for a, b in pairwise(parts))

@@ -24,7 +24,7 @@ FILES = {
 
 def example(name: str) -> Imported:
     path = FIXTURES / name / FILES[name]
-    return imported(path.read_text(), path.name, name, Folder(path.parent))
+    return imported([(path.read_text(), path.name)], name, Folder(path.parent))
 
 
 def texts(found: Imported, origin: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,9 +26,9 @@ from bundler.importing.variables import read_env, settled
 from bundler.importing.writing import graph_text
 
 
-def compose(text: str, folder: Path | None = None, profiles: tuple[str, ...] = ()) -> Imported:
+def compose(text: str, folder: Path | None = None, profiles: tuple[str, ...] = (), **more: Any) -> Imported:
     """Imported, and held against the checker."""
-    found = imported(text, "compose.yaml", "shop", Folder(folder or Path("/nonexistent")), profiles)
+    found = imported([(text, "compose.yaml")], "shop", Folder(folder or Path("/nonexistent")), profiles, **more)
     check(parse(graph_text(found.graph, "compose.yaml", found.remarks), "bundle.yaml"))
     return found
 
@@ -99,14 +100,16 @@ def test_one_literal_is_one_secret_wherever_it_stands() -> None:
     assert found.graph["secrets"] == {"postgres-password": {"generate": 24}}
     assert services["a"]["environment"]["PGPASSWORD"] == "${secrets.postgres-password}"
     assert services["a"]["command"] == ["--pw", "${secrets.postgres-password}"]
-    url = "postgresql://postgres:${secrets.postgres-password}@${db.host}:${db.port}/postgres"
+    url = "postgresql://postgres:${secrets.postgres-password.encoded}@${db.host}:${db.port}/postgres"
     assert services["b"]["environment"]["URL"] == url
     assert "opensesame" not in json.dumps(found.graph) + told(found, Verdict.TAKEN)
 
 
 def test_a_password_in_the_default_of_a_variable_is_no_default_of_the_graph() -> None:
     found = compose("services: {a: {image: a, environment: {DSN: '${DSN:-https://me:longsecret@far.example/1}'}}}")
-    assert found.graph["services"]["a"]["environment"] == {"DSN": "https://me:${secrets.dsn-password}@far.example/1"}
+    assert found.graph["services"]["a"]["environment"] == {
+        "DSN": "https://me:${secrets.dsn-password.encoded}@far.example/1"
+    }
     assert "longsecret" not in json.dumps(found.graph)
 
 

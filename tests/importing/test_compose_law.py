@@ -73,8 +73,8 @@ FILES = st.fixed_dictionaries(
 def test_a_graph_that_was_imported_is_right(data: dict[str, Any]) -> None:
     text = yaml.safe_dump(data, allow_unicode=False)
     try:
-        found = imported(text, "f", "shop", Folder(Path("/nonexistent")))
-        again = imported(text, "f", "shop", Folder(Path("/nonexistent")))
+        found = imported([(text, "f")], "shop", Folder(Path("/nonexistent")))
+        again = imported([(text, "f")], "shop", Folder(Path("/nonexistent")))
     except UsageError:
         return
     graph = graph_text(found.graph, "f", found.remarks)

@@ -291,10 +291,10 @@ def test_a_docker_program_without_the_compose_plugin_is_seen(
     status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "docker"
-    program.write_text(f"#!/bin/sh\n[ \"$*\" = 'compose version' ] && exit {status}\nexit 3\n")
+    program.write_text(f"#!/bin/sh\n[ \"$*\" = 'compose version --short' ] && echo 2.40.3 && exit {status}\nexit 3\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert ComposeTarget()._has_compose == (status == 0)
+    assert ComposeTarget()._compose_version == (None if status else "2.40.3")
 
 
 # the compose document
@@ -452,3 +452,10 @@ def test_services_of_several_instances_are_named_by_number() -> None:
     release = replace(released(), services=(service("api", min_instances=2),), jobs=(), doors=(), waves=(("api",),))
     (step,) = [s for s in DockerTarget().plan(release, nothing()).steps if s.resource == "service/api"]
     assert [one["name"] for one in step.payload["instances"]] == ["sample-api", "sample-api.2"]  # type: ignore[attr-defined]
+
+
+def test_what_a_site_says_for_clusters_is_noted(target: EngineTarget) -> None:
+    said = replace(released(), storage=(("data", "nfs"),), placement=(("services.web", (("gpu_class", "nvidia"),)),))
+    notes = {f"{note.resource} {note.feature}": note for note in target.plan(said, Observed("sample", HOST)).notes}
+    assert {"volume/data storage", "service/web placement gpu_class"} <= notes.keys()
+    assert not any(note.verdict == "refused" for note in notes.values())

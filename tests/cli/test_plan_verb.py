@@ -1,0 +1,53 @@
+"""bundle plan: what is exact is told beside what is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bundler.cli.main import run
+from bundler.cli.report import exact_lines
+from bundler.model.plan import Note, Plan, Verdict
+from tests.cli.terminal import away_from_one
+from tests.test_cli import write_layout
+
+GRAPH = """\
+bundle: shop
+version: "1"
+services:
+  store:
+    image: oci:./layout
+    expose: {http: 8080}
+    healthcheck: {http: /}
+    resources: {memory: 1GiB}
+  api: {image: "oci:./layout", connect: {store: store.http}, stop_signal: SIGINT}
+publish: {store: store.http}
+"""
+
+
+def test_what_the_graph_asks_for_is_exact_on_the_target_that_notes_nothing(tmp_path: Path, kept_target: Path) -> None:
+    write_layout(tmp_path / "graph" / "layout")
+    (tmp_path / "graph" / "bundle.yaml").write_text(GRAPH)
+    assert run(["build", str(tmp_path / "graph"), "-o", str(tmp_path / "shop.tar")]) == 0
+    plan = ("plan", str(tmp_path / "shop.tar"), "-t", "kept")
+    told = json.loads(away_from_one(*plan, "--json").stdout)
+    assert told["notes"] == []
+    assert {"resource": "service/api", "feature": "order"} in told["exact"]
+    asked = {(one["resource"], one["feature"]) for one in told["exact"] if one["resource"].startswith("service/")}
+    assert asked == {
+        ("service/api", "order"),
+        ("service/api", "stop_signal"),
+        ("service/store", "healthcheck"),
+        ("service/store", "memory"),
+        ("service/store", "publish store"),
+        *(("service/api", "user"), ("service/store", "user")),
+    }
+    last = away_from_one(*plan).stdout.splitlines()[-1]
+    assert last == "  exact: healthcheck, memory, order, platform, publish, stop_signal, user"
+
+
+def test_a_feature_that_is_adapted_somewhere_is_exact_where_it_is_named() -> None:
+    exact = [Note("service/a", "scale", Verdict.EXACT, ""), Note("service/a", "user", Verdict.EXACT, "")]
+    notes = (Note("service/b", "scale", Verdict.ADAPTED, "one instance"),)
+    assert list(exact_lines(exact, Plan((), notes))) == ["  exact: scale (service/a), user"]
+    assert list(exact_lines([], Plan((), notes))) == []
