@@ -7,6 +7,8 @@ Besides these: 129 its terminal was closed, 130 interrupted, 141 nobody reads th
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -35,6 +37,21 @@ class Problem:
     def __str__(self) -> str:
         hint = f"\n    {self.hint}" if self.hint else ""
         return f"{self.where}: {self.message}{hint}"
+
+
+def typed(word: object) -> str:
+    """A path or a word in a command that a hint names: in quotes where a shell would take it apart, and no option.
+    What cannot be shown is in the form of bash and zsh, by its bytes."""
+    text = str(word)
+    text = f"./{text}" if text.startswith("-") else text
+    if text.isprintable():
+        return shlex.quote(text)
+    shown = (char if char.isprintable() and char not in "'\\" else _octets(char) for char in text)
+    return f"$'{''.join(shown)}'"
+
+
+def _octets(char: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(char))
 
 
 class BundleError(Exception):

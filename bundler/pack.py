@@ -22,6 +22,7 @@ from bundler.collect.output import SIGNATURES, Output, require_free
 from bundler.collect.outside import Outside
 from bundler.collect.paths import SourceTree
 from bundler.collect.record import Item, Record
+from bundler.edges.files import require_writable, write_atomic
 from bundler.errors import BundleError, GraphError, Problem, SourceError, StoppedError, TrustError, UsageError
 from bundler.model.oci import Digest, Platform
 from bundler.model.progress import Progress
@@ -232,8 +233,7 @@ class _Building:
         name = f"{self._graph.name}-{self._graph.version}.bundle.tar"
         self._output = Path(os.path.abspath(request.output or name))  # noqa: PTH100 - links are kept
         self._signatures = [self._output.with_name(self._output.name + ending) for ending in SIGNATURES]
-        if not self._output.parent.is_dir():
-            raise UsageError(f"{self._output.parent}: there is no such directory")
+        require_writable(self._output.parent)
         self._place = Output.at(self._output, self._graph.name)
         require_free(self._place, request.output or Path(name), self._union, tree)
 
@@ -404,7 +404,6 @@ class _Building:
     def _sign_detached(self, writer: ArchiveWriter) -> tuple[Path, ...]:
         if not self._request.detached or self._request.key is None:
             return ()
-        from bundler.edges.files import write_atomic
         from bundler.trust.sign import sign_file
 
         self._progress.phase("signing the file")

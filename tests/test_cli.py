@@ -355,6 +355,31 @@ def test_a_bundle_shows_also_what_only_variants_have(home: Path, capsys: pytest.
     assert [one["only_in"] for one in told["configs"]] == [["acme"], ["bob"]]
 
 
+def test_a_bundle_shows_what_one_variant_has(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_layout(home / "graph" / "layout")
+    write_layout(home / "graph" / "another", ("arm64", "amd64"))
+    (home / "graph" / "bundle.yaml").write_text(GRAPH)
+    (home / "graph" / "variants").mkdir()
+    for name in ("acme", "bob"):
+        text = f"variant: {name}\nof: plain\nservices: {{web: null, {name}s: {{image: 'oci:./another'}}}}\n"
+        (home / "graph" / "variants" / f"{name}.yaml").write_text(text)
+    file = str(home / "both.tar")
+    assert run(["build", str(home / "graph"), "-o", file, "--variant", "acme", "--variant", "bob"]) == 0
+    capsys.readouterr()
+    assert run(["inspect", file, "--variant", "acme"]) == 0
+    page = capsys.readouterr().out
+    assert page.startswith("plain 1.0.0, the variant acme  ")
+    assert "  acmes  image acmes" in page
+    assert "bob" not in page
+    assert "web" not in page
+    assert run(["inspect", file, "--variant", "acme", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["variant"], list(told["graph"]["services"]), told["variants"]) == ("acme", ["acmes"], {})
+    assert [(one["name"], one["only_in"]) for one in told["images"]] == [("acmes", [])]
+    assert run(["inspect", file, "--variant", "acne"]) == 2
+    assert "holds no variant 'acne'\n  it holds: acme, bob\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("target", ["k8s", "docker", "compose"])
 def test_rendering_is_for_the_platform_that_is_named(
     home: Path, capsys: pytest.CaptureFixture[str], target: str

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,122 +18,20 @@ from typing import Any
 import pytest
 
 from bundler import pack
-from bundler.collect import presence, requirements
-from bundler.collect.paths import SourceTree
-from bundler.collect.requirements import Lock
-from bundler.edges import pip
 from bundler.errors import BundleError, SourceError
-from bundler.graphfile.check import check
-from bundler.graphfile.source import parse
 from bundler.layout.archive import ArchiveReader
 from bundler.model.bundle import Bundle
-from bundler.model.graph import Graph, PythonBuild
-from bundler.model.oci import Platform
 from bundler.model.progress import Silent
 from bundler.pack import BuildRequest, BuildResult
-from bundler.trust.keys import KeyStore, PrivateKey
+from bundler.trust.keys import PrivateKey
 from bundler.trust.policy import Policy
 from bundler.trust.verify import verify
-
-AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
-HERE = f"{sys.version_info.major}.{sys.version_info.minor}"  # so that what is packed can be run here
-GRAPH = f"""
-bundle: hello
-version: 1.0.0
-services:
-  web:
-    build: {{python: ./app, base: "oci:./base", version: "{HERE}"}}
-    expose: {{http: 8000}}
-"""
-PYPROJECT = """
-[project]
-name = "hello"
-version = "1"
-dependencies = ["tiny-greeting>=2"]
-[project.scripts]
-hello = "hello.main:run"
-"""
-MAIN = "import tiny_greeting\n\ndef run():\n    print(tiny_greeting.text())\n"
-TINY = {
-    "pyproject.toml": """
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-[project]
-name = "tiny-greeting"
-version = "2.0"
-NEEDS
-[project.scripts]
-greet = "tiny_greeting:show"
-[tool.hatch.build.targets.wheel.shared-scripts]
-"old-style" = "old-style"
-""",
-    "old-style": "#!python\nprint('old')\n",
-    "tiny_greeting/__init__.py": "def text():\n    return 'well met'\n\ndef show():\n    print(text())\n",
-}
-
-
-def write(directory: Path, files: dict[str, str]) -> Path:
-    for name, content in files.items():
-        path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-        os.utime(path, ns=(10**18, 10**18 + len(content)))
-    return directory
-
-
-def wheel(into: Path, work: Path, *, needs: str = "", sdist: bool = False) -> Path:
-    """Builds the tiny package."""
-    write(work, {name: text.replace("NEEDS", needs) for name, text in TINY.items()})
-    argv = [sys.executable, "-m", "hatchling", "build", "-t", "sdist" if sdist else "wheel", "-d", str(into)]
-    done = subprocess.run(argv, cwd=work, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return next(into.iterdir())
-
-
-def base(directory: Path, platforms: tuple[Platform, ...] = (AMD64, ARM64), **config: Any) -> None:
-    """An OCI layout with an image for several platforms."""
-
-    def put(data: bytes, kind: str) -> dict[str, Any]:
-        name = hashlib.sha256(data).hexdigest()
-        (directory / "blobs/sha256").mkdir(parents=True, exist_ok=True)
-        (directory / "blobs/sha256" / name).write_bytes(data)
-        media_type = f"application/vnd.oci.image.{kind}"
-        return {"mediaType": media_type, "digest": f"sha256:{name}", "size": len(data)}
-
-    entries = []
-    for platform in platforms:
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            archive.addfile(tarfile.TarInfo(f"base-{platform.architecture}"))
-        stored = put(buffer.getvalue(), "layer.v1.tar")
-        machine = {"os": platform.os, "architecture": platform.architecture}
-        rootfs = {"type": "layers", "diff_ids": [stored["digest"]]}
-        described = put(
-            json.dumps({**machine, "config": config, "rootfs": rootfs, "history": [{"created_by": "x"}]}).encode(),
-            "config.v1+json",
-        )
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": described,
-            "layers": [stored],
-        }
-        entries.append({**put(json.dumps(manifest).encode(), "manifest.v1+json"), "platform": machine})
-    index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": entries}
-    top = put(json.dumps(index).encode(), "index.v1+json")
-    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [top]}))
-    (directory / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+from tests.python_project import AMD64, ARM64, GRAPH, HERE, MAIN, PYPROJECT, base, wheel, write
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheel(tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def key(tmp_path_factory: pytest.TempPathFactory) -> PrivateKey:
-    return KeyStore(tmp_path_factory.mktemp("keys") / "store").default()
 
 
 @pytest.fixture
@@ -328,7 +225,7 @@ def test_wheels_of_a_lock_are_asked_for_once(
     pack.build(request_, Silent())
     (tmp_path / "cache/wheels").chmod(0o777)  # somebody else's, for all we know
     write(graph, {"app/src/hello/main.py": MAIN})
-    assert "has no wheel of tiny-greeting==2.0" in refused(request_)[0]
+    assert "has no tiny-greeting 2.0 for" in refused(request_)[0]
 
 
 def test_what_a_build_leaves_behind_in_the_project_is_not_packed(request_: BuildRequest, graph: Path) -> None:
@@ -354,10 +251,22 @@ def test_what_is_there_as_source_alone_is_sent_to_a_dockerfile(
     for file in (graph / "app/wheels").iterdir():
         file.unlink()
     wheel(graph / "app/wheels", tmp_path / "tiny", sdist=True)
+    write(graph, {"app/requirements.txt": "tiny-greeting==2.0.0\n"})
     what, hint = refused(request_)
-    wanted = f"tiny-greeting==2.0 for Python {HERE} on linux/amd64"
+    wanted = f"tiny-greeting==2.0.0 for Python {HERE} on linux/amd64"
     assert what == f"web: build app: the project's folder wheels has no wheel of {wanted}"
     assert "Dockerfile" in hint
+
+
+def test_a_version_that_is_not_there_is_not_one_that_must_be_compiled(request_: BuildRequest, graph: Path) -> None:
+    for pin, there in (("tiny-greeting==2.1", "2.0"), ("tiny-greating==2.0", "no other version")):
+        write(graph, {"app/requirements.txt": f"{pin}\n"})
+        called = pin.replace("==", " ")
+        assert refused(request_) == (
+            f"web: build app: the project's folder wheels has no {called} for Python {HERE} on linux/amd64, "
+            "neither wheel nor source",
+            f"mend the pin in requirements.txt; there is {there}",
+        )
 
 
 def test_a_lock_that_leaves_something_out_is_refused(request_: BuildRequest, graph: Path, tmp_path: Path) -> None:
@@ -409,6 +318,30 @@ def test_a_base_may_be_what_docker_save_writes(request_: BuildRequest, graph: Pa
     assert not pack.build(request_, Silent()).unchanged
 
 
+def test_a_base_may_be_the_root_of_a_file_system(request_: BuildRequest, graph: Path, key: PrivateKey) -> None:
+    program = b"\x7fELF\2\1\1" + bytes(11) + (62).to_bytes(2, "little")
+    with tarfile.open(graph / "base.tar.gz", "w:gz") as archive:
+        member = tarfile.TarInfo(f"./usr/bin/python{HERE}")
+        member.size = len(program)
+        archive.addfile(member, io.BytesIO(program))
+    write(graph, {"bundle.yaml": GRAPH.replace("oci:./base", "rootfs:./base.tar.gz")})
+    result = pack.build(request_, Silent())
+    digest = hashlib.sha256(gzip.decompress((graph / "base.tar.gz").read_bytes())).hexdigest()
+    assert checked(result, key).images[0].platforms[0].layers[0].digest.hex == digest
+    environment = dict(line.split("=", 1) for line in config(result, key)["config"]["Env"])
+    assert environment["PATH"] == "/opt/python/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    assert pack.build(request_, Silent()).unchanged
+    (graph / "base.tar.gz").touch()
+    assert pack.build(request_, Silent()).changed == ("./base.tar.gz",)
+    assert refused(replace(request_, platforms=(ARM64,)))[1] == "--platform linux/amd64"
+    write(graph, {"bundle.yaml": GRAPH.replace("oci:./base", "rootfs:./gone.tar")})
+    assert refused(request_)[0] == "web: image rootfs:./gone.tar: ./gone.tar is not there"
+    inside = replace(request_, output=graph / "base.tar.gz")
+    write(graph, {"bundle.yaml": GRAPH.replace("oci:./base", "rootfs:./base.tar.gz")})
+    with pytest.raises(BundleError, match="writing it would destroy"):
+        pack.build(inside, Silent())
+
+
 def test_a_base_of_dockers_own_media_types_keeps_its_bytes(
     request_: BuildRequest, graph: Path, key: PrivateKey
 ) -> None:
@@ -457,163 +390,3 @@ def test_who_says_no_command_needs_a_program_in_a_variant_too(request_: BuildReq
     pack.build(request_, Silent())
     write(graph, {"variants/acme.yaml": "variant: acme\nof: hello\nservices: {web: {command: null}}\n"})
     assert "nothing says what runs" in refused(replace(request_, variants=("acme",)))[0]
-
-
-# --- what is said before anything is packed --------------------------------------------------------------------------
-
-
-def graph_of(build: str, more: str = "") -> Graph:
-    return check(parse(f"bundle: x\nversion: 1.0.0\nservices: {{a: {{build: {build}{more}}}}}\n", "bundle.yaml"))
-
-
-@pytest.mark.parametrize(
-    ("written", "read"),
-    [
-        ("{python: ./app}", PythonBuild("app", "python:3.13-slim", "3.13")),
-        ('{python: ./app, version: "3.12"}', PythonBuild("app", "python:3.12-slim", "3.12")),
-        ("{python: app, base: acme/python:3.11.4}", PythonBuild("app", "acme/python:3.11.4", "3.11")),
-        (
-            '{python: ., base: "docker-archive:./b.tar", version: "3.11"}',
-            PythonBuild(".", "docker-archive:./b.tar", "3.11"),
-        ),
-    ],
-)
-def test_base_and_version_follow_from_each_other(written: str, read: PythonBuild) -> None:
-    assert graph_of(written).services[0].build == read
-
-
-def problems(folder: Path, files: dict[str, str], more: str = "") -> list[str]:
-    write(folder, {"app/x.txt": "", **files})
-    text = f"bundle: x\nversion: 1.0.0\nservices: {{a: {{build: {{python: ./app}}{more}}}}}\n"
-    source = parse(text, "bundle.yaml")
-    found = presence.problems(check(source), source, SourceTree(folder.resolve()))
-    return [f"{problem.message} | {problem.hint}" for problem in found]
-
-
-LOCKING = requirements.LOCKING
-
-
-@pytest.mark.parametrize(
-    ("files", "said"),
-    [
-        (
-            {},
-            "app holds no pyproject.toml and no requirements.txt"
-            " | an empty requirements.txt says that it needs no package",
-        ),
-        (
-            {"app/requirements.txt": "flask\nhttpx >= 0.28 # web\nsix==1.17.0\n"},
-            f"requirements.txt does not pin flask, httpx >= 0.28 | write NAME==VERSION for every package: {LOCKING}",
-        ),
-        (
-            {"app/pyproject.toml": '[project]\nname="a"\ndependencies=["flask"]\n'},
-            f"there is no requirements.txt that pins what pyproject.toml needs | {LOCKING}",
-        ),
-        (
-            {"app/pyproject.toml": '[project]\nname="a"\ndependencies=["flask"]\n', "app/uv.lock": ""},
-            "there is no requirements.txt that pins what pyproject.toml needs"
-            " | uv export --no-dev --no-emit-project -o requirements.txt",
-        ),
-        (
-            {"app/requirements.txt": "a @ https://example.com/a.tar.gz\n"},
-            "requirements.txt takes a from https://example.com/a.tar.gz, and only wheels of an index are unpacked"
-            " | put its wheel into the project's folder wheels and write NAME==VERSION, or write a Dockerfile",
-        ),
-        (
-            {"app/pyproject.toml": "[tool.poetry.dependencies]\nflask = '*'\n", "app/poetry.lock": ""},
-            "there is no requirements.txt that pins what pyproject.toml needs | poetry export -o requirements.txt",
-        ),
-        (
-            {"app/pyproject.toml": '[project]\nname="a"\ndynamic=["dependencies"]\n'},
-            f"there is no requirements.txt that pins what pyproject.toml needs | {LOCKING}",
-        ),
-        (
-            {"app/requirements.txt": "--index-url https://me:secret@example.com/simple\na==1\n"},
-            "requirements.txt names an index with credentials, and is packed"
-            " | give them to pip alone: pip config set global.index-url URL, or ~/.netrc",
-        ),
-        (
-            {"app/requirements.txt": "-r more.txt\n"},
-            "requirements.txt has the line -r more.txt"
-            " | it holds NAME==VERSION lines, --hash, --index-url and --extra-index-url alone",
-        ),
-        (
-            {"app/requirements.txt": ""},
-            "nothing says what runs: no script in pyproject.toml, and not one package with a __main__.py"
-            " | write command: [python3.13, main.py] beside build, or [project.scripts] there",
-        ),
-        (
-            {"app/pyproject.toml": "[project\n"},
-            "pyproject.toml is no TOML: Expected ']' at the end of a table declaration (at line 1, column 9)"
-            " | mend it there",
-        ),
-        (
-            {"app/pyproject.toml": '[project.scripts]\na = "rm -rf"\n'},
-            "the script a of pyproject.toml is no entry point | write NAME = 'module:function'",
-        ),
-    ],
-)
-def test_check_says_what_a_project_lacks(tmp_path: Path, files: dict[str, str], said: str) -> None:
-    assert problems(tmp_path, files) == [f"build of a: {said}"]
-
-
-@pytest.mark.parametrize(
-    ("files", "more"),
-    [
-        ({"app/requirements.txt": ""}, ", command: [python3.13, x.py]"),
-        ({"app/requirements.txt": "", "app/tool/__main__.py": ""}, ""),
-        ({"app/pyproject.toml": "", "app/src/tool/__main__.py": "", "app/other/__main__.py": ""}, ""),
-        ({"app/pyproject.toml": '[project.scripts]\na = "b.c:d.e"\n'}, ""),
-        (
-            {
-                "app/requirements.txt": "-e .\n-i https://example.com/simple\nA_b[c]==1.0 ; sys_platform == 'x'\n",
-                "app/a/__main__.py": "",
-            },
-            "",
-        ),
-    ],
-)
-def test_a_project_that_says_what_runs_is_well(tmp_path: Path, files: dict[str, str], more: str) -> None:
-    assert problems(tmp_path, files, more) == []
-
-
-def lock(text: str) -> Lock:
-    return requirements.parse(text, "x")
-
-
-def test_markers_are_those_of_the_image_and_not_of_this_machine() -> None:
-    found = lock(
-        "a==1 ; platform_machine == 'aarch64'\nb==1 ; sys_platform == 'win32'\nc==1 ; python_version < '3.10'\n"
-    )
-    assert found.text(ARM64, "3.13") == "a==1\n"
-    assert found.text(AMD64, "3.9") == "c==1\n"
-    assert found.text(AMD64, "3.13") == ""
-
-
-def test_extras_are_followed_to_what_they_need() -> None:
-    pins = lock("web[fast]==1\nspeed==2\n").pins
-    wants = {"web": ["speed>=1; extra == 'fast'", "slow; extra == 'slow'"], "speed": ["engine[big]>3; extra == 'x'"]}
-    closed: Callable[..., None] = requirements.require_closed
-    closed(pins, wants, ["web[fast]"], AMD64, "3.13", "x")
-    with pytest.raises(SourceError, match=r"does not pin slow \(which web needs\)"):
-        closed(pins, wants, ["web[slow]"], AMD64, "3.13", "x")
-    with pytest.raises(SourceError, match=r"does not pin speed>=3 \(which pyproject.toml needs\)"):
-        closed(pins, wants, ["speed>=3"], AMD64, "3.13", "x")
-
-
-def test_an_index_that_is_not_reached_is_not_one_without_the_wheel(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    monkeypatch.setenv("PIP_RETRIES", "1")
-    write(tmp_path, {"r.txt": "a==1\n"})
-    with pytest.raises(SourceError, match="x: pip does not reach its index"):
-        pip.download(
-            tmp_path / "r.txt",
-            tmp_path,
-            machines=["manylinux2014_x86_64"],
-            version="3.13",
-            wheels=None,
-            what="x",
-            where="here",
-        )

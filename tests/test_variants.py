@@ -13,11 +13,11 @@ from bundler.errors import GraphError, UsageError
 from bundler.layout.archive import ArchiveReader
 from bundler.model.progress import Silent
 from bundler.pack import BuildRequest
-from bundler.trust.keys import KeyStore, PrivateKey
+from bundler.trust.keys import PrivateKey
 from bundler.trust.policy import Policy
 from bundler.trust.verify import verify
 
-from .test_pack import checked, image_layout, replace_in, write
+from .packing import checked, image_layout, replace_in, write
 
 GRAPH = """\
     bundle: shop
@@ -43,11 +43,6 @@ OTHER = """\
     models: {weights: {from: ./heavier}}
     services: {web: {image: "oci:./other"}}
 """
-
-
-@pytest.fixture(scope="module")
-def key(tmp_path_factory: pytest.TempPathFactory) -> PrivateKey:
-    return KeyStore(tmp_path_factory.mktemp("keys") / "store").default()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from bundler.cli import completing, output
 from bundler.cli.asking import can_ask
 from bundler.cli.graph import graph_file, read_exactly
 from bundler.cli.options import json_option
-from bundler.errors import UsageError
+from bundler.errors import UsageError, typed
 
 if TYPE_CHECKING:
     from bundler.graphfile.adding import Adding
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     "connects",
     multiple=True,
     metavar="SLOT=TARGET",
-    help="What it needs: an endpoint NODE.ENDPOINT, an external or a volume. A volume that is not there is added too.",
+    help="What it needs: an endpoint NODE.ENDPOINT, an external or a volume. A volume that is not there is added too, "
+    "unless its name is nearly that of one that is.",
 )
 @click.option("--publish", is_flag=True, help="Open its first HTTP endpoint as a front door, under the node's name.")
 @click.option("--dry-run", is_flag=True, help="Show what would be added and write nothing.")
@@ -60,7 +61,7 @@ def command(
     if not directory.exists() and Path(component).exists():
         raise UsageError(
             f"there is no graph at {directory}",
-            hint=f"the component comes first: bundle add {output.typed(directory)} {output.typed(Path(component))}",
+            hint=f"the component comes first: bundle add {typed(directory)} {typed(component)}",
         )
     path = graph_file(directory)
     libraries = Libraries(path.parent, str(path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bundler.cli import places
 from bundler.cli.progress import Phases
-from bundler.errors import TrustError, UsageError
+from bundler.errors import TrustError, UsageError, typed
 
 if TYPE_CHECKING:
     from bundler.layout.archive import ArchiveReader
@@ -59,9 +58,9 @@ def opened(file: Path) -> Iterator[ArchiveReader]:
     if _starts_as_gzip(file):
         raise TrustError(
             f"{file} is gzip-compressed; a bundle is a plain tar",
-            hint=f"gunzip it: {shlex.join(['gunzip', '-k', str(file)])}"
+            hint=f"gunzip it: gunzip -k {typed(file)}"
             if file.suffix in (".gz", ".tgz")
-            else f"gunzip it: gunzip < {shlex.quote(str(file))} > …",
+            else f"gunzip it: gunzip < {typed(file)} > …",
         )
     with ArchiveReader(file) as reader:
         yield reader
@@ -78,7 +77,11 @@ def read_whole(file: Path) -> Bundle:
 def of_variant(file: Path, variant: str) -> Bundle:
     """What the bundle holds, as a variant has it ("": the graph itself), by its metadata alone. Raises UsageError where
     it holds none of that name."""
-    whole = read_whole(file)
+    return as_variant(read_whole(file), variant, file)
+
+
+def as_variant(whole: Bundle, variant: str, file: Path) -> Bundle:
+    """What `of_variant` gives, of a bundle that was read out of `file`."""
     bundle = next((one for one in (whole, *whole.variants) if one.variant == variant), None)
     if bundle is None:
         known = ", ".join(one.variant for one in whole.variants)

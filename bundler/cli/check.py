@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from bundler.errors import GraphError, Position, Problem
 
 if TYPE_CHECKING:
     from bundler.collect.graphs import Graphs
+
+_ALL, _EACH, _WAVES = 40, 3, 10  # nodes in a line; of more the first of each step, and the first steps
 
 
 @click.command("check", short_help="Check a graph and report every problem at once.")
@@ -73,10 +76,19 @@ def command(directory: Path, *, strict: bool, fix: bool, as_json: bool) -> int:
     if union.variants:
         output.answer(f"with its variants {', '.join(union.variants)}")
     if graph.waves:
-        output.answer("starts in this order: " + " → ".join(", ".join(wave) for wave in graph.waves))
+        output.answer(f"starts in this order: {_order(graph.waves)}")
     for one in told:
         linting.tell(one)
     return status
+
+
+def _order(waves: Sequence[Sequence[str]]) -> str:
+    """All of them; the first of each where they are many."""
+    if sum(map(len, waves)) <= _ALL:
+        return " → ".join(", ".join(wave) for wave in waves)
+    shown = [f"{', '.join(wave[:_EACH])}{f' and {len(wave) - _EACH} more' * (len(wave) > _EACH)}" for wave in waves]
+    later = sum(map(len, waves[_WAVES:]))
+    return " → ".join(shown[:_WAVES]) + (f" → {later} more" if later else "") + " (--json tells all)"
 
 
 def _fix(directory: Path, graphs: Graphs, *, as_json: bool) -> list[str]:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.cli import output
-from bundler.errors import GraphError, UsageError
+from bundler.errors import GraphError, UsageError, typed
 
 if TYPE_CHECKING:
     from bundler.collect.graphs import Graphs
@@ -24,7 +23,7 @@ def graph_file(directory: Path) -> Path:
         raise UsageError(f"{path} is no regular file", hint=f"a graph is a file {FILE_NAME}; name its directory")
     if not path.is_file():
         if any((path.parent / name).is_file() for name in COMPOSE_NAMES) and directory.is_dir():
-            beside = "" if directory == Path() else f" {output.typed(directory)}"
+            beside = "" if directory == Path() else f" {typed(directory)}"
             hint = f"a Compose file is there; to make a graph of it: bundle import compose{beside}"
             raise UsageError(f"there is no graph at {path}", hint=hint)
         hint = f"a graph is a file {FILE_NAME}; name its directory, or begin one: bundle init"

@@ -12,7 +12,7 @@ import click
 from bundler.cli import output
 from bundler.cli.graph import COMPOSE_NAMES, FILE_NAME, graph_file, read_text
 from bundler.cli.options import json_option
-from bundler.errors import BundleError, GraphError, UsageError
+from bundler.errors import BundleError, GraphError, UsageError, typed
 
 if TYPE_CHECKING:
     from bundler.edges.images import Engine
@@ -100,7 +100,7 @@ def compose(
     from bundler.importing.writing import graph_text, site_text
 
     if laid and file != Path():
-        raise UsageError(f"FILE and -f are two ways to say it: -f {output.typed(file)} too, or one of them")
+        raise UsageError(f"FILE and -f are two ways to say it: -f {typed(file)} too, or one of them")
     paths = laid or (_compose_file(file),)
     path, folder = paths[0], paths[0].resolve().parent
     texts = [(read_text(each), str(each)) for each in paths]
@@ -122,11 +122,7 @@ def compose(
         output.note(
             f"{checked.name}: {output.count(len(checked.services), 'services')}, "
             f"{output.count(len(checked.jobs), 'jobs')}; "
-            + (
-                "nothing was written"
-                if dry_run
-                else f"see {place / FILE_NAME}, then: bundle build {output.typed(place)}"
-            )
+            + ("nothing was written" if dry_run else f"see {place / FILE_NAME}, then: bundle build {typed(place)}")
         )
         if told:
             output.note(f"right and yet no good: {output.count(len(told), 'lints')}, which `bundle check` tells")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bundler.cli import output
-from bundler.errors import UsageError
+from bundler.errors import UsageError, typed
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 _SUMMARIES = {
@@ -16,6 +16,7 @@ _SUMMARIES = {
     "train": "a training job, and TensorBoard",
     "empty": "a graph without anything in it",
 }
+_KEPT = ("README.md", ".gitignore")  # of a project that is there
 _NAME = "my-system"  # what every template is called, and says of itself
 
 
@@ -30,7 +31,8 @@ _NAME = "my-system"  # what every template is called, and says of itself
 )
 def command(directory: Path, *, template: str) -> int:
     """Begin a graph in DIRECTORY, which is made where it is not there: a commented bundle.yaml, a program of its own
-    with all it is built of, a README and a .gitignore. Nothing that is there is written over.
+    with all it is built of, a README and a .gitignore. Nothing that is there is written over: a README.md and a
+    .gitignore are kept, and anything else of a name that is needed is an error.
 
     \b
     bundle init shop --template web
@@ -40,21 +42,29 @@ def command(directory: Path, *, template: str) -> int:
 
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is there and is no directory", hint="name another one")
+    if directory.resolve() == Path(directory.resolve().anchor):
+        raise UsageError(
+            "/ is the root of the file system", hint="a graph wants a directory of its own: bundle init NAME"
+        )
     files = _files(template, _name(directory))
     there = [name for name in files if (directory / name).exists() or (directory / name).is_symlink()]
-    if there:
+    if taken := [name for name in there if name not in _KEPT]:
         raise UsageError(
-            f"{directory} has {', '.join(there)} already; nothing was written", hint="name an empty or a new directory"
+            f"{directory} has {', '.join(taken)} already; nothing was written", hint="name an empty or a new directory"
         )
     for name, text in files.items():
+        if name in there:
+            continue
         try:
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise failure(error, (directory / name).parent, "making the directory") from error
         write_atomic(directory / name, text.encode())
         output.answer(str(directory / name))
-    where = "" if directory == Path() else f" {output.typed(directory)}"
+    where = "" if directory == Path() else f" {typed(directory)}"
     output.note(f"made {_SUMMARIES[template]}")
+    if there:
+        output.note(f"  kept as it was: {', '.join(there)}")
     if template == "empty":
         output.note(f"  bundle add postgres{where}    bundle components names more; bundle explain tells the keys")
     else:

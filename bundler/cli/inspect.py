@@ -9,8 +9,8 @@ from typing import TypeVar
 import click
 
 from bundler.cli import output
-from bundler.cli.bundlefile import opened, policy
-from bundler.cli.options import file_argument, json_option, key_option
+from bundler.cli.bundlefile import as_variant, opened, policy
+from bundler.cli.options import file_argument, json_option, key_option, variant_option
 from bundler.model.bundle import Bundle, BundleImage, Signer
 from bundler.model.graph import Service
 
@@ -19,29 +19,32 @@ Part = TypeVar("Part")
 
 @click.command("inspect", short_help="Show what a bundle holds, reading only its metadata.")
 @file_argument
+@variant_option
 @key_option
 @json_option
-def command(file: Path, *, key: Path | None, as_json: bool) -> int:
+def command(file: Path, *, variant: str | None, key: Path | None, as_json: bool) -> int:
     """Show graph, images, models, sizes, platforms and signers of the bundle FILE.
 
-    The graph is the one without a variant; the sizes are of all that the bundle holds, for its variants too. Form and
-    signatures are checked, the blobs are not read: bundle verify does that.
+    The graph is the one without a variant, and what follows is all that the bundle holds, for its variants too; with
+    --variant, both are that variant's. Form and signatures are checked, the blobs are not read: `bundle verify` does.
     """
     from bundler.trust.verify import read_signed
 
     with opened(file) as reader:
         signed = read_signed(reader, policy(key, allow_unsigned=True))
+        bundle = as_variant(signed.bundle, variant or "", file)
         if as_json:
-            output.answer_json(_json(signed.bundle, signed.signers, file, reader.size_bytes))
+            output.answer_json(_json(bundle, signed.signers, file, reader.size_bytes))
             return 0
-        for line in _lines(signed.bundle, signed.signers, reader.size_bytes):
+        for line in _lines(bundle, signed.signers, reader.size_bytes):
             output.answer(line)
     return 0
 
 
 def _lines(bundle: Bundle, signers: tuple[Signer, ...], size_bytes: int) -> list[str]:
     graph = bundle.graph
-    lines = [f"{graph.name} {graph.version}  {output.size(size_bytes)}", f"root {bundle.root.digest}", ""]
+    called = f"{graph.name} {graph.version}{bundle.variant and f', the variant {bundle.variant}'}"
+    lines = [f"{called}  {output.size(size_bytes)}", f"root {bundle.root.digest}", ""]
     images = dict(bundle.images_of)
     for title, nodes in (("services", graph.services), ("jobs", graph.jobs)):
         rows = []
@@ -159,6 +162,7 @@ def _json(bundle: Bundle, signers: tuple[Signer, ...], file: Path, size_bytes: i
         "size_bytes": size_bytes,
         "name": bundle.graph.name,
         "version": bundle.graph.version,
+        "variant": bundle.variant,
         "root": str(bundle.root.digest),
         "graph": json.loads(bundle.graph_document)["graph"],
         "images": [

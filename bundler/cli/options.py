@@ -51,6 +51,7 @@ mirror_option = click.option(
     help="Take the images of a registry from elsewhere, also those that the local engine has: docker.io=HOST/PATH has "
     "docker.io/library/nginx:1 as HOST/PATH/library/nginx:1. Several times for several. The bundle is the same.",
 )
+variant_option = click.option("--variant", metavar="NAME", help="The graph as this variant has it.")
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
 

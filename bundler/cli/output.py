@@ -6,7 +6,6 @@ import contextlib
 import difflib
 import json
 import os
-import shlex
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -34,6 +33,8 @@ def _shown(char: str) -> bool:
 
 def _escape(char: str) -> str:
     code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a path that is no UTF-8
+        code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
@@ -84,7 +85,8 @@ def error(what: str, hint: str | None = None) -> None:
 
 def problem(one: Problem) -> None:
     """A problem in a file: where it is, what it is, how to mend it."""
-    where = click.style(str(one.where), bold=True) if _colour() else str(one.where)
+    where = clean(str(one.where))
+    where = click.style(where, bold=True) if _colour() else where
     _say(f"{where}: {clean(one.message)}")
     for line in (one.hint or "").splitlines():
         note(f"    {line}")
@@ -114,17 +116,16 @@ def silence(stream: IO[str]) -> None:
 
 def in_colour() -> bool:
     """Whether the answer is read at a terminal that shows colours."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return drawable(sys.stdout) and not os.environ.get("NO_COLOR")
 
 
 def _colour() -> bool:
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    return drawable(sys.stderr) and not os.environ.get("NO_COLOR")
 
 
-def typed(path: Path) -> str:
-    """A path as a person writes it in a command: in quotes where a shell would take it apart, and no option."""
-    text = str(path)
-    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+def drawable(stream: IO[str]) -> bool:
+    """Whether it is a terminal that knows more than lines of text."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def table(rows: Iterable[Sequence[str]], indent: str = "  ") -> list[str]:

@@ -10,7 +10,7 @@ import click
 
 from bundler.cli import output
 from bundler.cli.graph import is_graph, read_graphs
-from bundler.cli.options import json_option, open_target, same_place, target_option
+from bundler.cli.options import json_option, open_target, same_place, target_option, variant_option
 from bundler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _PIXELS = 2.0  # of a png, for each of the picture's own: sharp on today's scree
     type=click.Choice([*FORMATS]),
     help="What OUT's name says unless given, else mermaid. svg, html and png need the extra 'pictures', or Graphviz.",
 )
-@click.option("--variant", metavar="NAME", help="The graph as this variant has it.")
+@variant_option
 @click.option(
     "--output", "-o", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT", help="Write it there."
 )

@@ -28,13 +28,14 @@ class Line:
 
     def __init__(self) -> None:
         self._shown = sys.stderr.isatty()
+        self._drawn = output.drawable(sys.stderr)
         self._lock = threading.Lock()
         self._drawn_at = 0.0
         self._dirty = False
 
     def draw(self, text: str, *, now: bool = False) -> None:
         with self._lock:
-            if self._shown and (now or time.monotonic() - self._drawn_at >= _EVERY_S):
+            if self._drawn and (now or time.monotonic() - self._drawn_at >= _EVERY_S):
                 width = shutil.get_terminal_size().columns - 1
                 sys.stderr.write(_CLEAR + output.clean(text)[:width])
                 sys.stderr.flush()

@@ -8,10 +8,10 @@ import click
 
 from bundler.cli import output
 from bundler.cli.graph import graph_at
+from bundler.cli.options import variant_option
 from bundler.errors import UsageError
 
 place_argument = click.argument("place", type=click.Path(path_type=Path), default=Path(), metavar="[FILE|DIRECTORY]")
-variant_option = click.option("--variant", metavar="NAME", help="The graph as this variant has it.")
 
 
 @click.group("site", short_help="Write a site file to fill in, or the schema of one.")

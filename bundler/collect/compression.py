@@ -61,7 +61,7 @@ def _unzstd(pieces: Iterable[bytes], what: str) -> Iterator[bytes]:
     except ImportError as error:
         raise SourceError(
             f"{what}: compressed with zstd, which this Python cannot read (3.14 can)",
-            hint="build the image with gzip layers, or run bundle with Python 3.14",
+            hint="make it with gzip, or run bundle with Python 3.14",
         ) from error
     unzip = zstd.ZstdDecompressor()
     try:

@@ -96,17 +96,17 @@ class Finder:
             self._found.images.append(image)
         return self._found
 
-    def _given(self, source: ImageSource, local: EngineImage | None) -> OwnImage | UpstreamImage:
-        """An image that is there already."""
+    def _given(self, source: ImageSource, local: EngineImage | None, version: str = "") -> OwnImage | UpstreamImage:
+        """An image that is there already; `version` is of the Python that it is to have."""
         if ondisk.transport(source.image or "") is not None:
-            return self._on_disk(source)
+            return self._on_disk(source, version)
         return self._engines(source, local) or self._registrys(source)
 
     def _python(self, source: ImageSource, build: PythonBuild, local: EngineImage | None) -> Image:
         from bundler.collect.python import Maker
 
         self._found.items.append(changes.of_python(self._tree, build.project, self._output))  # before it is read
-        base = self._given(source.base, local)
+        base = self._given(source.base, local, build.version)
         known, made = self._old_builds, self._found.builds
         maker = Maker(self._tree, self._output, self._cache, known, made, self._stack, self._progress)
         image, openers = maker.image(source, build, base, self._found.platforms)
@@ -253,11 +253,11 @@ class Finder:
             return None
         return found
 
-    def _on_disk(self, source: ImageSource) -> OwnImage | UpstreamImage:
+    def _on_disk(self, source: ImageSource, version: str) -> OwnImage | UpstreamImage:
         path, _ = ondisk.split_tag(self._tree, (ondisk.transport(source.image or "") or ("", ""))[1])
         self._tree.locate(path, source.what)
         self._found.items.append(changes.of_image(self._tree, path))  # before it is read, see `pack`
-        image, openers = ondisk.find(self._tree, source, self._found.platforms, self._stack)
+        image, openers = ondisk.find(self._tree, source, self._found.platforms, self._stack, version)
         self._found.openers |= openers
         return image
 

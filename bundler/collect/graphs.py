@@ -7,16 +7,20 @@ Next: what they name is found and packed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from bundler.collect.union import Union
-from bundler.errors import GraphError, Problem, UsageError
+from bundler.errors import GraphError, Problem, UsageError, typed
 from bundler.graphfile import check, library, variants
 from bundler.graphfile.library import Libraries
 from bundler.graphfile.scope import as_map
 from bundler.graphfile.source import Source, parse, problem_order
+
+_COMPOSE = re.compile(rb"^services[ \t]*:", re.MULTILINE)  # which may be no YAML that is read here
+_OURS = re.compile(rb"^(?:bundle|component|variant)[ \t]*:", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,10 @@ def variant_texts(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
 
 def read(text: bytes, file: str, folder: Path, texts: Mapping[str, bytes]) -> Graphs:
     """`file` is the graph file as the user calls it, `texts` are those of its variants. GraphError carries the problems
-    of all; those of a variant are told where the graph itself has none."""
+    of all; those of a variant are told where the graph itself has none. UsageError for a Compose file."""
+    if PurePath(file).name != "bundle.yaml" and _COMPOSE.search(text) and not _OURS.search(text):
+        hint = f"make a graph of it: bundle import compose {typed(file)}"
+        raise UsageError(f"{file} is a Compose file, not a graph", hint=hint)
     source = _parsed(text, file)
     libraries = Libraries(folder, file)
     graph, whole = check.checked(source, libraries)

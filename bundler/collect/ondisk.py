@@ -1,6 +1,6 @@
 """Images on disk: an OCI layout (`oci:./DIR[:TAG]`, or `./DIR` alone), the same in a tar
-(`oci-archive:./FILE[:TAG]`), and what `docker save` writes (`docker-archive:./FILE[:NAME]`). Read in place, never
-unpacked.
+(`oci-archive:./FILE[:TAG]`), what `docker save` writes (`docker-archive:./FILE[:NAME]`), and a root of a file system
+(`rootfs:./FILE`). Read in place, never unpacked.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
-from bundler.collect import manifests
+from bundler.collect import manifests, rootfs
 from bundler.collect.compression import decompressed
 from bundler.collect.paths import SourceFile, SourceTree, open_file, shown
 from bundler.collect.sources import ImageSource, Opener, OwnImage, OwnPart, UpstreamImage, upstream
@@ -21,7 +21,7 @@ from bundler.errors import SourceError
 from bundler.layout import documents
 from bundler.model.oci import INDEX, Descriptor, Digest, Platform
 
-OCI, OCI_ARCHIVE, DOCKER_ARCHIVE = "oci", "oci-archive", "docker-archive"
+OCI, OCI_ARCHIVE, DOCKER_ARCHIVE, ROOTFS = "oci", "oci-archive", "docker-archive", "rootfs"
 REF_NAME = "org.opencontainers.image.ref.name"
 MAX_LINKS = 8
 MAX_MEMBERS, MAX_NAME = 65_536, 4_096  # they are kept in memory
@@ -30,7 +30,7 @@ _PATHS = ("./", "../", "/")
 
 def transport(image: str) -> tuple[str, str] | None:
     """How and where an `image:` lies on disk; None for one that is a name (`oci:x` is image `oci` with the tag `x`)."""
-    for prefix in (OCI, OCI_ARCHIVE, DOCKER_ARCHIVE):
+    for prefix in (OCI, OCI_ARCHIVE, DOCKER_ARCHIVE, ROOTFS):
         path = image.removeprefix(f"{prefix}:")
         if path != image and path.startswith(_PATHS):
             return prefix, path
@@ -49,9 +49,9 @@ def split_tag(tree: SourceTree, text: str) -> tuple[str, str | None]:
 
 
 def find(
-    tree: SourceTree, source: ImageSource, platforms: Sequence[Platform], stack: ExitStack
+    tree: SourceTree, source: ImageSource, platforms: Sequence[Platform], stack: ExitStack, version: str = ""
 ) -> tuple[OwnImage | UpstreamImage, Mapping[Digest, Opener]]:
-    """The image, and how to read its layers. `stack` closes the files."""
+    """The image, and how to read its layers. `stack` closes the files; `version` is of the Python that a rootfs has."""
     kind, text = transport(source.image or "") or (OCI, "")
     path, tag = split_tag(tree, text)
     real = tree.locate(path, source.what)
@@ -62,6 +62,8 @@ def find(
     file = tree.file(real, path, source.what)
     fd = open_file(file, source.what)
     stack.callback(os.close, fd)
+    if kind == ROOTFS:
+        return rootfs.read(source, lambda: FileSource(fd, source.what).pieces(file.size_bytes), version, platforms)
     archive = _Archive(fd, source.what)
     if kind == OCI_ARCHIVE:
         return _from_layout(source, archive, tag, platforms)

@@ -185,7 +185,14 @@ def read_piece(fd: int, size_bytes: int, file: SourceFile, what: str) -> bytes:
 
 def shown(text: str) -> str:
     """A name from outside as it may be printed: control and invisible characters escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode("ascii") for c in text)
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(char: str) -> str:
+    """A byte of a name that is not UTF-8 as that byte."""
+    if "\udc80" <= char <= "\udcff":
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape", "replace").decode("ascii")
 
 
 def _look(real: Path, path: str, what: str) -> SourceFile:
@@ -193,7 +200,7 @@ def _look(real: Path, path: str, what: str) -> SourceFile:
         path.encode("utf-8")
         now = real.lstat()
     except UnicodeEncodeError:
-        raise SourceError(f"{what}: the name {path!r} is not UTF-8", hint="rename the file") from None
+        raise SourceError(f"{what}: the name {shown(path)} is not UTF-8", hint="rename the file") from None
     except OSError as error:
         raise SourceError(f"{what}: {shown(path)} cannot be read: {_why(error)}") from error
     if not stat.S_ISREG(now.st_mode):

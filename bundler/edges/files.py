@@ -17,12 +17,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bundler.errors import BundleError, SourceError, StoppedError, UsageError
+from bundler.errors import BundleError, SourceError, StoppedError, UsageError, typed
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 _FLUSH_BYTES = 32 << 20
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_LEAVE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_OTHERWISE = "name another place, or change its rights"
 
 
 def failure(error: OSError, path: Path, doing: str) -> BundleError:
@@ -30,7 +32,17 @@ def failure(error: OSError, path: Path, doing: str) -> BundleError:
     reason = error.strerror or str(error)
     if error.errno in _NO_ROOM:
         return StoppedError(f"{path}: {doing} failed: {reason}", hint="free some space and run the same command again")
-    return UsageError(f"{path}: {doing} failed: {reason}")
+    return UsageError(f"{path}: {doing} failed: {reason}", hint=_OTHERWISE if error.errno in _NO_LEAVE else None)
+
+
+def require_writable(directory: Path) -> None:
+    """UsageError where no file can be put into `directory`."""
+    if not directory.exists():
+        raise UsageError(f"there is no directory {directory}", hint=f"make it: mkdir -p {typed(directory)}")
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is no directory", hint="name another place")
+    if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
+        raise UsageError(f"nothing can be written into {directory}", hint=_OTHERWISE)
 
 
 def open_regular(path: Path, *, as_error: type[BundleError] = SourceError) -> int:
@@ -72,12 +84,12 @@ def check_private(path: Path, *, secret: bool = False, as_error: type[BundleErro
     if found.st_mode & _OTHERS_WRITE:
         raise as_error(
             f"{path}: others can write to it (mode {stat.S_IMODE(found.st_mode):04o})",
-            hint=f"see that nobody changed what is in it, then: chmod go-w {path}",
+            hint=f"see that nobody changed what is in it, then: chmod go-w {typed(path)}",
         )
     if secret and found.st_mode & _OTHERS_READ:
         raise as_error(
             f"{path}: others can read it (mode {stat.S_IMODE(found.st_mode):04o})",
-            hint=f"if nobody has read it: chmod 600 {path}; else make another key",
+            hint=f"if nobody has read it: chmod 600 {typed(path)}; else make another key",
         )
     if found.st_uid not in (os.geteuid(), 0):
         raise as_error(f"{path}: belongs to user {found.st_uid}, not to you")
@@ -121,6 +133,7 @@ class AtomicFile:
         self.fd = -1
 
     def __enter__(self) -> Self:
+        require_writable(self.path.parent)
         with contextlib.suppress(FileNotFoundError):
             if not stat.S_ISREG(self.path.stat().st_mode):
                 raise UsageError(f"{self.path}: is there and not a regular file")

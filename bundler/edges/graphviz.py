@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, redirect_stderr
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from bundler.edges import process
@@ -20,11 +24,8 @@ def laid_out(document: str) -> dict[str, Any]:
     except ImportError:
         text = _program(document)
     else:
-        graph = pygraphviz.AGraph(string=document)
-        try:
+        with closing(pygraphviz.AGraph(string=document)) as graph, _unheard():
             text = graph.draw(format="json0", prog="dot")
-        finally:
-            graph.close()
     data: dict[str, Any] = json.loads(text)
     return data
 
@@ -34,6 +35,19 @@ def found() -> str | None:
     if find_spec("pygraphviz") is not None:
         return "the package pygraphviz"
     return "the program dot" if process.has("dot") else None
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """The library's warnings, and its package's, go nowhere: they are written to the process's own standard error."""
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _program(document: str) -> bytes:

@@ -13,6 +13,7 @@ from bundler.edges import process
 from bundler.errors import SourceError
 
 _NONE = re.compile(r"No matching distribution found for (\S+)")
+_VERSIONS = re.compile(r"^Available versions: (\S.*)$", re.MULTILINE)
 _UNREACHED = "after connection broken by"
 _HASHES = "DO NOT MATCH THE HASHES"
 
@@ -30,16 +31,13 @@ def download(
     """The wheels that a requirements.txt pins, for CPython `version` on the first of `machines` that each is there for;
     out of the folder `wheels` alone, where it is given. Raises SourceError, which begins with `what`; `where` is what
     people call the machines."""
-    indexes = [] if wheels is None else ["--no-index", "--find-links", str(wheels)]
-    argv = [
-        *_pip(),
-        *("download", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary=:all:"),
-        *("--implementation", "cp", "--python-version", version),
+    asked = [
+        *("--disable-pip-version-check", "--no-input", "--implementation", "cp", "--python-version", version),
         *(part for machine in machines for part in ("--platform", machine)),
-        *indexes,
-        *("--dest", str(into), "--requirement", str(requirements)),
+        *([] if wheels is None else ["--no-index", "--find-links", str(wheels)]),
     ]
-    done = process.run(argv, as_error=SourceError)
+    argv = [*_pip(), "download", "--quiet", "--no-deps", "--only-binary=:all:", *asked, "--dest", str(into)]
+    done = process.run([*argv, "--requirement", str(requirements)], as_error=SourceError)
     if done.returncode == 0:
         return
     said = done.stderr.decode("utf-8", "replace")
@@ -50,6 +48,13 @@ def download(
             hint="pip config list shows which; without a network, put the wheels into the project's folder wheels",
         )
     if missing := _NONE.findall(said):
+        name, _, wanted = missing[-1].partition("==")
+        there = _versions(name, asked)
+        if there is not None and _short(wanted) not in map(_short, there):
+            raise SourceError(
+                f"{what}: {place} has no {name} {wanted} for Python {version} on {where}, neither wheel nor source",
+                hint=f"mend the pin in requirements.txt; there is {', '.join(there[:5]) or 'no other version'}",
+            )
         raise SourceError(
             f"{what}: {place} has no wheel of {missing[-1]} for Python {version} on {where}",
             hint="what must be compiled wants a Dockerfile (build: ./folder); pip config list shows pip's settings",
@@ -66,6 +71,20 @@ def version() -> str:
     if done.returncode or len(said) < 2:
         raise SourceError("pip does not start", hint=_last(done.stderr.decode("utf-8", "replace")))
     return said[1]
+
+
+def _versions(name: str, asked: Sequence[str]) -> list[str] | None:
+    """Every version of a package that there is, as wheel or source, the newest first; None where pip does not say."""
+    done = process.run([*_pip(), "index", "versions", "--pre", *asked, name], as_error=SourceError)
+    if _NONE.search(done.stderr.decode("utf-8", "replace")):
+        return []
+    listed = _VERSIONS.search(done.stdout.decode("utf-8", "replace"))
+    return listed[1].split(", ") if done.returncode == 0 and listed else None
+
+
+def _short(version: str) -> str:
+    """2 is 2.0."""
+    return re.sub(r"(?:\.0)+$", "", version)
 
 
 def _pip() -> list[str]:

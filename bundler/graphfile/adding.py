@@ -10,6 +10,7 @@ import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from bundler.errors import BundleError, GraphError, UsageError
 from bundler.graphfile import component_rules, components, editing, forms, library
@@ -39,13 +40,19 @@ class Adding:
     fitting: Mapping[str, tuple[str, ...]]
 
     def additions(self, connect: Mapping[str, str], *, publish: bool) -> list[Addition]:
-        """The node, the volumes that it needs and that are not there, and its front door."""
+        """The node, the volumes that it needs and that are not there, and its front door. UsageError for a volume whose
+        name is nearly that of one that is there."""
         data: dict[str, str | Mapping[str, str]] = {"use": self.use}
         if connect:
             data["connect"] = connect
         added = [Addition("services", self.node, data)]
         for slot, target in connect.items():
             new = self.component.needs[slot] == VOLUME_NEED and target not in self.names
+            if new and (near := self._near(target)):
+                raise UsageError(
+                    f"there is no volume {target}, and there is {near}",
+                    hint=f"--connect {slot}={near}; if both are meant, first write volumes: {{{target}: {{}}}}",
+                )
             if new and re.fullmatch(forms.LABEL, target) and Addition("volumes", target, {}) not in added:
                 added.append(Addition("volumes", target, {}))
         if publish:
@@ -57,6 +64,11 @@ class Adding:
                 raise UsageError(f"{self.file} has a front door {self.node} already", hint=hint)
             added.append(Addition("publish", self.node, f"{self.node}.{front.name}"))
         return added
+
+    def _near(self, name: str) -> str | None:
+        """The volume that was meant, if one was; those that are numbered are several."""
+        there = [one for one, kind in self.names.items() if kind == "volumes" and _letters(one) != _letters(name)]
+        return next(iter(get_close_matches(name, there, 1, 0.75)), None)
 
     def checked(self, additions: list[Addition], libraries: Libraries) -> str:
         """The new text. GraphError where the graph would have problems, with all of them."""
@@ -176,6 +188,10 @@ def read(entry: Entry) -> Described:
 
 def _names(graph: Source) -> dict[str, str]:
     return {name: kind for kind in NODE_KINDS for name in as_map(as_map(graph.data).get(kind))}
+
+
+def _letters(name: str) -> str:
+    return re.sub("[-0-9]", "", name)
 
 
 def _fitting(graph: Source, type: str) -> tuple[str, ...]:

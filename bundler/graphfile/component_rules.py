@@ -6,12 +6,11 @@ were one, with what it needs lying outside.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bundler.errors import Problem
-from bundler.graphfile import placeholders
+from bundler.graphfile import forms, placeholders
 from bundler.graphfile.component_grammar import COMPONENT, SECTIONS, VOLUME_NEED
 from bundler.graphfile.component_names import declared
 from bundler.graphfile.edges import check_edges
@@ -22,8 +21,6 @@ from bundler.graphfile.references import check_references
 from bundler.graphfile.scope import SINGULAR, Scope, as_map
 from bundler.graphfile.source import Path, Source, quoted
 from bundler.graphfile.walk import Walker, closest
-
-_ON_DISK = re.compile(r"(?:oci|oci-archive|docker-archive):")
 
 
 def mistakes(component: Source, entry: Entry) -> list[Problem]:
@@ -47,7 +44,7 @@ def mistakes(component: Source, entry: Entry) -> list[Problem]:
             if key in workload:
                 hint = "a component names images of a registry" if key == "build" else "write its nodes out"
                 walker.report((section, name, key), f"{key} has no place in a component", hint, key=True)
-        if _ON_DISK.match(str(workload.get("image", ""))):
+        if forms.ON_DISK.fullmatch(str(workload.get("image", ""))):
             walker.report((section, name, "image"), "a component's image is one of a registry")
         for path, text in _texts(workload):
             _foreign(walker, (section, name, *path), text)

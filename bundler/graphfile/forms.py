@@ -36,6 +36,8 @@ REFERENCE = rf"{_NAME}(?:{_TAG})?(?:{_DIGEST})?"
 # On disk: the "./" tells `oci:./dir` from the image named "oci" with a tag.
 _ON_DISK = rf"(?:oci|oci-archive|docker-archive):\./{RELATIVE_PATH}(?::[A-Za-z0-9][A-Za-z0-9._:/-]{{0,254}})?"
 IMAGE = rf"(?:{_ON_DISK}|{REFERENCE})"
+BASE = rf"(?:rootfs:\./{RELATIVE_PATH}|{_ON_DISK}|{REFERENCE})"
+ON_DISK = re.compile(r"(?:oci|oci-archive|docker-archive|rootfs):\./.*")
 PYTHON_VERSION = r"3\.(?:9|[1-9][0-9])"
 PYTHON_IMAGE = re.compile(rf"(?:.*/)?python:({PYTHON_VERSION})(?![0-9]).*")  # and its Python
 MODEL = rf"\.|\./{RELATIVE_PATH}|{_NAME}(?:{_TAG}(?:{_DIGEST})?|{_DIGEST})"
@@ -267,6 +269,10 @@ def image_hint(found: object) -> str | None:
         return "an image is fixed when the bundle is packed; it takes no placeholder"
     if text.startswith(("http://", "https://")):
         return f"write {text.split('//', 1)[1]}"
+    if text.startswith("./"):
+        return f"say what it is: oci:{text}, oci-archive:{text} or docker-archive:{text}; a base may be rootfs:{text}"
+    if text.startswith("rootfs:"):
+        return "a rootfs is for a Python project to be put on: build: {python: ./app, base: rootfs:./FILE}"
     if text != text.lower() and re.fullmatch(REFERENCE, text.lower()):
         return "repository names are lower case"
     return None

@@ -10,12 +10,11 @@ author's to mend, and is told of no graph that uses it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 
 from bundler.errors import Position
-from bundler.graphfile import placeholders
+from bundler.graphfile import forms, placeholders
 from bundler.graphfile.confidential import LOGIN, PLAIN, is_secret
 from bundler.graphfile.source import Path, Source, Where
 from bundler.graphfile.types import TYPES
@@ -76,7 +75,7 @@ _USE = {
     "values": "${{values.{}}}",
     "externals": "connect: {{SLOT: {}}}",
 }
-_ON_DISK = re.compile(r"(?:oci|oci-archive|docker-archive):\./.*")
+_TOLD = 8  # names in one message
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +242,8 @@ def _instances(workload: Service | Job) -> int:
 
 
 def _listed(names: list[str]) -> str:
+    if len(names) > _TOLD:
+        names = [*names[: _TOLD - 1], f"{len(names) - _TOLD + 1} more"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -300,7 +301,7 @@ def _images(graph: Graph, source: Source) -> Iterator[Lint]:
     for path, each in _workloads(graph):
         base = isinstance(each.build, PythonBuild)
         image = each.build.base if isinstance(each.build, PythonBuild) else each.image
-        if image is None or _ON_DISK.fullmatch(image) or "@" in image:
+        if image is None or forms.ON_DISK.fullmatch(image) or "@" in image:
             continue
         tag = image.rpartition("/")[2].partition(":")[2]
         if tag in ("", "latest"):

@@ -47,8 +47,14 @@ _PYTHON = Record(
         ),
         Key(
             "base",
-            _IMAGE,
-            "The image that it is put on, with this Python in it; pinned by digest when packed.",
+            Text(
+                "the reference of an image, such as registry.example/acme/python:3.13, or rootfs:./FILE",
+                forms.BASE,
+                max_length=255,
+                hint=forms.image_hint,
+            ),
+            "The image that it is put on, with this Python in it, pinned by digest when packed: as image, or the tar "
+            "of a file system's root as rootfs:./FILE (docker export, mmdebstrap).",
             default="python:VERSION-slim",
         ),
         Key(

@@ -10,7 +10,6 @@ import hashlib
 import itertools
 import os
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from bundler.edges.files import check_private, create_private, open_regular, private_directory
-from bundler.errors import BundleError, TrustError, UsageError
+from bundler.errors import BundleError, TrustError, UsageError, typed
 from bundler.trust import keyfile
 
 DEFAULT = "default"
@@ -234,7 +233,7 @@ class KeyStore:
         free = next(
             new for number in itertools.count(1) if not self._public(new := f"{name[:50]}-old{number}").exists()
         )
-        return shlex.join(["mv", str(self._public(name)), str(self._public(free))])
+        return f"mv {typed(self._public(name))} {typed(self._public(free))}"
 
     def _check(self) -> None:
         for directory in (self._directory, self._trusted):

@@ -80,6 +80,23 @@ def test_what_is_connected_and_there_is_not_added_again(graph: Path) -> None:
     assert graph.read_text().endswith("volumes: {runs: {}}\n")
 
 
+@pytest.mark.parametrize("name", ["run", "rusn", "runss"])
+def test_a_volume_that_is_nearly_there_is_not_made(graph: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    text = GRAPH + "volumes: {runs: {}}\n"
+    graph.write_text(text)
+    assert run(["add", "tensorboard", "--connect", f"logs={name}"]) == 2
+    said = capsys.readouterr().err
+    assert f"error: there is no volume {name}, and there is runs\n  --connect logs=runs; if both are meant" in said
+    assert graph.read_text() == text
+
+
+@pytest.mark.parametrize("name", ["runs-2", "runs2", "logs"])
+def test_another_volume_is_made_beside_it(graph: Path, name: str) -> None:
+    graph.write_text(GRAPH + "volumes:\n  runs: {}\n")
+    assert run(["add", "tensorboard", "--connect", f"logs={name}"]) == 0
+    assert graph.read_text().endswith(f"volumes:\n  runs: {{}}\n  {name}: {{}}\n")
+
+
 def test_a_volume_of_a_component_can_be_connected(graph: Path) -> None:
     assert run(["add", "acme/queue"]) == 0
     assert run(["add", "tensorboard", "--connect", "logs=queue-data"]) == 0

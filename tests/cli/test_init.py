@@ -44,20 +44,18 @@ def test_each_has_a_program_of_its_own_and_a_component(template: str) -> None:
     graph = read_graphs(TEMPLATES / template, ()).union.graph
     assert "use: " in text
     assert graph.doors
-    built = {node.build for node in (*graph.services, *graph.jobs) if node.build is not None}
+    built = [node for node in (*graph.services, *graph.jobs) if node.build is not None]
     assert built
-    for build in built:
-        if isinstance(build, PythonBuild):  # that its lock is whole, `check` has said
-            programs = list((TEMPLATES / template / build.project).glob("*.py"))
-            assert [ast.parse(path.read_text(), path.name) for path in programs]
-            continue
-        lines = (TEMPLATES / template / build / "Dockerfile").read_text().splitlines()
-        assert lines[0] == "FROM python:3.12-slim"
-        assert len(lines) <= 8
-        copied = next(line for line in lines if line.startswith("COPY ")).split()[1:-1]
-        for name in copied:
-            ast.parse((TEMPLATES / template / build / name).read_text(), name)
-        assert {path.name for path in (TEMPLATES / template / build).glob("*.py")} == set(copied)
+    for node in built:
+        assert isinstance(node.build, PythonBuild)  # that its lock is whole, `check` has said
+        assert node.command is not None
+        program = TEMPLATES / template / node.build.project / node.command[1]
+        assert node.command[0] == f"python{node.build.version}"
+        ast.parse(program.read_text(), program.name)
+
+
+def test_nobody_needs_a_dockerfile() -> None:
+    assert not list(TEMPLATES.rglob("Dockerfile"))
 
 
 @pytest.mark.parametrize("template", NAMES)
@@ -70,14 +68,36 @@ def test_a_site_file_and_a_component_more_are_two_commands(template: str, here: 
 
 def test_nothing_is_written_over(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "README.md").write_text("mine")
-    (here / ".gitignore").symlink_to("nowhere")
+    (here / "page").mkdir()
+    (here / "page" / "page.py").symlink_to("nowhere")
     assert run(["init"]) == 2
-    assert ". has README.md, .gitignore already; nothing was written" in capsys.readouterr().err
-    assert sorted(path.name for path in here.iterdir()) == [".gitignore", "README.md"]
+    assert ". has page/page.py already; nothing was written" in capsys.readouterr().err
+    assert sorted(path.name for path in here.iterdir()) == ["README.md", "page"]
     assert run(["init", "README.md"]) == 2
     assert run(["init", "README.md/below"]) == 2
     assert run(["init", "--template", "webb", "new"]) == 2
     assert not (here / "new").exists()
+
+
+def test_a_project_that_is_there_keeps_what_it_says_of_itself(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "README.md").write_text("mine")
+    (here / ".gitignore").symlink_to("nowhere")
+    (here / "main.py").write_text("")
+    assert run(["init"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines() == ["bundle.yaml", "page/page.py", "page/requirements.txt"]
+    assert "  kept as it was: README.md, .gitignore\n" in said.err
+    assert ((here / "README.md").read_text(), (here / ".gitignore").readlink()) == ("mine", Path("nowhere"))
+    assert run(["check"]) == 0
+    assert run(["init"]) == 2
+    assert ". has bundle.yaml, page/page.py, page/requirements.txt already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["/", "/.", "/tmp/.."])
+def test_the_root_of_all_directories_is_no_place_for_a_graph(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", place]) == 2
+    assert "a graph wants a directory of its own: bundle init NAME" in capsys.readouterr().err
+    assert not Path("/bundle.yaml").exists()
 
 
 def test_a_directory_that_cannot_name_a_graph(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from test_registry import HTTP, Handle, answer, push_blob, push_image, push_index, registry, server, serving
+from test_registry import HTTP, push_blob, push_image, push_index, registry, serving
 
 from bundler import vendoring
 from bundler.cli.main import run
@@ -19,8 +19,9 @@ from bundler.layout.archive import ArchiveReader
 from bundler.model.oci import EMPTY, INDEX, MANIFEST, Digest
 from bundler.trust.keys import KeyStore, PrivateKey
 from bundler.trust.policy import Policy
+from tests.http_server import Handle, answer
 
-__all__ = ["registry", "server"]  # fixtures
+__all__ = ["registry"]  # a fixture
 COMPONENTS = Path(__file__).parents[1] / "graphfile" / "libraries" / "components"
 GRAPH = 'bundle: shop\nversion: "1.0"\n'
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,6 +110,30 @@ def test_a_project_without_a_dockerfile_answers(
         "place": "/app",
     }
     assert bundle("deploy", greeter, "-t", target, "--app", name).out.startswith("no changes\n")
+
+
+def test_its_base_may_be_what_docker_export_writes(
+    bundle: Bundle, greeter: Path, app: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "greeter"
+    shutil.copytree(greeter.parent, folder, ignore=shutil.ignore_patterns("greeter.tar"))
+    container = docker("create", BASE).strip()
+    try:
+        docker("export", "-o", str(folder / "debian.tar"), container)
+    finally:
+        docker("rm", container)
+    text = (folder / "bundle.yaml").read_text().replace(BASE, "rootfs:./debian.tar").replace("greeter", "rooted")
+    (folder / "bundle.yaml").write_text(text)
+    file = tmp_path / "rooted.tar"
+    bundle("build", folder, "-o", file)
+    with (folder / "debian.tar").open("rb") as tar:
+        digest = hashlib.file_digest(tar, "sha256").hexdigest()
+    with tarfile.open(file) as packed:
+        assert f"blobs/sha256/{digest}" in packed.getnames()
+    name = app("rooted", "docker")
+    bundle("deploy", file, "-t", "docker", "--app", name)
+    answer = json.loads(get(bundle("open", name, "-t", "docker", "--print").out.split()[-1]))
+    assert (answer["text"], answer["python"]) == ("well met", [3, 11])
 
 
 def test_an_unchanged_project_is_not_packed_again_and_the_base_is_asked_for(bundle: Bundle, greeter: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -16,50 +16,7 @@ from bundler.edges.credentials import credentials, pairs
 from bundler.edges.push import Registry
 from bundler.errors import TargetError
 from bundler.model.oci import Descriptor, Digest
-
-Handle = Callable[[BaseHTTPRequestHandler], None]
-
-
-class Quiet(ThreadingHTTPServer):
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is part of the tests."""
-
-
-@pytest.fixture
-def server() -> Iterator[Callable[[Handle], str]]:
-    """Starts a server that answers everything with a function; gives HOST:PORT."""
-    running = []
-
-    def start(handle: Handle) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                handle(self)
-
-            def log_message(self, format: str, *args: object) -> None:
-                return
-
-        for method in ("HEAD", "POST", "PUT", "DELETE"):
-            setattr(Handler, f"do_{method}", Handler.do_GET)
-        httpd = Quiet(("127.0.0.1", 0), Handler)
-        Thread(target=httpd.serve_forever, daemon=True).start()
-        running.append(httpd)
-        return f"127.0.0.1:{httpd.server_address[1]}"
-
-    yield start
-    for httpd in running:
-        httpd.shutdown()
-        httpd.server_close()
-
-
-def answer(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str) -> None:
-    handler.send_response(status)
-    for name, value in headers.items():
-        handler.send_header(name.replace("_", "-"), value)
-    handler.send_header("Content-Length", str(len(body)))
-    handler.end_headers()
-    handler.wfile.write(body)
+from tests.http_server import Handle, answer
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +57,15 @@ def test_mermaid_has_a_line_for_each_node_and_edge(shop: Graph) -> None:
     assert '  service_api -->|"audit, store"| service_db' in lines
     assert "  service_db -.- volume_orders" in lines
     assert "  door_shop ==> service_web" in lines
+
+
+def test_what_graphviz_warns_of_is_not_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    many = "; ".join(f"n{number}" for number in range(1001))
+    tight = 'tight [label="a long label", width=0.1, height=0.1, fixedsize=true]'
+    assert len(laid_out(f"digraph {{{tight}; {many}}}")["objects"]) == 1002
+    print("the end", file=sys.stderr, flush=True)
+    os.write(2, b"of it\n")
+    assert capfd.readouterr().err == "the end\nof it\n"
 
 
 def test_dot_is_read_by_graphviz_with_every_node(large: Graph) -> None:
