@@ -16,7 +16,13 @@ from bundler.layout.archive import ArchiveReader
 from ..e2e.conftest import ROOT, get
 from ..parity.command import Command
 
-pytestmark = [pytest.mark.engine, pytest.mark.nlp, pytest.mark.peers, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.nlp,
+    pytest.mark.peers,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("doors"),
+]
 
 QUESTION = "how do plants make food"
 
