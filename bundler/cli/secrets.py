@@ -103,7 +103,7 @@ def set_secret(app: str, name: str, *, source: str | None, target: str | None, y
     used = next((one.users for one in deploy.listed_secrets(place, app) if one.name == name), ())
     output.answer(f"{app} on {place.name} keeps other bytes for {name}")
     if used:
-        output.note(f"{', '.join(used)} gets them with the next deploy:")
+        output.note(f"the next deploy brings them to {', '.join(used)}:")
         output.note(f"  bundle deploy FILE --app {app} --target {place.name}{same_place()}")
     if origin in ("file", "env", "kubernetes"):
         output.note(
