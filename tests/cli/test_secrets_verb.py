@@ -85,7 +85,7 @@ def test_other_bytes_are_kept_and_the_next_deploy_brings_them_in(shop: tuple[str
     done = away_from_one("secrets", "set", "shop", "db", "--from", "-", "-t", "kept", stdin="s3cret-db")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "shop on kept keeps other bytes for db\n"
-    assert "service/api, service/store gets them with the next deploy" in done.stderr
+    assert "the next deploy brings them to service/api, service/store" in done.stderr
     assert kept(kept_target, "db") == b"s3cret-db"
     assert kept(kept_target, "license") == b"s3cret-license"
     row = listed()["db"]

@@ -14,7 +14,7 @@ import pytest
 from ..e2e.conftest import ROOT, docker, get
 from ..parity.command import Command
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600), pytest.mark.xdist_group("doors")]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600), pytest.mark.xdist_group("small")]
 
 BASE = "graphbundle/base:12"
 

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.nlp,
     pytest.mark.peers,
     pytest.mark.timeout(600),
-    pytest.mark.xdist_group("doors"),
+    pytest.mark.xdist_group("small"),
 ]
 
 QUESTION = "how do plants make food"

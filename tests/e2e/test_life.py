@@ -16,7 +16,7 @@ import pytest
 
 from .conftest import Bundle, docker, get, traces
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300), pytest.mark.xdist_group("doors")]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300), pytest.mark.xdist_group("small")]
 
 targets = pytest.mark.parametrize("target", ["docker", "compose"])
 

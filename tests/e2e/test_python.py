@@ -15,7 +15,7 @@ import pytest
 
 from .conftest import ROOT, Bundle, docker, get
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600), pytest.mark.xdist_group("doors")]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600), pytest.mark.xdist_group("small")]
 
 BASE = "graphbundle/base:12"
 FILES = {

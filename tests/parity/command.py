@@ -19,7 +19,7 @@ from ..e2e.conftest import Done
 # Two deploys at once find the same port free: each worker of pytest-xdist has a range of its own, above that of a
 # `bundle` in a process of its own.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
-FIRST_PORT = doors.FIRST_PORT + (100 * (int(WORKER) + 1) if WORKER else 0)
+FIRST_PORT = doors.FIRST_PORT + (20 * (int(WORKER) + 1) if WORKER else 0)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import sample
 
 from bundler.trust.sign import sign_file
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.xdist_group("small")]
 
 KEY, OTHER = sample.key(1), sample.key(2)
 OFFLINE = ("--insecure-ignore-tlog=true",)

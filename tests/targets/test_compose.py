@@ -8,7 +8,7 @@ from engines import OnEngine
 from targets.compose.target import ComposeTarget
 from targets.conformance import Conformance
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
 
 
 class TestCompose(Conformance):

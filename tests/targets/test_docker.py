@@ -8,7 +8,7 @@ from engines import OnEngine
 from targets.conformance import Conformance
 from targets.docker.target import DockerTarget
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
 
 
 class TestDocker(Conformance):

@@ -30,7 +30,7 @@ from targets.engine.api import Engine
 from targets.engine.target import EngineTarget
 from targets.sample import SECRET, Deployment, job, sample, service, settled, with_service
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
 
 ADAPTERS: dict[str, type[EngineTarget]] = {"docker": DockerTarget, "compose": ComposeTarget}
 
