@@ -137,10 +137,9 @@ class KubernetesTarget:
         members: list[logs.Member] = []
         for pod in sorted(found, key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"])):
             node = pod["metadata"]["labels"][names.NODE]
-            statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-            if any("waiting" not in one["state"] or one["restartCount"] for one in statuses):
+            if logs.has_begun(pod):
                 index = sum(member.node == node for member in members)
-                members.append(logs.Member(pod["metadata"]["name"], pod["spec"]["containers"][0]["name"], node, index))
+                members.append(logs.Member(pod["metadata"]["name"], node, index))
         return logs.lines(self.api, namespace, members, follow=follow, since=since, tail=tail)
 
     def dial(self, app: str, service: str, port: int) -> Connection:
