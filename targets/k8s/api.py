@@ -7,8 +7,9 @@ https://kubernetes.io/docs/reference/using-api/
 
 from __future__ import annotations
 
-import itertools
 import json
+import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from bundler.errors import TargetError
-from targets.k8s import kubeconfig
+from targets.k8s import kubeconfig, watch
 from targets.k8s.names import MANAGER, Json
 from targets.k8s.refusals import (
     MESSAGE_LIMIT,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 TIMEOUT_S = 30.0  # a request may wait for others, such as admission webhooks
 FIRST_S = 10.0  # whoever answers at all answers the first request sooner
 GONE_S = 90  # beyond the grace period of what is deleted
+AGAIN_S = 1.0  # until something is watched again
+BUSY_TRIES = 10  # of a request that the server turns away unread, each when it says (API Priority and Fairness)
 
 # kind -> (path of its group, plural, whether it is in a namespace)
 KINDS: Mapping[str, tuple[str, str, bool]] = {
@@ -117,6 +120,8 @@ class Api:
         timeout_s: float = TIMEOUT_S,
         stream: bool = False,
     ) -> BaseHTTPResponse:
+        from urllib3 import Retry
+
         configuration = self._client.configuration
         headers = {"Accept": accept, "User-Agent": MANAGER}
         for setting in configuration.auth_settings().values():
@@ -125,6 +130,17 @@ class Api:
         if body is not None:
             headers["Content-Type"] = media_type
         asked = f"?{urlencode(query)}" if query else ""
+        busy = Retry(
+            BUSY_TRIES,
+            connect=0,
+            read=0,
+            redirect=False,
+            other=0,
+            allowed_methods=None,
+            status_forcelist={429},
+            backoff_factor=0.2,
+            raise_on_status=False,
+        )
         with self._errors(doing):
             answer: BaseHTTPResponse = self._client.rest_client.pool_manager.request(
                 method,
@@ -133,7 +149,7 @@ class Api:
                 headers=headers,
                 timeout=timeout_s,
                 preload_content=not stream,
-                retries=False,
+                retries=busy,
             )
         if answer.status >= 400:
             with self._errors(doing):
@@ -312,7 +328,8 @@ class Api:
         if there is None:
             return
         uid = uid or there["metadata"]["uid"]
-        limit_s = _grace_s(there) + GONE_S
+        limit_s = watch.grace_s(there) + GONE_S
+        ends_at = time.monotonic() + limit_s
         with self._watching(kind, name, namespace, limit_s, doing) as events:
             options = _BACKGROUND if kind == "Namespace" else _FOREGROUND
             try:
@@ -323,13 +340,17 @@ class Api:
                 return
             except Conflict as error:
                 raise replaced(kind, name) from error
-            if any(told["type"] == "DELETED" and told["object"]["metadata"]["uid"] == uid for told in events):
-                return
-        if self._has(kind, name, namespace, uid):
-            raise TargetError(
-                f"{_lower(kind)} {name} is still being removed after {limit_s} s",
-                hint=f"kubectl get {KINDS[kind][1]} {name} -o yaml shows what holds it; then run the command again",
-            )
+            gone = watch.is_gone(events, uid)
+        while not gone and self._has(kind, name, namespace, uid):  # whatever is between may end a watch early
+            left_s = math.ceil(ends_at - time.monotonic())
+            if left_s <= 0:
+                raise TargetError(
+                    f"{_lower(kind)} {name} is still being removed after {limit_s} s",
+                    hint=f"kubectl get {KINDS[kind][1]} {name} -o yaml shows what holds it; then run the command again",
+                )
+            time.sleep(AGAIN_S)
+            with self._watching(kind, name, namespace, left_s, doing) as events:
+                gone = watch.is_gone(events, uid)
 
     def _has(self, kind: str, name: str, namespace: str | None, uid: str) -> bool:
         there = self.get(kind, name, namespace)
@@ -340,7 +361,7 @@ class Api:
         self, kind: str, name: str, namespace: str | None, limit_s: int, doing: str
     ) -> Iterator[Iterator[Json]]:
         """An object as it is and what happens to it from now on, in one request that the server ends when the time is
-        up, or with an error. It names no version: what was read may be older than what the cluster remembers."""
+        up, or anybody earlier. It names no version: what was read may be older than what the cluster remembers."""
         query: dict[str, object] = {"timeoutSeconds": limit_s}
         path = _path(kind, namespace)
         if kind == "Namespace":  # a right within the namespace is enough for this path, and not for the other
@@ -350,15 +371,9 @@ class Api:
         answer = self._call("GET", path, doing, query=query, stream=True, timeout_s=limit_s + TIMEOUT_S)
         with self._errors(doing):
             try:
-                events = (json.loads(line) for line in _lines(answer.stream(1 << 16)))
-                yield itertools.takewhile(lambda told: told["type"] != "ERROR", events)
+                yield watch.events(answer)
             finally:
                 answer.close()
-
-
-def _grace_s(found: Json) -> int:
-    template = (found.get("spec") or {}).get("template") or {}
-    return int((template.get("spec") or {}).get("terminationGracePeriodSeconds", 0))
 
 
 def listed(group: Json) -> Iterator[tuple[str, Json]]:
@@ -379,15 +394,6 @@ def _path(kind: str, namespace: str | None = None, name: str | None = None) -> s
     group, plural, namespaced = KINDS[kind]
     within = f"/namespaces/{quote(namespace)}" if namespaced and namespace is not None else ""
     return f"{group}{within}/{plural}" + (f"/{quote(name)}" if name is not None else "")
-
-
-def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from (line for line in whole if line.strip())
-    if rest.strip():
-        yield rest
 
 
 def _lower(kind: str) -> str:
