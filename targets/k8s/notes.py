@@ -277,7 +277,7 @@ def _name(made: Made) -> Iterator[Note]:
     if isinstance(workload, ReleaseJob):
         what = "a cron job's" if objects.is_cron(workload) else f"a job's with {workload.max_workers} workers"
         limit -= TIME_DIGITS if objects.is_cron(workload) else 0
-        limit -= len(f"-{workload.max_workers - 1}") if workload.ranked else 0
+        limit -= names.rank_length(workload)
     if len(workload.name) > limit:
         reason = f"{what} has {limit} characters at most, this one has {len(workload.name)}"
         yield Note(workload.resource, "name", Verdict.REFUSED, reason)

@@ -115,11 +115,9 @@ def _waiting(release: Release, made: Made, cluster: Cluster) -> Json:
     workload = made.workload
     if made.main.replicas is not None:
         body["spec"]["replicas"] = made.main.replicas
-    if isinstance(workload, ReleaseJob) and body["kind"] == "Job" and not workload.ranked:
-        spec = made.main.spec.removeprefix("sha256:")
-        body["metadata"]["name"] = names.fitting(
-            names.hashed(workload.name, "run", spec)
-        )  # a Job's template cannot be changed
+    if isinstance(workload, ReleaseJob) and body["kind"] == "Job":  # its template cannot be changed
+        named = names.hashed(workload.name, "run", made.main.spec.removeprefix("sha256:"))
+        body["metadata"]["name"] = names.fitting(named, names.LABEL_LIMIT - names.rank_length(workload))
     if isinstance(workload, ReleaseJob) and workload.run == "manual":
         body["spec"]["suspend"] = True
     ports = {service.name: service.ports for service in release.services}

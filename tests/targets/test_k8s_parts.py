@@ -483,7 +483,7 @@ def test_workers_have_ranks_and_know_their_master() -> None:
     assert train.main.body["spec"]["completionMode"] == "Indexed"
     assert train.main.body["spec"]["template"]["spec"]["subdomain"] == "train"
     environment = {one["name"]: one for one in train.main.body["spec"]["template"]["spec"]["containers"][0]["env"]}
-    assert environment["MASTER_ADDR"]["value"] == "train-0.train"
+    assert environment["MASTER_ADDR"]["value"] == "$(BUNDLE_RUN)-0.train"
     (headless,) = train.around
     assert headless.body["spec"]["publishNotReadyAddresses"] is True
 
