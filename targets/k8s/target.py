@@ -189,13 +189,14 @@ class KubernetesTarget:
                 self._load(step, blobs, progress)
             case "unload":
                 delivery.unload(delivery.Node(payload["socket"]), payload)
-            case "apply":
+            case "apply" | "run":
                 for displaced in payload.get("gone", ()):
                     self._remove(displaced, namespace, payload["app"])
-                for one in payload["objects"]:
-                    self._put(one, namespace, payload["app"], blobs, secrets)
-            case "run":
-                self._run(payload, blobs, secrets)
+                if payload["do"] == "run":
+                    self._run(payload, blobs, secrets)
+                else:
+                    for one in payload["objects"]:
+                        self._put(one, namespace, payload["app"], blobs, secrets)
             case "start":
                 self.api.scale(payload["kind"], namespace, payload["name"], payload["replicas"])
             case "secrets":
@@ -240,6 +241,9 @@ class KubernetesTarget:
         there = self.api.get(body["kind"], body["metadata"]["name"], namespace)
         if there is not None:
             self._own(there, app)
+            if there["metadata"].get("deletionTimestamp"):  # it takes what is written, and goes all the same
+                self.api.delete(body["kind"], body["metadata"]["name"], namespace, uid=_uid(there))
+                there = None
         applied = self.api.apply(body, namespace, uid=_uid(there))
         replicas = wanted.get("replicas")
         if replicas is not None and applied["spec"].get("replicas") != replicas:
