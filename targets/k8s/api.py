@@ -52,6 +52,7 @@ KINDS: Mapping[str, tuple[str, str, bool]] = {
     "Service": ("/api/v1", "services", True),
     "ConfigMap": ("/api/v1", "configmaps", True),
     "Secret": ("/api/v1", "secrets", True),
+    "ResourceQuota": ("/api/v1", "resourcequotas", True),
     "Event": ("/api/v1", "events", True),
     "PersistentVolumeClaim": ("/api/v1", "persistentvolumeclaims", True),
     "Deployment": ("/apis/apps/v1", "deployments", True),
@@ -68,6 +69,7 @@ KINDS: Mapping[str, tuple[str, str, bool]] = {
     "SelfSubjectAccessReview": ("/apis/authorization.k8s.io/v1", "selfsubjectaccessreviews", False),
 }
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_DRY_RUN: Mapping[bool, dict[str, str]] = {True: {"dryRun": "All"}, False: {}}
 _FOREGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
 _BACKGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
 
@@ -282,9 +284,9 @@ class Api:
 
     # writing
 
-    def apply(self, body: Json, namespace: str | None = None, *, uid: str | None = None) -> Json:
+    def apply(self, body: Json, namespace: str | None = None, *, uid: str | None = None, dry_run: bool = False) -> Json:
         """Server-side apply with our field manager. A field that somebody else manages is not taken from them. With
-        `uid` to no other than the object that has it."""
+        `uid` to no other than the object that has it. `dry_run`: as it would be, without effect."""
         kind, name = body["kind"], body["metadata"]["name"]
         if uid is not None:
             body = {**body, "metadata": {**body["metadata"], "uid": uid}}
@@ -293,7 +295,7 @@ class Api:
                 "PATCH",
                 _path(kind, namespace, name),
                 f"applying {_lower(kind)} {name}",
-                query={"fieldManager": MANAGER, "force": "false"},
+                query={"fieldManager": MANAGER, "force": "false"} | _DRY_RUN[dry_run],
                 body=body,
                 media_type="application/apply-patch+yaml",
             )
@@ -303,9 +305,9 @@ class Api:
             raise replaced(kind, name) from error
         return self._json(answer)
 
-    def create(self, body: Json, namespace: str) -> Json:
+    def create(self, body: Json, namespace: str, *, dry_run: bool = False) -> Json:
         kind, name = body["kind"], body["metadata"]["name"]
-        query = {"fieldManager": MANAGER}
+        query = {"fieldManager": MANAGER} | _DRY_RUN[dry_run]
         path = _path(kind, namespace)
         return self._json(self._call("POST", path, f"creating {_lower(kind)} {name}", query=query, body=body))
 

@@ -1,4 +1,5 @@
-"""What is asked of a cluster and of a registry before the first step of a plan: rights, room, and a way for images.
+"""What is asked of a cluster and of a registry before the first step of a plan: rights, what it says to the objects,
+room, and a way for images.
 
 Nothing of it has an effect, and nothing is asked but for what the steps need.
 """
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 
 from bundler.errors import TargetError
 from bundler.model.plan import Note, Step, Verdict
-from targets.k8s import access, pushing, room
+from targets.k8s import access, pushing, rehearsal, room
 from targets.k8s.api import Api
 from targets.k8s.refusals import Forbidden
 
@@ -23,6 +24,7 @@ def check(api: Api, steps: Sequence[Step]) -> tuple[Note, ...]:
     told = steps[0].payload
     found = [
         *access.check(api, str(told["namespace"]), steps),
+        *rehearsal.check(api, str(told["namespace"]), steps),
         *_room(api, str(told["app"]), steps),
         *pushing.check([step.payload for step in steps if step.payload["do"] == "push"]),
     ]
