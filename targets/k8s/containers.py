@@ -42,9 +42,9 @@ def container(release: Release, workload: Workload, files: Files, cluster: Clust
     environment = _environment(workload, files)
     if environment:
         made["env"] = environment
-    resources = _resources(workload, cluster)
-    if resources:
-        made["resources"] = resources
+    asked = _resources(workload, cluster)
+    if asked:
+        made["resources"] = asked
     mounts = volumes.mounts(workload, files, cluster)
     if mounts:
         made["volumeMounts"] = mounts
@@ -171,6 +171,11 @@ def _probe(check: Healthcheck, service: ReleaseService) -> Json:
 
 
 def _resources(workload: Workload, cluster: Cluster) -> Json:
+    made, gpus = resources(workload), gpu_count(workload, cluster)
+    return made | {"limits": made.get("limits", {}) | {facts.GPU: str(gpus)}} if gpus else made
+
+
+def resources(workload: Workload) -> Json:
     """`cpus` is a ceiling, as on Docker; memory is kept free, because nothing can be taken back."""
     asked = workload.resources
     limits: Json = {}
@@ -180,10 +185,7 @@ def _resources(workload: Workload, cluster: Cluster) -> Json:
         requests["cpu"] = millicpus(asked.cpus / CPU_SHARE)
     if asked.memory_bytes is not None:
         limits["memory"] = requests["memory"] = str(asked.memory_bytes)
-    gpus = gpu_count(workload, cluster)
-    if gpus:
-        limits["nvidia.com/gpu"] = str(gpus)
-    return {key: value for key, value in (("limits", limits), ("requests", requests)) if value}
+    return {"limits": limits, "requests": requests} if limits else {}
 
 
 def millicpus(cpus: float) -> str:

@@ -125,7 +125,7 @@ def _waiting(release: Release, made: Made, cluster: Cluster) -> Json:
     if waits:
         holder = body["spec"]["jobTemplate"] if body["kind"] == "CronJob" else body
         pod = holder["spec"]["template"]["spec"]
-        before = [init_containers.waiting(workload.user, node, port, WAIT_S, cluster) for node, port in waits]
+        before = [init_containers.waiting(workload, node, port, WAIT_S, cluster) for node, port in waits]
         pod["initContainers"] = [*before, *pod.get("initContainers", ())]
     return body
 
