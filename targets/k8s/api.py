@@ -61,6 +61,7 @@ KINDS: Mapping[str, tuple[str, str, bool]] = {
     "CronJob": ("/apis/batch/v1", "cronjobs", True),
     "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers", True),
     "Ingress": ("/apis/networking.k8s.io/v1", "ingresses", True),
+    "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies", True),
     "IngressClass": ("/apis/networking.k8s.io/v1", "ingressclasses", False),
     "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses", False),
     "RuntimeClass": ("/apis/node.k8s.io/v1", "runtimeclasses", False),
@@ -239,7 +240,8 @@ class Api:
         return Content(tuple(objects), tuple(hidden))
 
     def _discovered(self) -> Iterator[tuple[str, Json]]:
-        accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+        form = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
+        accept = ",".join(form.format(version) for version in ("v2", "v2beta1"))  # the same; until Kubernetes 1.30
         for root in ("/api", "/apis"):
             for group in self._json(self._call("GET", root, "listing kinds", accept=accept))["items"]:
                 yield from listed(group)

@@ -25,10 +25,24 @@ def check(api: Api, steps: Sequence[Step]) -> tuple[Note, ...]:
     found = [
         *access.check(api, str(told["namespace"]), steps),
         *rehearsal.check(api, str(told["namespace"]), steps),
+        *_policies(api, str(told["namespace"]), steps),
         *_room(api, str(told["app"]), steps),
         *pushing.check([step.payload for step in steps if step.payload["do"] == "push"]),
     ]
     return tuple(sorted(found, key=lambda note: (note.resource, note.feature, note.reason)))
+
+
+def _policies(api: Api, namespace: str, steps: Sequence[Step]) -> list[Note]:
+    """Those that are for every pod of the namespace: where one denies what it does not name, services find nothing."""
+    try:
+        there = api.list("NetworkPolicy", namespace) if room.places_pods(steps) else []
+    except Forbidden:
+        return []
+    for_all = sorted(one["metadata"]["name"] for one in there if not one["spec"].get("podSelector"))
+    if not for_all:
+        return []
+    reason = f"its NetworkPolicies say what its pods reach (each other, DNS, what is outside): {', '.join(for_all)}"
+    return [Note(f"namespace/{namespace}", "network", Verdict.ADAPTED, reason)]
 
 
 def _room(api: Api, app: str, steps: Sequence[Step]) -> list[Note]:

@@ -225,6 +225,9 @@ def _service(service: ReleaseService, observed: Observed, cluster: Cluster) -> I
             yield Note(resource, feature, Verdict.ADAPTED, "`bundle open` forwards it; no host name is given")
         elif not cluster.features & {facts.INGRESS, facts.HIDDEN_INGRESS}:
             yield from _unserved(resource, feature, door, cluster)
+        if door.host is not None and door.scheme == "https":
+            reason = "an Ingress speaks plain HTTP to it, unless its controller is told otherwise by an annotation"
+            yield Note(resource, f"{feature} https", Verdict.ADAPTED, reason)
         if door.tls is not None and door.host is not None and not names.is_name(door.tls):
             reason = f"{door.tls!r} cannot name a Secret; site file: publish: {{{door.name}: {{tls: NAME}}}}"
             yield Note(resource, f"{feature} tls", Verdict.REFUSED, reason)

@@ -44,7 +44,11 @@ def test_a_kind_is_listed_from_the_first_version_that_has_it() -> None:
 def test_a_namespace_goes_only_if_everything_in_it_was_seen() -> None:
     ours = {"metadata": {"name": "one", "labels": names.labels("shop")}}
     theirs = {"metadata": {"name": "edit"}}
-    check("shop", "shop", Content((("ConfigMap", ours), ("RoleBinding", theirs)), ("Role", "RoleBinding")))
+    of_istio = {"metadata": {"name": "istio-ca-root-cert"}}
+    there = (("ConfigMap", ours), ("RoleBinding", theirs), ("ResourceQuota", theirs), ("ConfigMap", of_istio))
+    check("shop", "shop", Content(there, ("Role", "RoleBinding")))
+    with pytest.raises(TargetError, match="Secret istio-ca-root-cert; left alone"):
+        check("shop", "shop", Content((("Secret", of_istio),), ()))
     with pytest.raises(TargetError, match="not this app's: ConfigMap edit; left alone"):
         check("shop", "shop", Content((("ConfigMap", theirs),), ()))
     with pytest.raises(TargetError, match="not shown to this user: Secret, Widget; left alone") as raised:

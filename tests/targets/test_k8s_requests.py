@@ -25,15 +25,15 @@ BUSY: Answer = (429, [{"message": "too many requests, please try again later"}])
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Callable[[Callable[[str, str], Answer]], Api]]:
-    """A cluster that answers each method and path as a function says."""
+def served(tmp_path: Path) -> Iterator[Callable[[Callable[[str, str, str], Answer]], Api]]:
+    """A cluster that answers each method, path and accepted type as a function says."""
     running = []
 
-    def start(answers: Callable[[str, str], Answer]) -> Api:
+    def start(answers: Callable[[str, str, str], Answer]) -> Api:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                status, told = answers(self.command, self.path)
+                status, told = answers(self.command, self.path, self.headers["Accept"])
                 self.send_response(status)
                 self.end_headers()
                 self.wfile.write(b"".join(json.dumps(one).encode() + b"\n" for one in told))
@@ -62,7 +62,7 @@ def served(tmp_path: Path) -> Iterator[Callable[[Callable[[str, str], Answer]], 
 def test_what_a_busy_cluster_turns_away_is_asked_again(served: Callable[..., Api]) -> None:
     asked: list[str] = []
 
-    def answers(method: str, _: str) -> Answer:
+    def answers(method: str, *_: str) -> Answer:
         asked.append(method)
         return BUSY if len(asked) < 3 else (200, [WEB])
 
@@ -73,7 +73,7 @@ def test_what_a_busy_cluster_turns_away_is_asked_again(served: Callable[..., Api
 def test_a_cluster_that_stays_busy_says_so(served: Callable[..., Api], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("targets.k8s.api.BUSY_TRIES", 2)
     with pytest.raises(TargetError, match="listing pods: the cluster has too much to do: too many requests"):
-        served(lambda method, path: BUSY).list("Pod", "shop")
+        served(lambda *_: BUSY).list("Pod", "shop")
 
 
 def test_a_removal_whose_watch_is_cut_off_is_watched_again(served: Callable[..., Api]) -> None:
@@ -82,7 +82,7 @@ def test_a_removal_whose_watch_is_cut_off_is_watched_again(served: Callable[...,
     ended = {"type": "ERROR", "object": {"kind": "Status", "code": 410}}
     gone = {"type": "DELETED", "object": WEB}
 
-    def answers(method: str, path: str) -> Answer:
+    def answers(method: str, path: str, *_: str) -> Answer:
         if "watch=true" not in path:
             return 200, [WEB]
         watched.append(path)
@@ -90,6 +90,20 @@ def test_a_removal_whose_watch_is_cut_off_is_watched_again(served: Callable[...,
 
     served(answers).delete("Deployment", "web", "shop")
     assert len(watched) == 3
+
+
+def test_what_is_in_a_namespace_is_found_on_older_clusters_too(served: Callable[..., Api]) -> None:
+    """Before Kubernetes 1.30 discovery has no v2."""
+    pods = {"resource": "pods", "scope": "Namespaced", "verbs": ["list"], "responseKind": {"kind": "Pod"}}
+    core = {"metadata": {}, "versions": [{"version": "v1", "resources": [pods]}]}
+
+    def answers(_: str, path: str, accept: str) -> Answer:
+        if path in ("/api", "/apis"):
+            group = {"items": [core] if path == "/api" else []}
+            return 200, [group if "v=v2beta1;" in accept else {"kind": "APIVersions", "versions": ["v1"]}]
+        return 200, [{"items": [WEB]}]
+
+    assert served(answers).in_namespace("shop").objects == (("Pod", WEB),)
 
 
 def test_a_cron_job_is_given_the_time_that_its_pods_take_to_end() -> None:
