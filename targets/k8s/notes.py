@@ -61,6 +61,10 @@ def notes(
             found.append(Note(workload.resource, "tmpfs", Verdict.ADAPTED, reason))
     for service in release.services:
         found += _service(service, observed, cluster)
+    for job in release.jobs:
+        if job.retries and job.max_workers > 1 and facts.PER_INDEX not in cluster.features:
+            reason = f"{job.retries} for all workers together; each has its own with Kubernetes 1.29"
+            found.append(Note(job.resource, "retries", Verdict.ADAPTED, reason))
     for each in made:
         found += _name(each)
     return tuple(sorted(found, key=lambda note: (note.resource, note.feature, note.reason)))

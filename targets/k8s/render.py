@@ -25,7 +25,7 @@ from targets.k8s.notes import weakest
 from targets.k8s.objects import Made, Object
 
 # What a current cluster has; nothing is looked at.
-FEATURES = frozenset({facts.IMAGE_VOLUMES, facts.SLEEP, facts.METRICS, facts.INGRESS, facts.STORAGE})
+FEATURES = frozenset({facts.IMAGE_VOLUMES, facts.SLEEP, facts.PER_INDEX, facts.METRICS, facts.INGRESS, facts.STORAGE})
 WAIT_S = 3600
 APPLY_LIMIT_BYTES = 256 << 10  # of an annotation: `kubectl apply` keeps a copy of the object in one
 

@@ -11,6 +11,7 @@ from test_k8s_life import deployment, get, only, subject
 
 from bundler.model.observed import State
 from bundler.model.plan import Ready
+from targets.k8s import names
 from targets.sample import Deployment, job
 
 __all__ = ["deployment", "subject"]  # fixtures
@@ -48,6 +49,18 @@ def test_workers_that_a_schedule_starts_find_their_master(subject: InCluster, de
     told = dict(line.split("=", 1) for line in until(subject, "/env", "train", 29500).splitlines())
     assert (told["MASTER_ADDR"], told["MASTER_PORT"]) == ("train-29384756-0.train", "29501")
     assert "train-29384756-0" in until(subject, f"/get/{told['MASTER_ADDR']}/29500/id")
+
+
+def test_each_worker_is_tried_again_whatever_the_others_do(subject: InCluster, deployment: Deployment) -> None:
+    broken = job("broken", "3", "no good", user="10001:10001", min_workers=2, max_workers=2, ranked=True, retries=1)
+    steps = deployment.plan(replace(only(subject), jobs=(broken,), waves=(("web",), ("broken",)))).steps
+    deployment.carry_out([step for step in steps if step.resource != "record/1"])
+    deadline = time.monotonic() + 90
+    while State.FAILED not in {one.state for one in deployment.observe().of("job/broken")}:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    tries = subject.api.list("Pod", subject.app, labels=names.selector(subject.app, "broken"))
+    assert len(tries) > 2
 
 
 def until(subject: InCluster, path: str, name: str = "web", port: int = 8000) -> str:
