@@ -22,10 +22,11 @@ _AUTOSCALER = ("cluster-autoscaler-status", "kube-system")  # a ConfigMap of the
 def check(api: Api, steps: Sequence[Step]) -> tuple[Note, ...]:
     """Sorted by resource."""
     told = steps[0].payload
+    namespace = str(told["namespace"])
+    denied = access.check(api, namespace, steps)
     found = [
-        *access.check(api, str(told["namespace"]), steps),
-        *rehearsal.check(api, str(told["namespace"]), steps),
-        *_policies(api, str(told["namespace"]), steps),
+        *(denied or rehearsal.check(api, namespace, steps)),
+        *_policies(api, namespace, steps),
         *_room(api, str(told["app"]), steps),
         *pushing.check([step.payload for step in steps if step.payload["do"] == "push"]),
     ]

@@ -5,7 +5,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#dry-run
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -27,8 +27,8 @@ _LIMITS = (_QUOTA, "failed quota", " per Container ", " per Pod ", "limit to req
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What came of one step: refusals, or a pod as the cluster would make it, and how many of it are to be where a
-    service has none yet."""
+    """What came of one step: refusals, or a pod as the cluster would make it with what is to be known of it, and how
+    many of it are to be where a service has none yet."""
 
     notes: tuple[Note, ...] = ()
     pod: Json | None = None
@@ -36,20 +36,22 @@ class Told:
 
 
 def check(api: Api, namespace: str, steps: Sequence[Step]) -> list[Note]:
-    """Refusals. Nothing is asked where the namespace is not there yet, or about to enforce something else."""
+    """Refusals, and limits that nobody asked for. Nothing is asked where the namespace is not there yet, or about to
+    enforce something else."""
     if any(step.payload["do"] == "namespace" for step in steps):
         return []
     written = [step for step in steps if step.payload["do"] in ("apply", "run") and not step.payload.get("gone")]
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         told = list(pool.map(lambda step: _told(api, namespace, step), written))
     notes = [note for one in told for note in one.notes]
-    return notes or _together(api, namespace, told)
+    refused = any(note.verdict is Verdict.REFUSED for note in notes)
+    return notes if refused else notes + _together(api, namespace, told)
 
 
 def _told(api: Api, namespace: str, step: Step) -> Told:
     objects: Any = step.payload["objects"]
     notes: list[Note] = []
-    count, more = 0, objects[-1]["object"]["kind"] == "Job"  # whether there is a pod more, at least for a time
+    count, more = 0, objects[-1]["object"]["kind"] == "Job"  # `more`: a pod is added, if only for a time
     for one in objects:
         body = one["object"]
         kind, name = body["kind"], body["metadata"]["name"]
@@ -57,22 +59,23 @@ def _told(api: Api, namespace: str, step: Step) -> Told:
             continue
         try:
             there = api.get(kind, name, namespace)
-            made = api.apply(body, namespace, dry_run=True)
-            if kind in OWNERS and there is None:
-                count, more = one.get("replicas", 1), True
-            elif kind == "Deployment" and there is not None:  # the first successor starts beside its predecessor
-                more = made["metadata"]["generation"] != there["metadata"]["generation"]
+            written = api.apply(body, namespace, dry_run=True)
         except TargetError as error:
             notes += _refused(step, f"{kind}/{name}", error, namespace)
+            continue
+        if kind in OWNERS and there is None:
+            count, more = one.get("replicas", 1), True
+        elif kind == "Deployment" and there is not None:  # the first successor starts beside its predecessor
+            more = written["metadata"]["generation"] != there["metadata"]["generation"]
     pod = _pod(objects[-1]["object"])
     if pod is None or notes:
         return Told(tuple(notes))
     try:
-        return Told((), api.create(pod, namespace, dry_run=True), count)
+        made = api.create(pod, namespace, dry_run=True)
     except TargetError as error:
-        if _QUOTA in error.what and not more:
-            return Told()
-        return Told(tuple(_refused(step, "pods", error, namespace)))
+        full = _QUOTA in error.what and not more
+        return Told() if full else Told(tuple(_refused(step, "pods", error, namespace)))
+    return Told(tuple(_given(step, pod, made)), made, count)
 
 
 def _pod(main: Json) -> Json | None:
@@ -91,6 +94,17 @@ def _refused(step: Step, feature: str, error: TargetError, namespace: str) -> li
     limited = any(words in error.what for words in _LIMITS)
     hint = _mend(namespace) if limited else error.hint
     return [Note(step.resource, feature, Verdict.REFUSED, f"{error.what}; {hint}" if hint else error.what)]
+
+
+def _given(step: Step, asked: Json, made: Json) -> Iterator[Note]:
+    """Limits of the workload's own container that the namespace has for who gives none."""
+    name = asked["spec"]["containers"][0]["name"]
+    own = next(one for one in made["spec"]["containers"] if one["name"] == name)
+    wanted = (asked["spec"]["containers"][0].get("resources") or {}).get("limits") or {}
+    for kind, amount in sorted(((own.get("resources") or {}).get("limits") or {}).items()):
+        if kind not in wanted:
+            reason = f"the namespace limits it to {room.said(kind, room.quantity(amount))}, as the graph says nothing"
+            yield Note(step.resource, kind, Verdict.ADAPTED, f"{reason} (LimitRange)")
 
 
 def _mend(namespace: str) -> str:

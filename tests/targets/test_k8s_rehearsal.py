@@ -46,17 +46,16 @@ def test_pods_that_together_are_beyond_a_quota_are_said() -> None:
 
 
 @pytest.fixture
-def refused(program: bytes, namespace: tuple[Api, str]) -> Iterator[Any]:
-    """The refusals of a release, by resource, in a namespace of an administrator's."""
+def said(program: bytes, namespace: tuple[Api, str]) -> Iterator[Any]:
+    """What is said of a release, by resource and feature, in a namespace of an administrator's."""
     subject, (api, name) = InCluster(program), namespace
     target = KubernetesTarget(replace(subject.target.settings, namespace=name), api)
 
-    def ask(**web: object) -> dict[str, str]:
+    def ask(verdict: Verdict = Verdict.REFUSED, **web: object) -> dict[str, str]:
         release = with_service(sample(subject), "web", **web)
         steps = target.plan(release, target.observe(subject.app)).steps
         notes = rehearsal.check(api, name, steps)
-        assert {note.verdict for note in notes} <= {Verdict.REFUSED}
-        return {f"{note.resource} {note.feature}": note.reason for note in notes}
+        return {f"{note.resource} {note.feature}": note.reason for note in notes if note.verdict is verdict}
 
     yield ask
     for kind in ("Deployment", "StatefulSet", "Job", "Pod", "PersistentVolumeClaim"):
@@ -69,26 +68,29 @@ def put(api: Api, where: str, plural: str, kind: str, **spec: object) -> None:
 
 
 @pytest.mark.cluster
-def test_what_quotas_and_limits_of_the_namespace_refuse_is_said(refused: Any, namespace: tuple[Api, str]) -> None:
+def test_what_quotas_and_limits_of_the_namespace_refuse_is_said(said: Any, namespace: tuple[Api, str]) -> None:
     api, name = namespace
-    assert refused() == {}
+    assert said() == said(Verdict.ADAPTED) == {}
     put(api, name, "limitranges", "LimitRange", limits=[{"type": "Container", "max": {"memory": "64Mi"}}])
-    assert refused().keys() == set(), "the default is the most there may be"
-    told = refused(resources=Resources(memory_bytes=1 << 30))
+    assert said() == {}, "the most there may be is the default"
+    reason = "the namespace limits it to 64 MiB, as the graph says nothing (LimitRange)"
+    assert said(Verdict.ADAPTED) == dict.fromkeys(
+        ("job/seed memory", "service/store memory", "service/web memory"), reason
+    )
+    told = said(resources=Resources(memory_bytes=1 << 30))
     assert "maximum memory usage per Container is 64Mi, but limit is 1073741824; kubectl" in told["service/web pods"]
     assert "let the graph ask for something else" in told["service/web pods"]
 
     put(api, name, "resourcequotas", "ResourceQuota", hard={"pods": "3", "persistentvolumeclaims": "0"})
-    told = refused(min_instances=3, max_instances=3)
-    assert (
-        "exceeded quota: small, requested: persistentvolumeclaims=1" in told["volume/data PersistentVolumeClaim/data"]
-    )
+    told = said(min_instances=3, max_instances=3)
+    reason = told["volume/data PersistentVolumeClaim/data"]
+    assert "exceeded quota: small, requested: persistentvolumeclaims=1" in reason
     path = f"/api/v1/namespaces/{name}/resourcequotas/small"
     more = {"spec": {"hard": {"persistentvolumeclaims": "9"}}}
     api._call("PATCH", path, "giving more", body=more, media_type="application/merge-patch+json")
-    (said,) = refused(min_instances=3, max_instances=3).values()
-    assert "new pods ask for 4 pods together (pods); quota small has 3 pods left" in said
-    assert refused(min_instances=2, max_instances=2) == {}
+    (reason,) = said(min_instances=3, max_instances=3).values()
+    assert "new pods ask for 4 pods together (pods); quota small has 3 pods left" in reason
+    assert said(min_instances=2, max_instances=2) == {}
 
 
 @pytest.mark.cluster
