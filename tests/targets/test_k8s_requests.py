@@ -77,7 +77,7 @@ def test_a_cluster_that_stays_busy_says_so(served: Callable[..., Api], monkeypat
 
 
 def test_a_removal_whose_watch_is_cut_off_is_watched_again(served: Callable[..., Api]) -> None:
-    """As by a load balancer before the API, or by a server that is restarted."""
+    """As by a load balancer before the API, or by one of several servers that is restarted."""
     watched: list[str] = []
     ended = {"type": "ERROR", "object": {"kind": "Status", "code": 410}}
     gone = {"type": "DELETED", "object": WEB}
