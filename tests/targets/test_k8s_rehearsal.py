@@ -126,18 +126,23 @@ def test_what_others_manage_and_classes_that_are_not_there_are_said(program: byt
 
 
 @pytest.mark.cluster
-def test_network_policies_for_all_pods_are_told(program: bytes, namespace: tuple[Api, str]) -> None:
+def test_a_check_rehearses_and_tells_of_network_policies_for_all_pods(
+    program: bytes, namespace: tuple[Api, str]
+) -> None:
     subject, (api, name) = InCluster(program), namespace
     target = KubernetesTarget(replace(subject.target.settings, namespace=name), api)
 
-    def told() -> list[str]:
+    def told(feature: str) -> list[str]:
         notes = target.check(target.plan(sample(subject), target.observe(subject.app)))
-        return [note.reason for note in notes if note.feature == "network"]
+        return [note.reason for note in notes if note.feature == feature]
 
     for policy, selector, found in (("one", {"matchLabels": {"a": "b"}}, 0), ("deny-all", {}, 1)):
         spec = {"podSelector": selector, "policyTypes": ["Ingress", "Egress"]}
         group = "networking.k8s.io/v1"
         body = {"apiVersion": group, "kind": "NetworkPolicy", "metadata": {"name": policy}, "spec": spec}
         api._call("POST", f"/apis/{group}/namespaces/{name}/networkpolicies", "setting a policy", body=body)
-        assert len(told()) == found
-    assert told()[0].endswith("(each other, DNS, what is outside): deny-all")
+        assert len(told("network")) == found
+    assert told("network")[0].endswith("(each other, DNS, what is outside): deny-all")
+    assert told("pods") == []
+    put(api, name, "resourcequotas", "ResourceQuota", hard={"pods": "0"})
+    assert len(told("pods")) == 3
