@@ -98,6 +98,8 @@ def _subject(who: str) -> str:
 
 
 def _of(payload: Mapping[str, Any]) -> Iterable[Right]:
+    for one in payload.get("gone", ()):
+        yield from _rights(one.partition("/")[0], *_REMOVED)
     match payload["do"]:
         case "namespace":
             verbs = ("get", "patch") if payload["there"] else _WRITTEN
@@ -105,8 +107,6 @@ def _of(payload: Mapping[str, Any]) -> Iterable[Right]:
         case "remove-namespace":
             yield from _rights("Namespace", *_REMOVED)
         case "apply":
-            for one in payload.get("gone", ()):
-                yield from _rights(one.partition("/")[0], *_REMOVED)
             for one in payload["objects"]:
                 yield from _rights(one["object"]["kind"], *_WRITTEN)
                 if "replicas" in one:

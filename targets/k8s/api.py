@@ -7,8 +7,9 @@ https://kubernetes.io/docs/reference/using-api/
 
 from __future__ import annotations
 
-import itertools
 import json
+import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from bundler.errors import TargetError
-from targets.k8s import kubeconfig
+from targets.k8s import kubeconfig, watch
 from targets.k8s.names import MANAGER, Json
 from targets.k8s.refusals import (
     MESSAGE_LIMIT,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 TIMEOUT_S = 30.0  # a request may wait for others, such as admission webhooks
 FIRST_S = 10.0  # whoever answers at all answers the first request sooner
 GONE_S = 90  # beyond the grace period of what is deleted
+AGAIN_S = 1.0  # until something is watched again
+BUSY_TRIES = 10  # of a request that the server turns away unread, each when it says (API Priority and Fairness)
 
 # kind -> (path of its group, plural, whether it is in a namespace)
 KINDS: Mapping[str, tuple[str, str, bool]] = {
@@ -49,6 +52,7 @@ KINDS: Mapping[str, tuple[str, str, bool]] = {
     "Service": ("/api/v1", "services", True),
     "ConfigMap": ("/api/v1", "configmaps", True),
     "Secret": ("/api/v1", "secrets", True),
+    "ResourceQuota": ("/api/v1", "resourcequotas", True),
     "Event": ("/api/v1", "events", True),
     "PersistentVolumeClaim": ("/api/v1", "persistentvolumeclaims", True),
     "Deployment": ("/apis/apps/v1", "deployments", True),
@@ -57,6 +61,7 @@ KINDS: Mapping[str, tuple[str, str, bool]] = {
     "CronJob": ("/apis/batch/v1", "cronjobs", True),
     "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers", True),
     "Ingress": ("/apis/networking.k8s.io/v1", "ingresses", True),
+    "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies", True),
     "IngressClass": ("/apis/networking.k8s.io/v1", "ingressclasses", False),
     "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses", False),
     "RuntimeClass": ("/apis/node.k8s.io/v1", "runtimeclasses", False),
@@ -65,6 +70,7 @@ KINDS: Mapping[str, tuple[str, str, bool]] = {
     "SelfSubjectAccessReview": ("/apis/authorization.k8s.io/v1", "selfsubjectaccessreviews", False),
 }
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_DRY_RUN: Mapping[bool, dict[str, str]] = {True: {"dryRun": "All"}, False: {}}
 _FOREGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
 _BACKGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
 
@@ -117,6 +123,8 @@ class Api:
         timeout_s: float = TIMEOUT_S,
         stream: bool = False,
     ) -> BaseHTTPResponse:
+        from urllib3 import Retry
+
         configuration = self._client.configuration
         headers = {"Accept": accept, "User-Agent": MANAGER}
         for setting in configuration.auth_settings().values():
@@ -125,6 +133,17 @@ class Api:
         if body is not None:
             headers["Content-Type"] = media_type
         asked = f"?{urlencode(query)}" if query else ""
+        busy = Retry(
+            BUSY_TRIES,
+            connect=0,
+            read=0,
+            redirect=False,
+            other=0,
+            allowed_methods=None,
+            status_forcelist={429},
+            backoff_factor=0.2,
+            raise_on_status=False,
+        )
         with self._errors(doing):
             answer: BaseHTTPResponse = self._client.rest_client.pool_manager.request(
                 method,
@@ -133,7 +152,7 @@ class Api:
                 headers=headers,
                 timeout=timeout_s,
                 preload_content=not stream,
-                retries=False,
+                retries=busy,
             )
         if answer.status >= 400:
             with self._errors(doing):
@@ -221,7 +240,8 @@ class Api:
         return Content(tuple(objects), tuple(hidden))
 
     def _discovered(self) -> Iterator[tuple[str, Json]]:
-        accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+        form = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
+        accept = ",".join(form.format(version) for version in ("v2", "v2beta1"))  # the same; until Kubernetes 1.30
         for root in ("/api", "/apis"):
             for group in self._json(self._call("GET", root, "listing kinds", accept=accept))["items"]:
                 yield from listed(group)
@@ -266,9 +286,9 @@ class Api:
 
     # writing
 
-    def apply(self, body: Json, namespace: str | None = None, *, uid: str | None = None) -> Json:
+    def apply(self, body: Json, namespace: str | None = None, *, uid: str | None = None, dry_run: bool = False) -> Json:
         """Server-side apply with our field manager. A field that somebody else manages is not taken from them. With
-        `uid` to no other than the object that has it."""
+        `uid` to no other than the object that has it. `dry_run`: as it would be, without effect."""
         kind, name = body["kind"], body["metadata"]["name"]
         if uid is not None:
             body = {**body, "metadata": {**body["metadata"], "uid": uid}}
@@ -277,7 +297,7 @@ class Api:
                 "PATCH",
                 _path(kind, namespace, name),
                 f"applying {_lower(kind)} {name}",
-                query={"fieldManager": MANAGER, "force": "false"},
+                query={"fieldManager": MANAGER, "force": "false"} | _DRY_RUN[dry_run],
                 body=body,
                 media_type="application/apply-patch+yaml",
             )
@@ -287,9 +307,9 @@ class Api:
             raise replaced(kind, name) from error
         return self._json(answer)
 
-    def create(self, body: Json, namespace: str) -> Json:
+    def create(self, body: Json, namespace: str, *, dry_run: bool = False) -> Json:
         kind, name = body["kind"], body["metadata"]["name"]
-        query = {"fieldManager": MANAGER}
+        query = {"fieldManager": MANAGER} | _DRY_RUN[dry_run]
         path = _path(kind, namespace)
         return self._json(self._call("POST", path, f"creating {_lower(kind)} {name}", query=query, body=body))
 
@@ -312,7 +332,8 @@ class Api:
         if there is None:
             return
         uid = uid or there["metadata"]["uid"]
-        limit_s = _grace_s(there) + GONE_S
+        limit_s = watch.grace_s(there) + GONE_S
+        ends_at = time.monotonic() + limit_s
         with self._watching(kind, name, namespace, limit_s, doing) as events:
             options = _BACKGROUND if kind == "Namespace" else _FOREGROUND
             try:
@@ -323,13 +344,17 @@ class Api:
                 return
             except Conflict as error:
                 raise replaced(kind, name) from error
-            if any(told["type"] == "DELETED" and told["object"]["metadata"]["uid"] == uid for told in events):
-                return
-        if self._has(kind, name, namespace, uid):
-            raise TargetError(
-                f"{_lower(kind)} {name} is still being removed after {limit_s} s",
-                hint=f"kubectl get {KINDS[kind][1]} {name} -o yaml shows what holds it; then run the command again",
-            )
+            gone = watch.is_gone(events, uid)
+        while not gone and self._has(kind, name, namespace, uid):  # whatever is between may end a watch early
+            left_s = math.ceil(ends_at - time.monotonic())
+            if left_s <= 0:
+                raise TargetError(
+                    f"{_lower(kind)} {name} is still being removed after {limit_s} s",
+                    hint=f"kubectl get {KINDS[kind][1]} {name} -o yaml shows what holds it; then run the command again",
+                )
+            time.sleep(AGAIN_S)
+            with self._watching(kind, name, namespace, left_s, doing) as events:
+                gone = watch.is_gone(events, uid)
 
     def _has(self, kind: str, name: str, namespace: str | None, uid: str) -> bool:
         there = self.get(kind, name, namespace)
@@ -340,7 +365,7 @@ class Api:
         self, kind: str, name: str, namespace: str | None, limit_s: int, doing: str
     ) -> Iterator[Iterator[Json]]:
         """An object as it is and what happens to it from now on, in one request that the server ends when the time is
-        up, or with an error. It names no version: what was read may be older than what the cluster remembers."""
+        up, or anybody earlier. It names no version: what was read may be older than what the cluster remembers."""
         query: dict[str, object] = {"timeoutSeconds": limit_s}
         path = _path(kind, namespace)
         if kind == "Namespace":  # a right within the namespace is enough for this path, and not for the other
@@ -350,15 +375,9 @@ class Api:
         answer = self._call("GET", path, doing, query=query, stream=True, timeout_s=limit_s + TIMEOUT_S)
         with self._errors(doing):
             try:
-                events = (json.loads(line) for line in _lines(answer.stream(1 << 16)))
-                yield itertools.takewhile(lambda told: told["type"] != "ERROR", events)
+                yield watch.events(answer)
             finally:
                 answer.close()
-
-
-def _grace_s(found: Json) -> int:
-    template = (found.get("spec") or {}).get("template") or {}
-    return int((template.get("spec") or {}).get("terminationGracePeriodSeconds", 0))
 
 
 def listed(group: Json) -> Iterator[tuple[str, Json]]:
@@ -379,15 +398,6 @@ def _path(kind: str, namespace: str | None = None, name: str | None = None) -> s
     group, plural, namespaced = KINDS[kind]
     within = f"/namespaces/{quote(namespace)}" if namespaced and namespace is not None else ""
     return f"{group}{within}/{plural}" + (f"/{quote(name)}" if name is not None else "")
-
-
-def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from (line for line in whole if line.strip())
-    if rest.strip():
-        yield rest
 
 
 def _lower(kind: str) -> str:

@@ -1,4 +1,5 @@
-"""What is asked of a cluster and of a registry before the first step of a plan: rights, room, and a way for images.
+"""What is asked of a cluster and of a registry before the first step of a plan: rights, what it says to the objects,
+room, and a way for images.
 
 Nothing of it has an effect, and nothing is asked but for what the steps need.
 """
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 
 from bundler.errors import TargetError
 from bundler.model.plan import Note, Step, Verdict
-from targets.k8s import access, pushing, room
+from targets.k8s import access, pushing, rehearsal, room
 from targets.k8s.api import Api
 from targets.k8s.refusals import Forbidden
 
@@ -21,12 +22,28 @@ _AUTOSCALER = ("cluster-autoscaler-status", "kube-system")  # a ConfigMap of the
 def check(api: Api, steps: Sequence[Step]) -> tuple[Note, ...]:
     """Sorted by resource."""
     told = steps[0].payload
+    namespace = str(told["namespace"])
+    denied = access.check(api, namespace, steps)
     found = [
-        *access.check(api, str(told["namespace"]), steps),
+        *(denied or rehearsal.check(api, namespace, steps)),
+        *_policies(api, namespace, steps),
         *_room(api, str(told["app"]), steps),
         *pushing.check([step.payload for step in steps if step.payload["do"] == "push"]),
     ]
     return tuple(sorted(found, key=lambda note: (note.resource, note.feature, note.reason)))
+
+
+def _policies(api: Api, namespace: str, steps: Sequence[Step]) -> list[Note]:
+    """Those that are for every pod of the namespace: where one denies what it does not name, services find nothing."""
+    try:
+        there = api.list("NetworkPolicy", namespace) if room.places_pods(steps) else []
+    except Forbidden:
+        return []
+    for_all = sorted(one["metadata"]["name"] for one in there if not one["spec"].get("podSelector"))
+    if not for_all:
+        return []
+    reason = f"its NetworkPolicies say what its pods reach (each other, DNS, what is outside): {', '.join(for_all)}"
+    return [Note(f"namespace/{namespace}", "network", Verdict.ADAPTED, reason)]
 
 
 def _room(api: Api, app: str, steps: Sequence[Step]) -> list[Note]:

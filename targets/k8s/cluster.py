@@ -16,6 +16,7 @@ from targets.k8s.helper import Helper, helper
 # Features of the host: facts about the cluster and the app's namespace.
 IMAGE_VOLUMES = "image-volumes"  # Kubernetes 1.35: on without asking; of all nodes
 SLEEP = "sleep-action"  # Kubernetes 1.30: a preStop that needs no program in the image
+PER_INDEX = "retries-per-index"  # Kubernetes 1.29: each worker of a job is tried again so often
 STRICT_GROUPS = "strict-groups"  # Kubernetes 1.33: a pod is in no groups but those that it names
 METRICS = "metrics"
 SILENT_METRICS = "metrics-silent"  # they are served, but not now

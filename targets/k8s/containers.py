@@ -20,6 +20,7 @@ from targets.k8s.security import container_security
 CPU_SHARE = 10  # a request is this part of the ceiling: what fits on one Docker host fits on one node
 PRE_STOP_S = 3  # the endpoints of a Service lag behind the end of a pod
 STARTUP_PERIOD_S = 1
+RUN = "BUNDLE_RUN"  # what a job's pods know it by
 NEVER = (1 << 31) - 1  # how many failures a probe may allow
 
 
@@ -41,9 +42,9 @@ def container(release: Release, workload: Workload, files: Files, cluster: Clust
     environment = _environment(workload, files)
     if environment:
         made["env"] = environment
-    resources = _resources(workload, cluster)
-    if resources:
-        made["resources"] = resources
+    asked = _resources(workload, cluster)
+    if asked:
+        made["resources"] = asked
     mounts = volumes.mounts(workload, files, cluster)
     if mounts:
         made["volumeMounts"] = mounts
@@ -76,7 +77,8 @@ def _environment(workload: Workload, files: Files) -> list[Json]:
     parts = sorted({files.variables[part.name, part.encoded] for part in in_arguments(workload)})
     made: list[Json] = [{"name": name, "valueFrom": _secret_key(files, name)} for name in parts]
     if isinstance(workload, ReleaseJob) and workload.ranked:
-        made += _ranks(workload)
+        own = {name for name, _ in workload.environment}
+        made += [one for one in _ranks(workload) if one["name"] not in own]  # server-side apply takes no name twice
     for name, text in workload.environment:
         key = files.environment.get(name)
         given = {"value": _plain(text, files)} if key is None else {"valueFrom": _secret_key(files, key)}
@@ -89,13 +91,17 @@ def _secret_key(files: Files, key: str) -> Json:
 
 
 def _ranks(job: ReleaseJob) -> list[Json]:
-    given = ranks.environment(job.max_workers, f"{job.name}-0.{job.name}")
-    rank = {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{names.RANK}']"}}
-    made: list[Json] = []
+    """The master's name begins with that of the run: a schedule's are called NAME-MINUTES."""
+    given = ranks.environment(job.max_workers, f"$({RUN})-0.{job.name}")
+    made: list[Json] = [{"name": RUN, "valueFrom": _field(f"metadata.labels['{names.RUN}']")}]
     for prefix in ranks.PREFIXES:
-        made.append({"name": prefix + ranks.RANK, "valueFrom": rank})
+        made.append({"name": prefix + ranks.RANK, "valueFrom": _field(f"metadata.annotations['{names.RANK}']")})
         made += [{"name": prefix + key, "value": value} for key, value in given.items()]
     return made
+
+
+def _field(path: str) -> Json:
+    return {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}
 
 
 def _service_part(service: ReleaseService, cluster: Cluster) -> Json:
@@ -165,6 +171,11 @@ def _probe(check: Healthcheck, service: ReleaseService) -> Json:
 
 
 def _resources(workload: Workload, cluster: Cluster) -> Json:
+    made, gpus = resources(workload), gpu_count(workload, cluster)
+    return made | {"limits": made.get("limits", {}) | {facts.GPU: str(gpus)}} if gpus else made
+
+
+def resources(workload: Workload) -> Json:
     """`cpus` is a ceiling, as on Docker; memory is kept free, because nothing can be taken back."""
     asked = workload.resources
     limits: Json = {}
@@ -174,10 +185,7 @@ def _resources(workload: Workload, cluster: Cluster) -> Json:
         requests["cpu"] = millicpus(asked.cpus / CPU_SHARE)
     if asked.memory_bytes is not None:
         limits["memory"] = requests["memory"] = str(asked.memory_bytes)
-    gpus = gpu_count(workload, cluster)
-    if gpus:
-        limits["nvidia.com/gpu"] = str(gpus)
-    return {key: value for key, value in (("limits", limits), ("requests", requests)) if value}
+    return {"limits": limits, "requests": requests} if limits else {}
 
 
 def millicpus(cpus: float) -> str:

@@ -29,6 +29,7 @@ IN_K3S = "k3s://"  # the containerd that `k3s ctr` finds by itself
 IN_CONTAINER = "docker://"  # a "socket" that is a node's container, as kind, k3d and minikube have them
 PREFIX = "bundle.local/"
 
+_RACED = "failed to extract layer"  # of an import, where another one, or a removal, was at the same layer
 AT_ONCE = 8  # nodes that are asked together
 
 T = TypeVar("T")
@@ -182,7 +183,12 @@ def load(node: Node, payload: Payload, blobs: BlobSource, progress: Callable[[in
     if _is_there(payload, there) and _claim(node, payload):
         return
     _forget(node, payload["config"]["digest"], there)
-    node.load(tar.stream(_archive(payload, node.blobs(), blobs, progress)))
+    try:
+        node.load(tar.stream(_archive(payload, node.blobs(), blobs, progress)))
+    except TargetError as error:
+        if _RACED not in error.what:
+            raise
+        node.load(tar.stream(_archive(payload, node.blobs(), blobs, lambda _: progress(0))))
     if node.images().get(reference, ("",))[0] != digest or not _claim(node, payload):
         raise TargetError(f"containerd did not keep {reference}", hint="run the same command again")
 

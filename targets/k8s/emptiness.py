@@ -7,7 +7,7 @@ from targets.k8s import names
 from targets.k8s.api import Content
 from targets.k8s.names import Json
 
-# Kinds of which nothing is missed once the namespace is gone: the cluster's own notes, and rights within it.
+# Kinds of which nothing is missed once the namespace is gone: the cluster's own notes, and rights and limits within it.
 COMING_ALONG = frozenset(
     {
         "Event",
@@ -19,6 +19,20 @@ COMING_ALONG = frozenset(
         "PodTemplate",
         "Role",
         "RoleBinding",
+        "ResourceQuota",
+        "LimitRange",
+        "NetworkPolicy",
+    }
+)
+# What every namespace has: of Kubernetes, and on clusters with Istio or of OpenShift.
+EVERYWHERE = frozenset(
+    {
+        ("ServiceAccount", "default"),
+        ("ConfigMap", "kube-root-ca.crt"),
+        ("ConfigMap", "istio-ca-root-cert"),
+        ("ConfigMap", "openshift-service-ca.crt"),
+        ("ServiceAccount", "builder"),
+        ("ServiceAccount", "deployer"),
     }
 )
 
@@ -44,10 +58,9 @@ def check(namespace: str, app: str, content: Content) -> None:
 
 def comes_along(kind: str, found: Json) -> bool:
     """What the cluster itself puts into a namespace, or what goes with something else."""
-    name = found["metadata"]["name"]
-    return (
-        bool(found["metadata"].get("ownerReferences"))
-        or bool(found["metadata"].get("deletionTimestamp"))
-        or kind in COMING_ALONG
-        or (kind, name) in (("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt"))
-    )
+    return is_of_the_cluster(kind, found) or bool(found["metadata"].get("deletionTimestamp")) or kind in COMING_ALONG
+
+
+def is_of_the_cluster(kind: str, found: Json) -> bool:
+    """What every namespace has, and what a controller made of something else."""
+    return bool(found["metadata"].get("ownerReferences")) or (kind, found["metadata"]["name"]) in EVERYWHERE

@@ -15,6 +15,7 @@ from targets.k8s.refusals import Forbidden, Silent
 IMAGE_VOLUMES_SINCE = (1, 35)  # without a feature gate
 CONTAINERD_SINCE = (2, 1)  # mounts images
 SLEEP_SINCE = (1, 30)
+PER_INDEX_SINCE = (1, 29)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ def _features(api: Api, nodes: list[Json]) -> Iterator[str]:
         yield facts.IMAGE_VOLUMES
     if api.version >= SLEEP_SINCE:
         yield facts.SLEEP
+    if api.version >= PER_INDEX_SINCE:
+        yield facts.PER_INDEX
     yield from _metrics(api)
     yield from _classes(api)
 

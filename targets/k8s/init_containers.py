@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bundler.model.release import Release, Workload
 from targets.helper import MOUNT_PATH
-from targets.k8s import helper, names, volumes, weights
+from targets.k8s import containers, helper, names, volumes, weights
 from targets.k8s.cluster import Cluster
 from targets.k8s.names import Json
 from targets.k8s.security import init_container_security
@@ -23,11 +23,20 @@ def needed(workload: Workload, cluster: Cluster) -> bool:
 
 def filling(release: Release, workload: Workload, mounted: Sequence[Seed], cluster: Cluster) -> list[Json]:
     """The helper is put where other images can run it, then each volume gets its first content, and weights are
-    copied."""
+    copied. Each may use what the workload may: a quota wants it said of every container, and it counts once."""
     filled = [_seed(release, workload, seed, cluster) for seed in mounted]
     if weights.copied(workload, cluster):
         filled += [_copy(release, workload, name, volume, cluster) for name, volume in weights.models(workload).items()]
-    return [_bring_helper(workload.user, cluster), *filled] if needed(workload, cluster) else []
+    if not needed(workload, cluster):
+        return []
+    return [_within(workload, one) for one in (_bring_helper(workload.user, cluster), *filled)]
+
+
+def _within(workload: Workload, container: Json) -> Json:
+    asked = containers.resources(workload)
+    if "resources" in container:
+        asked = asked | {"requests": asked.get("requests", {}) | container["resources"]["requests"]}
+    return container | {"resources": asked} if asked else container
 
 
 def _bring_helper(user: str | None, cluster: Cluster) -> Json:
@@ -42,16 +51,17 @@ def _bring_helper(user: str | None, cluster: Cluster) -> Json:
     }
 
 
-def waiting(user: str | None, node: str, port: int, timeout_s: int, cluster: Cluster) -> Json:
+def waiting(workload: Workload, node: str, port: int, timeout_s: int, cluster: Cluster) -> Json:
     """An init container that ends when a service takes connections."""
-    return {
+    made = {
         "name": names.fitting(f"wait-{node}"),
         "image": cluster.helper.reference,
         "imagePullPolicy": cluster.pull_policy,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "command": [MOUNT_PATH, "wait", "tcp", node, str(port), str(timeout_s)],
-        "securityContext": init_container_security(user),
+        "securityContext": init_container_security(workload.user),
     }
+    return _within(workload, made)
 
 
 def _copy(release: Release, workload: Workload, name: str, volume: str, cluster: Cluster) -> Json:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from bundler.model.observed import Instance, State
 from targets import ownership
@@ -109,7 +109,7 @@ def _why_missing(owner: Json) -> str:
 
 
 def _instance(pod: Json, resource: str, index: int, spec: str, parts: str, state: State, detail: str) -> Instance:
-    status = _main(pod)
+    status = main(pod)
     running = (status.get("state") or {}).get("running") or {}
     ended = (status.get("state") or {}).get("terminated") or {}
     last = ended or (status.get("lastState") or {}).get("terminated") or {}
@@ -129,19 +129,18 @@ def _instance(pod: Json, resource: str, index: int, spec: str, parts: str, state
     )
 
 
-def _main(pod: Json) -> Json:
-    """The status of the workload's own container, which is the first."""
-    name = pod["spec"]["containers"][0]["name"]
-    for status in (pod.get("status") or {}).get("containerStatuses") or ():
-        if status["name"] == name:
-            found: Json = status
-            return found
-    return {}
+def main(pod: Json) -> Json:
+    """The status of the workload's own container, which has its name: a service mesh may put others before it."""
+    return _own((pod.get("status") or {}).get("containerStatuses") or (), pod)
+
+
+def _own(containers: Iterable[Json], pod: Json) -> Json:
+    return next((one for one in containers if one["name"] == _node(pod)), {})
 
 
 def _state(pod: Json, events: Events) -> tuple[State, str]:
     warning = events.get(pod["metadata"]["uid"], "")
-    status = _main(pod)
+    status = main(pod)
     state = status.get("state") or {}
     for init in (pod.get("status") or {}).get("initContainerStatuses") or ():
         ended = (init.get("state") or {}).get("terminated") or (init.get("lastState") or {}).get("terminated") or {}
@@ -151,7 +150,7 @@ def _state(pod: Json, events: Events) -> tuple[State, str]:
                 f"{init['name']}: {ended.get('message') or 'exit status ' + str(ended['exitCode'])}",
             )
     if "running" in state:
-        has_check = "readinessProbe" in pod["spec"]["containers"][0]
+        has_check = "readinessProbe" in _own(pod["spec"]["containers"], pod)
         if is_ready(pod):
             return (State.HEALTHY if has_check else State.RUNNING), ""
         detail = _unready(pod) if status.get("ready") else ""
@@ -186,7 +185,7 @@ def _unready(pod: Json) -> str:
 def _waiting(pod: Json) -> tuple[str, str] | None:
     """Reason and message of the first container that cannot start, those before the workload's own too."""
     told = pod.get("status") or {}
-    for status in (*(told.get("initContainerStatuses") or ()), _main(pod)):
+    for status in (*(told.get("initContainerStatuses") or ()), main(pod)):
         waiting = (status.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
             return waiting["reason"], " ".join(str(waiting.get("message", "")).split())
@@ -276,7 +275,7 @@ def _worker(pod: Json, events: Events, *, complete: bool, failed: Json | None) -
     """A try that failed is not the end while the job may try again, and one that ended well is not before the job has
     taken note."""
     phase = (pod.get("status") or {}).get("phase")
-    terminated: Json = (_main(pod).get("state") or {}).get("terminated") or {}
+    terminated: Json = (main(pod).get("state") or {}).get("terminated") or {}
     if complete:
         return State.COMPLETED, ""
     if failed is not None:

@@ -11,18 +11,25 @@ from typing import Final
 
 from bundler.model.observed import LogLine
 from targets.k8s.api import Api
+from targets.k8s.instances import main
+from targets.k8s.names import Json
 
 _END: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A container whose log is read, and whose it is."""
+    """A pod whose log is read: that of the container with the node's name."""
 
     pod: str
-    container: str
     node: str
     index: int
+
+
+def has_begun(pod: Json) -> bool:
+    """Whether its program has run, so that there is a log."""
+    status = main(pod)
+    return bool(status) and ("waiting" not in status["state"] or bool(status["restartCount"]))
 
 
 def lines(
@@ -38,7 +45,7 @@ def _lines(
     api: Api, namespace: str, member: Member, *, follow: bool, since: str | None, tail: int | None
 ) -> Iterator[LogLine]:
     rest = b""
-    for piece in api.logs(namespace, member.pod, member.container, follow=follow, since=since, tail=tail):
+    for piece in api.logs(namespace, member.pod, member.node, follow=follow, since=since, tail=tail):
         *whole, rest = (rest + piece).split(b"\n")
         yield from (_line(one, member) for one in whole)
     if rest:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from bundler.model.release import ReleaseJob
 from targets import ownership
 
 Json = dict[str, Any]
@@ -28,6 +29,7 @@ RECORD_TYPE = "bundle.release/v1"
 SECRETS_TYPE = "bundle.secrets/v1"
 ENFORCE = "pod-security.kubernetes.io/enforce"
 RANK = "batch.kubernetes.io/job-completion-index"  # annotation of a worker's pod
+RUN = "batch.kubernetes.io/job-name"  # label of a worker's pod (Kubernetes 1.27)
 
 DIGITS = 8
 
@@ -81,11 +83,16 @@ def hashed(node: str, kind: str, content: str) -> str:
     return f"{node}-{kind}-{content[:DIGITS]}"
 
 
-def fitting(text: str) -> str:
+def fitting(text: str, limit: int = LABEL_LIMIT) -> str:
     """As a label's value may be: a longer one is cut, and ends in a digest of all of it."""
-    if len(text) <= LABEL_LIMIT:
+    if len(text) <= limit:
         return text
-    return f"{text[: LABEL_LIMIT - DIGITS - 1].rstrip('-')}-{ownership.digest(text, DIGITS)}"
+    return f"{text[: limit - DIGITS - 1].rstrip('-')}-{ownership.digest(text, DIGITS)}"
+
+
+def rank_length(job: ReleaseJob) -> int:
+    """How much longer than its job's a worker's name is."""
+    return len(f"-{job.max_workers - 1}") if job.ranked else 0
 
 
 def is_label(text: str) -> bool:

@@ -61,6 +61,10 @@ def notes(
             found.append(Note(workload.resource, "tmpfs", Verdict.ADAPTED, reason))
     for service in release.services:
         found += _service(service, observed, cluster)
+    for job in release.jobs:
+        if job.retries and job.max_workers > 1 and facts.PER_INDEX not in cluster.features:
+            reason = f"{job.retries} for all workers together; each has its own with Kubernetes 1.29"
+            found.append(Note(job.resource, "retries", Verdict.ADAPTED, reason))
     for each in made:
         found += _name(each)
     return tuple(sorted(found, key=lambda note: (note.resource, note.feature, note.reason)))
@@ -225,6 +229,9 @@ def _service(service: ReleaseService, observed: Observed, cluster: Cluster) -> I
             yield Note(resource, feature, Verdict.ADAPTED, "`bundle open` forwards it; no host name is given")
         elif not cluster.features & {facts.INGRESS, facts.HIDDEN_INGRESS}:
             yield from _unserved(resource, feature, door, cluster)
+        if door.host is not None and door.scheme == "https":
+            reason = "an Ingress speaks plain HTTP to it, unless its controller is told otherwise by an annotation"
+            yield Note(resource, f"{feature} https", Verdict.ADAPTED, reason)
         if door.tls is not None and door.host is not None and not names.is_name(door.tls):
             reason = f"{door.tls!r} cannot name a Secret; site file: publish: {{{door.name}: {{tls: NAME}}}}"
             yield Note(resource, f"{feature} tls", Verdict.REFUSED, reason)
@@ -277,7 +284,7 @@ def _name(made: Made) -> Iterator[Note]:
     if isinstance(workload, ReleaseJob):
         what = "a cron job's" if objects.is_cron(workload) else f"a job's with {workload.max_workers} workers"
         limit -= TIME_DIGITS if objects.is_cron(workload) else 0
-        limit -= len(f"-{workload.max_workers - 1}") if workload.ranked else 0
+        limit -= names.rank_length(workload)
     if len(workload.name) > limit:
         reason = f"{what} has {limit} characters at most, this one has {len(workload.name)}"
         yield Note(workload.resource, "name", Verdict.REFUSED, reason)

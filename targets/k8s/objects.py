@@ -168,7 +168,7 @@ def _workload(
         body = _deployment(release, workload, template)
         around = tuple(_around_service(release, workload, cluster))
     else:
-        body = _job(workload, template)
+        body = _job(workload, template, cluster)
         around = tuple(_around_job(release, workload))
     extra = {ownership.PARTS: ownership.canonical(dict(parts))}
     return Made(
@@ -314,8 +314,13 @@ def is_cron(job: ReleaseJob) -> bool:
     return job.run not in ("manual", "install", "upgrade")
 
 
-def _job(job: ReleaseJob, template: Json) -> Json:
-    spec: Json = {"backoffLimit": job.retries, "template": _ending(job, template)}
+def _job(job: ReleaseJob, template: Json, cluster: Cluster) -> Json:
+    """Each worker is tried again so often, as on Docker, and the first that has failed for good ends all."""
+    spec: Json = {"template": _ending(job, template)}
+    if job.ranked and facts.PER_INDEX in cluster.features:
+        spec |= {"backoffLimitPerIndex": job.retries, "maxFailedIndexes": 0}
+    else:
+        spec["backoffLimit"] = job.retries
     if job.ranked:
         spec |= {"completionMode": "Indexed", "completions": job.max_workers, "parallelism": job.max_workers}
     if job.timeout_s is not None:

@@ -30,6 +30,7 @@ from targets.k8s import cluster as facts
 from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
 from targets.k8s.delivery import PREFIX, Look
+from targets.k8s.emptiness import is_of_the_cluster
 from targets.k8s.ground import Ground
 from targets.k8s.instances import instances, is_ready, lacking
 from targets.k8s.names import Json
@@ -160,7 +161,7 @@ def _things(found: Snapshot, app: str) -> Iterator[Thing]:
                     continue
                 spec = claims.told(one) if kind == claims.KIND else names.annotation(one, ownership.SPEC)
                 yield Thing(names.annotation(one, ownership.RESOURCE), name, spec)
-            elif not _of_the_cluster(kind, one):
+            elif not is_of_the_cluster(kind, one):
                 owner = ownership.owner(one["metadata"].get("labels") or {})
                 yield Thing(f"{kind.lower()}/{one['metadata']['name']}", name, "", foreign=True, owner=owner)
     for image in found.look.brought:
@@ -168,13 +169,6 @@ def _things(found: Snapshot, app: str) -> Iterator[Thing]:
         repository, _, digest = image.reference.removeprefix(PREFIX).partition("@")
         resource = names.in_node(f"image/{repository}@{Digest(digest).short}", image.socket, len(found.look.sockets))
         yield Thing(resource, image.reference, image.socket, foreign=not mine, shared=shared)
-
-
-def _of_the_cluster(kind: str, found: Json) -> bool:
-    """What every namespace has, and what a controller made of something else."""
-    return bool(found["metadata"].get("ownerReferences")) or (
-        kind == "ConfigMap" and found["metadata"]["name"] == "kube-root-ca.crt"
-    )
 
 
 def _doors(found: Snapshot, app: str) -> Iterator[OpenDoor]:
@@ -292,4 +286,4 @@ def _of_namespace(found: Snapshot, app: str) -> Iterator[str]:
 def _foreign(objects: Mapping[str, list[Json]], app: str) -> Iterable[bool]:
     for kind, found in objects.items():
         for one in found:
-            yield not names.ours(one, app) and not _of_the_cluster(kind, one)
+            yield not names.ours(one, app) and not is_of_the_cluster(kind, one)

@@ -171,8 +171,18 @@ def _payload(draft: Draft, made: Made, action: Action) -> dict[str, object]:
         return {"do": "start", "kind": made.main.kind, "name": made.main.name, "replicas": _replicas(made)}
     if action is Action.RUN:
         main = replace(made.main, body=objects.once(made.main.body)) if made.main.kind == "CronJob" else made.main
-        return {"do": "run", "objects": [_json(one) for one in (*made.around, main)]}
-    return {"do": "apply", "gone": _displaced(draft, made), "objects": [_json(one) for one in made.running]}
+        return {"do": "run", "gone": _taken(draft, made), "objects": [_json(one) for one in (*made.around, main)]}
+    gone = [*_displaced(draft, made), *_taken(draft, made)]
+    return {"do": "apply", "gone": gone, "objects": [_json(one) for one in made.running]}
+
+
+def _taken(draft: Draft, made: Made) -> list[str]:
+    """Names that were another workload's: a job that becomes a service, or the other way. A Service cannot become
+    headless, nor cease to be."""
+    wanted, resource = {one.id for one in made.running}, made.workload.resource
+    return sorted(
+        one.name for one in draft.observed.things if one.name in wanted and one.resource != resource and not one.foreign
+    )
 
 
 def _displaced(draft: Draft, made: Made) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from bundler.edges.network import Failure, failure
@@ -15,6 +16,9 @@ _CERTIFICATE = (
     "kubectl config view --minify"
 )
 _RIGHT = "ask an administrator for the right to do this, or choose another --namespace or --context"
+# Of authorization, and not of admission (quota, Pod Security, webhooks), which says no with the same status and reason.
+_NO_RIGHT = re.compile(r" cannot [a-z]+ (resource|path) ")
+_BUSY = "run the same command again in a while; apiserver_flowcontrol_rejected_requests_total says who asks so much"
 _LOGIN = "they may have expired: log in again; kubectl config view --minify shows which are used"
 
 
@@ -44,8 +48,10 @@ def refusal(status: int, data: bytes, doing: str) -> TargetError:
             return NotThere(f"{doing}: {_short(message)}")
         case 401:
             return TargetError(f"{doing}: the cluster does not accept these credentials", hint=_LOGIN)
-        case 403 if told.get("reason") == "Forbidden" and "exceeded quota" not in message:
+        case 403 if _NO_RIGHT.search(message):
             return Forbidden(f"{doing}: {message}", hint=_RIGHT)
+        case 429:
+            return TargetError(f"{doing}: the cluster has too much to do: {_short(message)}", hint=_BUSY)
         case 409 if any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
             fields = "; ".join(f"{cause.get('field')}: {cause.get('message')}" for cause in causes)
             return TargetError(

@@ -25,7 +25,7 @@ from targets.k8s.notes import weakest
 from targets.k8s.objects import Made, Object
 
 # What a current cluster has; nothing is looked at.
-FEATURES = frozenset({facts.IMAGE_VOLUMES, facts.SLEEP, facts.METRICS, facts.INGRESS, facts.STORAGE})
+FEATURES = frozenset({facts.IMAGE_VOLUMES, facts.SLEEP, facts.PER_INDEX, facts.METRICS, facts.INGRESS, facts.STORAGE})
 WAIT_S = 3600
 APPLY_LIMIT_BYTES = 256 << 10  # of an annotation: `kubectl apply` keeps a copy of the object in one
 
@@ -115,11 +115,9 @@ def _waiting(release: Release, made: Made, cluster: Cluster) -> Json:
     workload = made.workload
     if made.main.replicas is not None:
         body["spec"]["replicas"] = made.main.replicas
-    if isinstance(workload, ReleaseJob) and body["kind"] == "Job" and not workload.ranked:
-        spec = made.main.spec.removeprefix("sha256:")
-        body["metadata"]["name"] = names.fitting(
-            names.hashed(workload.name, "run", spec)
-        )  # a Job's template cannot be changed
+    if isinstance(workload, ReleaseJob) and body["kind"] == "Job":  # its template cannot be changed
+        named = names.hashed(workload.name, "run", made.main.spec.removeprefix("sha256:"))
+        body["metadata"]["name"] = names.fitting(named, names.LABEL_LIMIT - names.rank_length(workload))
     if isinstance(workload, ReleaseJob) and workload.run == "manual":
         body["spec"]["suspend"] = True
     ports = {service.name: service.ports for service in release.services}
@@ -127,7 +125,7 @@ def _waiting(release: Release, made: Made, cluster: Cluster) -> Json:
     if waits:
         holder = body["spec"]["jobTemplate"] if body["kind"] == "CronJob" else body
         pod = holder["spec"]["template"]["spec"]
-        before = [init_containers.waiting(workload.user, node, port, WAIT_S, cluster) for node, port in waits]
+        before = [init_containers.waiting(workload, node, port, WAIT_S, cluster) for node, port in waits]
         pod["initContainers"] = [*before, *pod.get("initContainers", ())]
     return body
 

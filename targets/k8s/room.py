@@ -7,7 +7,7 @@ have left. Amounts are by resource, in thousandths. https://kubernetes.io/docs/c
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -172,28 +172,40 @@ def quantity(text: object) -> int:
 
 
 def requests(spec: Mapping[str, Any]) -> dict[str, int]:
-    """What the scheduler keeps free for a pod: of its containers together, or of an init container that needs more."""
-    found: dict[str, int] = {PODS: 1000}
+    """What the scheduler keeps free for a pod."""
+    return {PODS: 1000} | _most(spec, _asked)
+
+
+def limits(spec: Mapping[str, Any]) -> dict[str, int]:
+    return _most(spec, lambda container: _amounts((container.get("resources") or {}).get("limits") or {}))
+
+
+def _most(spec: Mapping[str, Any], of: Callable[[Mapping[str, Any]], dict[str, int]]) -> dict[str, int]:
+    """Of a pod's containers together, or of an init container that needs more."""
+    found: dict[str, int] = {}
     beside: dict[str, int] = {}
     for one in spec.get("initContainers") or ():
-        asked = _asked(one)
+        asked = of(one)
         if one.get("restartPolicy") == "Always":
             _add(beside, asked)
         for kind, amount in asked.items():
             found[kind] = max(found.get(kind, 0), amount)
     running: dict[str, int] = dict(beside)
     for one in spec["containers"]:
-        _add(running, _asked(one))
+        _add(running, of(one))
     for kind, amount in running.items():
         found[kind] = max(found.get(kind, 0), amount)
-    _add(found, {kind: quantity(amount) for kind, amount in (spec.get("overhead") or {}).items()})
+    _add(found, _amounts(spec.get("overhead") or {}))
     return found
 
 
 def _asked(container: Mapping[str, Any]) -> dict[str, int]:
     """A limit stands for a request that is not given."""
     resources = container.get("resources") or {}
-    told = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    return _amounts({**(resources.get("limits") or {}), **(resources.get("requests") or {})})
+
+
+def _amounts(told: Mapping[str, object]) -> dict[str, int]:
     return {kind: quantity(amount) for kind, amount in told.items()}
 
 

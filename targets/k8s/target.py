@@ -143,10 +143,9 @@ class KubernetesTarget:
         members: list[logs.Member] = []
         for pod in sorted(found, key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"])):
             node = pod["metadata"]["labels"][names.NODE]
-            statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-            if any("waiting" not in one["state"] or one["restartCount"] for one in statuses):
+            if logs.has_begun(pod):
                 index = sum(member.node == node for member in members)
-                members.append(logs.Member(pod["metadata"]["name"], pod["spec"]["containers"][0]["name"], node, index))
+                members.append(logs.Member(pod["metadata"]["name"], node, index))
         return logs.lines(self.api, namespace, members, follow=follow, since=since, tail=tail)
 
     def dial(self, app: str, service: str, port: int) -> Connection:
@@ -196,13 +195,14 @@ class KubernetesTarget:
                 self._load(step, blobs, progress)
             case "unload":
                 delivery.unload(delivery.Node(payload["socket"]), payload)
-            case "apply":
+            case "apply" | "run":
                 for displaced in payload.get("gone", ()):
                     self._remove(displaced, namespace, payload["app"])
-                for one in payload["objects"]:
-                    self._put(one, namespace, payload["app"], blobs, secrets)
-            case "run":
-                self._run(payload, blobs, secrets)
+                if payload["do"] == "run":
+                    self._run(payload, blobs, secrets)
+                else:
+                    for one in payload["objects"]:
+                        self._put(one, namespace, payload["app"], blobs, secrets)
             case "start":
                 self.api.scale(payload["kind"], namespace, payload["name"], payload["replicas"])
             case "secrets":
@@ -247,6 +247,9 @@ class KubernetesTarget:
         there = self.api.get(body["kind"], body["metadata"]["name"], namespace)
         if there is not None:
             self._own(there, app)
+            if there["metadata"].get("deletionTimestamp"):  # it takes what is written, and goes all the same
+                self.api.delete(body["kind"], body["metadata"]["name"], namespace, uid=_uid(there))
+                there = None
         applied = self.api.apply(body, namespace, uid=_uid(there))
         replicas = wanted.get("replicas")
         if replicas is not None and applied["spec"].get("replicas") != replicas:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -43,7 +44,11 @@ def test_a_kind_is_listed_from_the_first_version_that_has_it() -> None:
 def test_a_namespace_goes_only_if_everything_in_it_was_seen() -> None:
     ours = {"metadata": {"name": "one", "labels": names.labels("shop")}}
     theirs = {"metadata": {"name": "edit"}}
-    check("shop", "shop", Content((("ConfigMap", ours), ("RoleBinding", theirs)), ("Role", "RoleBinding")))
+    of_istio = {"metadata": {"name": "istio-ca-root-cert"}}
+    there = (("ConfigMap", ours), ("RoleBinding", theirs), ("ResourceQuota", theirs), ("ConfigMap", of_istio))
+    check("shop", "shop", Content(there, ("Role", "RoleBinding")))
+    with pytest.raises(TargetError, match="Secret istio-ca-root-cert; left alone"):
+        check("shop", "shop", Content((("Secret", of_istio),), ()))
     with pytest.raises(TargetError, match="not this app's: ConfigMap edit; left alone"):
         check("shop", "shop", Content((("ConfigMap", theirs),), ()))
     with pytest.raises(TargetError, match="not shown to this user: Secret, Widget; left alone") as raised:
@@ -81,6 +86,24 @@ def test_an_object_that_was_made_anew_is_neither_written_nor_removed(namespace: 
     there = api.get("ConfigMap", "c", where)
     assert there is not None
     assert there["metadata"]["uid"] == second
+
+
+@pytest.mark.cluster
+def test_what_is_being_removed_is_made_anew_once_it_is_gone(namespace: tuple[Api, str]) -> None:
+    """It takes what is applied to it, and goes all the same: as after a removal that was interrupted."""
+    api, app = namespace
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "labels": names.labels(app)}}
+    held = {**body, "metadata": {**body["metadata"], "finalizers": ["test.example/held"]}}  # type: ignore[dict-item]
+    uid = api.create(held, app)["metadata"]["uid"]
+    path = f"/api/v1/namespaces/{app}/configmaps/c"
+    api._call("DELETE", path, "removing", body={})
+    free, merge = {"metadata": {"finalizers": None}}, "application/merge-patch+json"
+    Timer(1, lambda: api._call("PATCH", path, "letting go", body=free, media_type=merge)).start()
+    payload = {"do": "apply", "app": app, "namespace": app, "objects": [{"object": body, "content": {}}]}
+    KubernetesTarget(Settings(), api).apply(Step("files/c", Action.CREATE, "", payload), None, {}, lambda _: None)
+    there = api.get("ConfigMap", "c", app)
+    assert there is not None
+    assert there["metadata"]["uid"] != uid
 
 
 @pytest.mark.cluster

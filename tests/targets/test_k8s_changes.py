@@ -12,7 +12,7 @@ from bundler.model.plan import Ready
 from bundler.model.release import Release
 from targets.k8s import access
 from targets.ownership import canonical
-from targets.sample import settled, with_service
+from targets.sample import job, service, settled, with_service
 
 SCALING = {"min_instances": 2, "max_instances": 4, "scale_cpu": 50, "resources": Resources(cpus=1)}
 WRITES = (Mount("data", "/data"),)
@@ -39,6 +39,22 @@ def test_an_owner_of_another_kind_beside_the_wanted_one_goes() -> None:
     there = replace(there, things=(*there.things, Thing("service/web", "StatefulSet/web", "s")))
     (step,) = plan(replace(settled(released(), there), recorded=True), there).steps
     assert (step.id, step.payload["gone"]) == ("replace service/web", ["StatefulSet/web"])
+
+
+def test_a_service_that_becomes_a_job_of_workers_gives_up_its_name() -> None:
+    """A Service's address may not become `None`, nor the other way round."""
+    base = released()
+    served = replace(base, services=(*base.services, service("train")))
+    worked = replace(base, jobs=(*base.jobs, job("train", "0", max_workers=2, ranked=True)))
+    headless = Thing("job/train", "Service/train", "s")
+    there = replace(in_place(base), things=(*in_place(base).things, headless))
+    for before, after, step_id in (
+        (in_place(served), worked, "run job/train"),
+        (there, served, "create service/train"),
+    ):
+        step = next(one for one in plan(after, before).steps if one.id == step_id)
+        assert step.payload["gone"] == ["Service/train"]
+        assert "delete services" in {f"{right.verb} {right.shown}" for right in access.needs([step])}
 
 
 def test_what_reads_files_under_names_that_go_is_replaced() -> None:

@@ -193,6 +193,13 @@ def test_an_ingress_is_served_by_the_default_class_or_the_only_one() -> None:
     )
 
 
+def test_an_endpoint_that_speaks_tls_itself_is_told_behind_an_ingress() -> None:
+    for scheme, host, told in (("https", "web.example", True), ("http", "web.example", False), ("https", None, False)):
+        door = ReleaseDoor("front", "web", 8000, scheme, "127.0.0.1", 8080, host=host)
+        notes = [note for note in plan(released(doors=(door,))).notes if note.feature == "publish front https"]
+        assert bool(notes) is told
+
+
 # names
 
 

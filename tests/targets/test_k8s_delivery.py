@@ -1,18 +1,22 @@
-"""The way of images into nodes: which containerd is asked, and what hangs on its answer. The pure parts."""
+"""The way of images into nodes: which containerd is asked, and what hangs on its answer."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from clusters import InCluster
 from test_k8s_parts import FEATURES, in_place, nothing, plan, released
 
 from bundler.model.observed import Observed, Record
 from targets.k3s import target as k3s
 from targets.k8s import cluster as facts
+from targets.k8s import delivery
 from targets.k8s.cluster import Settings
-from targets.sample import settled
+from targets.sample import sample, settled
 
 FAULT = "containerd at /run/containerd.sock: images list: permission denied; run it as root"
 
@@ -67,3 +71,33 @@ def test_images_go_into_this_nodes_k3s_only_where_the_kubeconfig_is_its_own(
     named = k3s.create({"containerd": "/run/a.sock"})
     assert isinstance(named, k3s.K3sTarget)
     assert named.settings.sockets == ("/run/a.sock",)
+
+
+@pytest.mark.cluster
+def test_an_import_that_another_one_got_in_the_way_of_is_done_again(
+    program: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a real one says it, which nobody brings about at will."""
+    subject = InCluster(program)
+    once = tmp_path / "once"
+    said = "ctr: failed to extract layer (application/vnd.oci.image.layer.v1.tar sha256:0) to overlayfs: not found"
+    (tmp_path / "ctr").write_text(
+        f"""#!/bin/sh
+        case "$*" in *" images import "*) [ -e {once} ] || {{ cat >{once}; echo "{said}" >&2; exit 1; }} ;; esac
+        exec {shutil.which("ctr")} "$@"
+        """
+    )
+    (tmp_path / "ctr").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    steps = subject.target.plan(sample(subject), subject.target.observe(subject.app)).steps
+    load = next(step for step in steps if step.resource == "image/app")
+    moved: list[int] = []
+    subject.target.apply(load, subject.blobs, {}, moved.append)
+    try:
+        assert once.exists()
+        part = subject.image.platforms[0]
+        assert sum(moved) == sum(one.size_bytes for one in (*part.layers, part.config, part.manifest)), "each byte once"
+        assert load.payload["reference"] in subject.node.images()
+    finally:
+        delivery.unload(subject.node, load.payload)
+    assert subject.remains(subject.app) == []

@@ -151,30 +151,6 @@ def test_weights_are_mounted_read_only(subject: InCluster, deployment: Deploymen
     assert get(subject, "/read/models/words/words.txt") == subject.app
 
 
-def test_workers_find_their_master(subject: InCluster, deployment: Deployment) -> None:
-    train = job("train", "0", user="10001:10001", run="manual", min_workers=3, max_workers=3, ranked=True)
-    deployment.go(replace(only(subject), jobs=(replace(train, due=True),)))
-    lines = [line.text for line in subject.target.logs(subject.app, "train", follow=False, since=None, tail=None)]
-    assert sorted(line for line in lines if line.startswith("rank")) == [f"rank {rank} of 3" for rank in range(3)]
-    observed = deployment.observe()
-    assert [(one.index, one.state) for one in observed.of("job/train")] == [(r, State.COMPLETED) for r in range(3)]
-    serving = replace(train, entrypoint=(("/server",), ("serve",), ("29500",)), command=None, due=True)
-    plan = deployment.plan(replace(only(subject), jobs=(serving,)))
-    deployment.carry_out([step for step in plan.steps if step.resource == "job/train"])
-    deployment.wait([Ready("job/train", "running")])
-    deadline = time.monotonic() + 30
-    while not (seen := _try(subject, "/get/train-0.train/29500/id")) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert "train-0" in seen
-
-
-def _try(subject: InCluster, path: str) -> str:
-    try:
-        return get(subject, path)
-    except AssertionError:
-        return ""
-
-
 def test_a_failed_job_says_how_it_ended_and_runs_again_when_asked(subject: InCluster, deployment: Deployment) -> None:
     broken = job("broken", "3", "no good", user="10001:10001")
     release = replace(only(subject), jobs=(broken,), waves=(("web",), ("broken",)))

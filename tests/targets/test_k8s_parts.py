@@ -483,7 +483,15 @@ def test_workers_have_ranks_and_know_their_master() -> None:
     assert train.main.body["spec"]["completionMode"] == "Indexed"
     assert train.main.body["spec"]["template"]["spec"]["subdomain"] == "train"
     environment = {one["name"]: one for one in train.main.body["spec"]["template"]["spec"]["containers"][0]["env"]}
-    assert environment["MASTER_ADDR"]["value"] == "train-0.train"
+    assert environment["MASTER_ADDR"]["value"] == "$(BUNDLE_RUN)-0.train"
+    assert train.main.body["spec"]["backoffLimit"] == 2
+    (note,) = [note for note in plan(full(), nothing(ALL)).notes if note.feature == "retries"]
+    assert note.resource == "job/train"
+    each = made(full(), ALL | {facts.PER_INDEX})["train"].main
+    assert (each.body["spec"]["backoffLimitPerIndex"], each.body["spec"]["maxFailedIndexes"]) == (2, 0)
+    assert "backoffLimit" not in each.body["spec"]
+    assert each.spec == train.main.spec, "a newer cluster runs nothing again"
+    assert not [n for n in plan(full(), nothing(ALL | {facts.PER_INDEX})).notes if n.feature == "retries"]
     (headless,) = train.around
     assert headless.body["spec"]["publishNotReadyAddresses"] is True
 

@@ -11,6 +11,7 @@ from bundler.model.observed import Instance, State
 from targets.k8s import names, nodes
 from targets.k8s.instances import instances, is_ready
 from targets.k8s.instances import lacking as lacks
+from targets.k8s.logs import has_begun
 
 Json = dict[str, Any]
 
@@ -41,6 +42,23 @@ def test_a_pod_whose_node_is_gone_is_not_healthy_whatever_its_containers_were() 
     pod["status"]["conditions"][-1]["status"] = "True"
     assert is_ready(pod)
     assert states([pod]) == [State.HEALTHY]
+
+
+def test_the_container_of_a_workload_is_told_by_its_name_whatever_a_service_mesh_puts_before_it() -> None:
+    beside = {"name": "proxy", "ready": True, "restartCount": 0, "state": {"running": {}}}
+    pod = running("s2", ready=False)
+    pod["spec"]["containers"].insert(0, {"name": "proxy"})
+    pod["status"]["containerStatuses"].insert(0, beside)
+    own = pod["status"]["containerStatuses"][1]
+    own |= {"restartCount": 0, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    assert not has_begun(pod)
+    own |= {"restartCount": 7, "lastState": {"terminated": {"exitCode": 3}}}
+    assert has_begun(pod)
+    found = seen(pod)
+    assert (found.state, found.restarts, found.exit_code) == (State.RESTARTING, 7, 3)
+    own |= {"ready": True, "state": {"running": {}}}
+    pod["spec"]["containers"][1]["readinessProbe"] = {}
+    assert seen(pod).state is State.HEALTHY
 
 
 # pods that are missing

@@ -15,7 +15,7 @@ from test_engine_parts import Fixed
 from test_k8s_life import get, only
 from test_k8s_parts import FEATURES, SETTINGS, Json, full, in_place, made, nothing, owner, plan, released, running
 
-from bundler.model.graph import Mount
+from bundler.model.graph import Gpus, Mount, Resources
 from bundler.model.observed import Observed, State
 from bundler.model.plan import Verdict
 from bundler.model.release import Release
@@ -26,6 +26,7 @@ from targets.k8s import init_containers, names, weights
 from targets.k8s.cluster import Cluster, Settings
 from targets.k8s.ground import image_volumes
 from targets.k8s.instances import instances
+from targets.k8s.room import requests
 from targets.k8s.target import KubernetesTarget
 from targets.sample import Deployment, job, settled, with_service
 
@@ -83,6 +84,19 @@ def test_the_copying_container_is_the_workloads_user_and_fit_for_pod_security() 
     }
     release = replace(weighted(), services=weighted().services[1:], jobs=())
     assert made(release, OLD)["web"].level == "restricted"
+
+
+def test_what_is_done_before_a_pod_starts_may_use_what_the_pod_may() -> None:
+    """A quota on limits wants them of every container, and GPUs are for the workload's own."""
+    asked = Resources(cpus=2, memory_bytes=1 << 30, gpus=Gpus(1, required=True))
+    spec = template(with_service(weighted(), "web", resources=asked), "web", OLD | {facts.NVIDIA})
+    (own,) = spec["containers"]
+    assert own["resources"]["limits"] == {"cpu": "2000m", "memory": str(1 << 30), "nvidia.com/gpu": "1"}
+    helper, copy = spec["initContainers"]
+    assert helper["resources"]["limits"] == copy["resources"]["limits"] == {"cpu": "2000m", "memory": str(1 << 30)}
+    assert helper["resources"]["requests"] == own["resources"]["requests"]
+    assert copy["resources"]["requests"].keys() == {"cpu", "memory", "ephemeral-storage"}
+    assert requests(spec)["memory"] == (1 << 30) * 1000
 
 
 def test_names_reach_the_helper_as_they_are() -> None:
