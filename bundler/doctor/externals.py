@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from bundler.doctor.looks import Look
@@ -35,9 +36,16 @@ def of_externals(graph: Graph, site: Site, secrets: Mapping[str, bytes]) -> list
     looks = []
     for one in graph.externals:
         purpose = ", ".join(users.get(one.name, ())) or "nothing: no node is connected to it"
-        found = partial(_external, one, purpose, site, secrets, needs.get(one.name))
-        looks.append(Look(PART, _named(one), purpose, lambda found=found: [found()]))  # type: ignore[misc]
+        found = partial(_found, one, purpose, site, secrets, needs.get(one.name), needed=one.name in users)
+        looks.append(Look(PART, _named(one), purpose, found))
     return looks
+
+
+def _found(
+    external: External, purpose: str, site: Site, secrets: Mapping[str, bytes], lack: Lack | None, *, needed: bool
+) -> list[Finding]:
+    found = _external(external, purpose, site, secrets, lack)
+    return [replace(found, needed=found.needed and needed)]
 
 
 def _named(external: External) -> str:
@@ -51,7 +59,11 @@ def _external(external: External, purpose: str, site: Site, secrets: Mapping[str
         return Finding(what, lack.problem.message, purpose, ok=False, hint=lack.problem.hint)
     if not host or not port or not port.isdigit():
         unread = [f"{external.name}.{field}" for field in ADDRESS if f"{external.name}.{field}" in site.secrets]
-        told = f"not asked: {unread[0]} is no address that is known here" if unread else "the graph asks for no address"
+        told = (
+            f"not asked: {unread[0]} is no address that is known here"
+            if unread
+            else "not asked: the graph uses no address of it"
+        )
         return Finding(what, told, purpose, ok=not unread, needed=False)
     if host.endswith(_INSIDE):
         told = f"not asked: {host} is a name that is known only where the app runs"

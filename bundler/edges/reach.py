@@ -102,7 +102,7 @@ def _spoken(link: socket.socket, protocol: str | None, host: str, port: int, end
             more = link.recv(_MOST_BYTES)
         except TimeoutError as error:  # who waits for other words; told by what was said, if anything
             if not said:
-                told = f"it takes the connection, and does not answer as {protocol} does"
+                told = f"it takes the connection and says nothing, which {protocol} would"
                 raise UnreachedError(Failure.TIME, told) from error
             more = b""
         except OSError:

@@ -43,9 +43,11 @@ def read(text: str, file: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         said = str(getattr(error, "problem", None) or error).split("\n")[0]
-        if "tag '!re" in said or "tag '!override" in said:
-            said = f"{said}; `docker compose config --no-interpolate` writes what it means into one file"
-        raise _error(file, f"not YAML: {said}", *((mark.line + 1, mark.column + 1) if mark else ())) from error
+        said = f"not YAML: {said}"
+        if tag := re.search(r"'(!reset|!override)'", said):
+            way = "`docker compose config --no-interpolate` writes what it means into one file"
+            said = f"{tag[1]} is not read here; {way}"
+        raise _error(file, said, *((mark.line + 1, mark.column + 1) if mark else ())) from error
     except RecursionError as error:
         raise _error(file, f"nested more than {MAX_DEPTH} levels deep") from error
     if not isinstance(data, dict):

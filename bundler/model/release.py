@@ -206,3 +206,8 @@ class Release:
     @property
     def workloads(self) -> tuple[Workload, ...]:
         return (*self.services, *self.jobs)
+
+    def placed(self, workload: Workload) -> dict[str, str]:
+        """The site's words for where a workload runs."""
+        kind = "services" if isinstance(workload, ReleaseService) else "jobs"
+        return dict(dict(self.placement).get(f"{kind}.{workload.name}", ()))

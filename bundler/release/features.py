@@ -73,7 +73,7 @@ def asked(release: Release) -> Iterator[tuple[str, str]]:
     for workload in release.workloads:
         for feature in _of(workload):
             yield workload.resource, feature
-        for word, _ in dict(release.placement).get(f"{workload.resource.replace('/', 's.')}", ()):
+        for word in release.placed(workload):
             yield workload.resource, f"placement {word}"
 
 

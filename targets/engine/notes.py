@@ -114,7 +114,7 @@ def _limits(workload: Workload, observed: Observed) -> Iterator[Note]:
 
 def _placement(release: Release, workload: Workload) -> Iterator[Note]:
     """What a site says for other targets."""
-    for word, _ in dict(release.placement).get(f"{workload.resource.replace('/', 's.')}", ()):
+    for word in release.placed(workload):
         yield Note(workload.resource, f"placement {word}", Verdict.ADAPTED, "an engine is one machine; it runs there")
 
 

@@ -29,7 +29,7 @@ def of_cluster(api: Api, ground: Ground) -> Iterator[Finding]:
 def way_of_images(settings: Settings, nodes: tuple[Node, ...]) -> Finding:
     """Raises TargetError where a named containerd does not answer."""
     if settings.registry:
-        return Finding("images", f"by the registry {settings.registry}; a plan asks it", _WAY)
+        return Finding("images", f"by the registry {settings.registry}, not asked; a plan asks it", _WAY)
     for node in nodes:
         node.identity()
     if nodes:

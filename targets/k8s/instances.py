@@ -17,8 +17,7 @@ from targets.k8s.names import Json
 
 Events = Mapping[str, str]  # uid of a pod, or of what makes pods -> the last warning about it
 _NEVER = (
-    "if the node's containerd has it, the kubelet once pulled the same image from a registry: go on with --registry, "
-    "or remove it from the node first"
+    "if the node's containerd has it, the kubelet once pulled the same image from a registry: go on with --registry"
 )
 _FORBIDDEN = re.compile(r"authoriz|authentic|denied|forbidden|no basic auth|\b40[13]\b", re.IGNORECASE)
 _CREDENTIALS = (

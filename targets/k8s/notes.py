@@ -45,7 +45,7 @@ def notes(
     for workload in release.workloads:
         found += _workload(release, workload, cluster)
         known = {pods.GPU_CLASS, pods.PRIORITY}
-        unknown = sorted(pods.placement(release, workload).keys() - known)
+        unknown = sorted(release.placed(workload).keys() - known)
         found += [
             Note(
                 workload.resource,

@@ -153,7 +153,7 @@ def _workload(
 ) -> Made:
     filed = filing.files(release, workload)
     labels, pod = pods.template(release, workload, filed, seeded, cluster)
-    parts = _parts(workload, said, seeded, cluster, pods.placement(release, workload))
+    parts = _parts(workload, said, seeded, cluster, release.placed(workload))
     spec = "sha256:" + ownership.digest(parts)
     marks = {
         ownership.RESOURCE: workload.resource,

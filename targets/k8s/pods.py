@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bundler.model.release import Release, ReleaseService, Workload
+from bundler.model.release import Release, Workload
 from targets.k8s import cluster as facts
 from targets.k8s import containers, init_containers, names, seeds, volumes
 from targets.k8s.cluster import Cluster
@@ -46,18 +46,12 @@ def template(
         spec["affinity"] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": _together(labels)}}
     if workload.init:
         spec["shareProcessNamespace"] = True  # the pause program reaps what nobody waits for
-    words = placement(release, workload)
+    words = release.placed(workload)
     if containers.gpu_count(workload, cluster) and (GPU_CLASS in words or facts.NVIDIA_CLASS in cluster.features):
         spec["runtimeClassName"] = words.get(GPU_CLASS, "nvidia")
     if PRIORITY in words:
         spec["priorityClassName"] = words[PRIORITY]
     return labels, spec
-
-
-def placement(release: Release, workload: Workload) -> dict[str, str]:
-    """The site's words for where a workload runs."""
-    kind = "services" if isinstance(workload, ReleaseService) else "jobs"
-    return dict(next((words for name, words in release.placement if name == f"{kind}.{workload.name}"), ()))
 
 
 def _together(labels: Mapping[str, str]) -> list[Json]:

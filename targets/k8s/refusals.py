@@ -18,6 +18,8 @@ _CERTIFICATE = (
 _RIGHT = "ask an administrator for the right to do this, or choose another --namespace or --context"
 # Of authorization, and not of admission (quota, Pod Security, webhooks), which says no with the same status and reason.
 _NO_RIGHT = re.compile(r" cannot [a-z]+ (resource|path) ")
+# A list of which we own some entries has others that clash with ours.
+_EDITED = "somebody has edited the object: kubectl delete it, and the next deploy makes it anew"
 _BUSY = "run the same command again in a while; apiserver_flowcontrol_rejected_requests_total says who asks so much"
 _LOGIN = "they may have expired: log in again; kubectl config view --minify shows which are used"
 
@@ -66,7 +68,8 @@ def refusal(status: int, data: bytes, doing: str) -> TargetError:
             return Silent(f"{doing}: {_short(message)}")
         case 422 if causes:
             told_causes = "; ".join(f"{one.get('field')}: {_short(one.get('message'))}" for one in causes[:5])
-            return TargetError(f"{doing}: the cluster refuses {told_causes}")
+            edited = any(one.get("reason") == "FieldValueDuplicate" for one in causes)
+            return TargetError(f"{doing}: the cluster refuses {told_causes}", hint=_EDITED if edited else None)
     return TargetError(f"{doing}: {_short(message) or f'the cluster answers {status}'}")
 
 

@@ -139,6 +139,14 @@ def test_what_the_site_does_not_say_is_missing(shop: Path) -> None:
     assert seen["spare (smtp)"]["ok"], "the graph reads no address of it"
 
 
+def test_an_external_that_nobody_uses_is_no_failure(shop: Path) -> None:
+    text = "bundle: shop\nversion: '1'\nexternals: {old: {as: tcp}}\nservices: {api: {image: 'oci:./layout'}}\n"
+    (shop / "bundle.yaml").write_text(text)
+    given = ("--set", "externals.old.host=old.invalid", "--set", "externals.old.port=1")
+    one = findings(str(shop), "-t", "kept", *given, status=0)["old (tcp)"]
+    assert (one["ok"], one["needed"], one["failure"]) == (False, False, "name")
+
+
 def test_an_address_that_is_a_secret_is_asked_and_not_shown_whole(
     shop: Path, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

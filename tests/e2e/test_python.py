@@ -6,13 +6,13 @@ import hashlib
 import json
 import shutil
 import subprocess
-import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ..python_project import wheel, write
 from .conftest import ROOT, Bundle, docker, get
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600), pytest.mark.xdist_group("small")]
@@ -49,7 +49,7 @@ import tiny_greeting
 
 class Answer(BaseHTTPRequestHandler):
     def do_GET(self):
-        said = {"text": tiny_greeting.TEXT, "version": version("tiny-greeting"), "user": [os.getuid(), os.getgid()],
+        said = {"text": tiny_greeting.text(), "version": version("tiny-greeting"), "user": [os.getuid(), os.getgid()],
                 "python": sys.version_info[:2], "place": os.getcwd()}
         self.send_response(200)
         self.end_headers()
@@ -60,24 +60,6 @@ def run():
     HTTPServer(("", 8000), Answer).serve_forever()
 """,
 }
-TINY = {
-    "pyproject.toml": """
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-[project]
-name = "tiny-greeting"
-version = "2.0"
-""",
-    "tiny_greeting/__init__.py": "TEXT = 'well met'\n",
-}
-
-
-def write(directory: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        (directory / name).write_text(text)
-    return directory
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +68,7 @@ def greeter(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = subprocess.run([ROOT / "scripts/base-image", BASE], capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     folder = write(tmp_path_factory.mktemp("greeter"), FILES)
-    tiny = write(tmp_path_factory.mktemp("tiny"), TINY)
-    argv = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "app/wheels")]
-    done = subprocess.run(argv, cwd=tiny, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    wheel(folder / "app/wheels", tmp_path_factory.mktemp("tiny"))
     file = folder / "greeter.tar"
     bundle("build", folder, "-o", file)
     return file

@@ -11,7 +11,7 @@ from clusters import InCluster
 from test_k8s_api import namespace
 
 from bundler.model.graph import Resources
-from bundler.model.plan import Verdict
+from bundler.model.plan import Step, Verdict
 from bundler.model.release import Release
 from targets.k8s import rehearsal
 from targets.k8s.api import Api
@@ -123,6 +123,26 @@ def test_what_others_manage_and_classes_that_are_not_there_are_said(program: byt
     assert note.feature == "Deployment/web"
     assert "others manage fields of it" in note.reason
     assert '.containers[name="web"].image' in note.reason
+
+
+@pytest.mark.cluster
+def test_an_edit_that_clashes_with_what_we_write_is_said_with_the_way_on(
+    program: bytes, namespace: tuple[Api, str]
+) -> None:
+    subject, (api, name) = InCluster(program), namespace
+    target = KubernetesTarget(replace(subject.target.settings, namespace=name), api)
+
+    def web(release: Release) -> Step:
+        steps = target.plan(release, target.observe(subject.app)).steps
+        return next(one for one in steps if one.resource == "service/web")
+
+    target.apply(web(sample(subject)), None, {}, lambda _: None)
+    edit = [{"op": "replace", "path": "/spec/ports/0/port", "value": 9999}]
+    path = f"/api/v1/namespaces/{name}/services/web"
+    api._call("PATCH", path, "editing", body=edit, media_type="application/json-patch+json")
+    (note,) = rehearsal.check(api, name, [web(with_service(sample(subject), "web", working_dir="/tmp"))])
+    assert "Duplicate value" in note.reason
+    assert "kubectl delete it" in note.reason
 
 
 @pytest.mark.cluster
