@@ -17,6 +17,7 @@ from bundler.collect.pythonimage import BIN, PLACE
 from bundler.collect.requirements import Lock
 from bundler.collect.treelayer import Entry
 from bundler.errors import SourceError
+from bundler.model.graph import PythonBuild
 
 WHEELS = "wheels"
 MAX_TEXT_BYTES = 8 << 20
@@ -88,11 +89,13 @@ def listing(tree: SourceTree, folder: str, what: str, output: Output | None = No
     return tuple(tree.walk(top, what, left_out=left_out))
 
 
-def read(tree: SourceTree, folder: str, what: str, output: Output | None = None) -> Project:
+def read(tree: SourceTree, build: PythonBuild, what: str, output: Output | None = None) -> Project:
     """Raises SourceError for what is not there, not pinned, or cannot be packed."""
+    folder = build.project
     found = listing(tree, folder, what, output)
     by_path = {file.path: file for file in found}
     document = _pyproject(by_path.get("pyproject.toml"), what)
+    requirements.require_python(document, build.version, what)
     needs = requirements.of_project(document)
     locked = by_path.get(requirements.FILE)
     if locked is None:

@@ -21,7 +21,7 @@ from bundler.collect import pyproject, requirements, wheels
 from bundler.collect.output import Output
 from bundler.collect.paths import SourceTree
 from bundler.collect.pyproject import Project
-from bundler.collect.pythonimage import PythonImage, PythonPart
+from bundler.collect.pythonimage import PythonImage, PythonPart, exact_version
 from bundler.collect.record import BuildRecord
 from bundler.collect.sources import ImageSource, Opener, OwnImage, UpstreamImage
 from bundler.collect.treelayer import TreeLayer
@@ -57,7 +57,7 @@ class Maker:
     ) -> tuple[PythonImage, Mapping[Digest, Opener]]:
         """The image, and how to read the layers that are put on its base."""
         what = source.what
-        project = pyproject.read(self.tree, build.project, what, self.output)
+        project = pyproject.read(self.tree, build, what, self.output)
         program = project.program(build.version)
         require_program(project, build, what, silent=source.silent)
         self.progress.phase(f"python {source.name}")
@@ -66,7 +66,8 @@ class Maker:
         openers: dict[Digest, Opener] = {app_digest: app.pieces}
         parts = []
         for platform in platforms:
-            packages = self._packages(project, build, platform, what)
+            exact = exact_version(base, platform, build.version)
+            packages = self._packages(project, build, exact, platform, what)
             added: tuple[Digest, ...] = (app_digest,)
             if packages is not None:
                 digest, openers[packages[0]] = packages
@@ -76,14 +77,15 @@ class Maker:
         return image, openers
 
     def _packages(
-        self, project: Project, build: PythonBuild, platform: Platform, what: str
+        self, project: Project, build: PythonBuild, exact: str, platform: Platform, what: str
     ) -> tuple[Digest, Opener] | None:
-        """The layer of wheels; None where the project needs none. They are unpacked where the layer is not known."""
-        pins = project.lock.on(platform, build.version)
-        text = project.lock.text(platform, build.version)
+        """The layer of wheels; None where the project needs none. They are unpacked where the layer is not known.
+        `exact` is the base's Python, for markers."""
+        pins = project.lock.on(platform, exact, what)
+        text = project.lock.text(platform, exact, what)
         found = self._wheels(project, text, build.version, platform, what) if text else ()
         wants = {requirements.normal(wheel.name.partition("-")[0]): wheels.requirements(wheel, what) for wheel in found}
-        requirements.require_closed(pins, wants, project.needs, platform, build.version, what)
+        requirements.require_closed(pins, wants, project.needs, platform, exact, what)
         if not found:
             return None
 
@@ -140,7 +142,7 @@ class Maker:
 
 def look(tree: SourceTree, build: PythonBuild, *, silent: bool, what: str) -> None:
     """Raises SourceError for what a build would not do without asking an index or a base."""
-    require_program(pyproject.read(tree, build.project, what), build, what, silent=silent)
+    require_program(pyproject.read(tree, build, what), build, what, silent=silent)
 
 
 def require_program(project: Project, build: PythonBuild, what: str, *, silent: bool) -> None:

@@ -1,9 +1,10 @@
-"""pip, as it is set up where this runs: indexes, mirrors, proxies and credentials are the user's. Downloads wheels and
-runs nothing of what it downloads."""
+"""pip, as it is set up where this runs: indexes, mirrors, proxies and credentials are the user's; where a project
+brings its wheels, no setting counts. Downloads wheels and runs nothing of what it downloads."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -30,16 +31,19 @@ def download(
     """The wheels that a requirements.txt pins, for CPython `version` on the first of `machines` that each is there for;
     out of the folder `wheels` alone, where it is given. Raises SourceError, which begins with `what`; `where` is what
     people call the machines."""
-    indexes = [] if wheels is None else ["--no-index", "--find-links", str(wheels)]
+    places, env = [], {"PIP_REQUIRE_VIRTUALENV": "0"}  # which keeps people from installing; nothing is installed
+    if wheels is not None:
+        places = ["--isolated", "--no-index", "--find-links", str(wheels)]
+        env["PIP_CONFIG_FILE"] = os.devnull
     argv = [
         *_pip(),
         *("download", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary=:all:"),
         *("--implementation", "cp", "--python-version", version),
         *(part for machine in machines for part in ("--platform", machine)),
-        *indexes,
+        *places,
         *("--dest", str(into), "--requirement", str(requirements)),
     ]
-    done = process.run(argv, as_error=SourceError)
+    done = process.run(argv, env=env, as_error=SourceError)
     if done.returncode == 0:
         return
     said = done.stderr.decode("utf-8", "replace")
