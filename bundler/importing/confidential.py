@@ -19,6 +19,7 @@ from bundler.importing.variables import Variable, meaning, parse, settled, varia
 _MADE_HERE = ("PASSWORD", "PASSWD", "PASS", "PWD", "SALT", "SECRET", "PASSPHRASE")  # not somebody else's to give
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
 _WORD = "(?<![A-Za-z0-9_.-]){}(?![A-Za-z0-9_.-])"
+_MAX_MADE = 64  # characters of a secret that is made at the site
 _MIN_DISTINCT = 6  # characters of a literal that is looked for in other texts
 
 
@@ -139,6 +140,9 @@ def declared(
         elif secret.required or not (secret.literal or secret.variable.upper().endswith(_MADE_HERE)):
             made[secret.name] = {}
             told = "the site gives it"
+        elif len(secret.literal) > _MAX_MADE or re.search(r"\s", secret.literal):
+            made[secret.name] = {}
+            told = "the site gives it: it is longer than what is made there, or has spaces or lines"
         elif _HEX.fullmatch(secret.literal):
             made[secret.name] = {}
             told = f"the site gives it; it has {len(secret.literal)} hexadecimal digits, which are not generated"
@@ -146,7 +150,7 @@ def declared(
             made[secret.name] = {}
             told = f"the site gives it: {' and '.join(sorted(strangers))} may have it built in"
         else:
-            made[secret.name] = {"generate": max(24, min(64, len(secret.literal)))}
+            made[secret.name] = {"generate": max(24, len(secret.literal))}
             told = "made at the site, unless the site gives it"
         report.taken(where, f"the secret {secret.name}{also}; {told}")
     return made
