@@ -96,6 +96,16 @@ def test_a_key_that_stands_twice_is_no_matter_of_the_last_one_and_merge_keys_sta
     assert found.graph["services"]["a"]["environment"] == {"A": "z", "B": "y"}
 
 
+def test_merged_maps_cost_what_they_hold_and_a_map_of_itself_is_no_map() -> None:
+    lines = ["x-0: &m0 {name: x}", *(f"x-{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 10)}]}}" for n in range(1, 30))]
+    text = "\n".join([*lines, "services: {a: {image: a, environment: {<<: *m29}}}"])
+    found = imported(text, "compose.yaml", "shop", Folder(Path("/nonexistent")))
+    assert found.graph["services"]["a"]["environment"] == {"name": "x"}
+    for merged in ("*a", "x", "[x]"):
+        with pytest.raises(UsageError, match=r"^compose.yaml:1:[0-9]+: "):
+            compose(f"environment: &a {{<<: {merged}}}")
+
+
 def test_an_env_file_may_have_texts_in_several_lines_and_colons_and_what_is_no_variable_is_told(tmp_path: Path) -> None:
     text = f'\ufeffNAME: "one\r\ntwo\\n"  # c\nPEM=\'{KEY}\'\nno variable\nOPEN="x\nLAST=1'
     assert read_env(text, {}) == {"NAME": "one\ntwo\n", "PEM": KEY, "LAST": "1"}
