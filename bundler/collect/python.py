@@ -31,8 +31,9 @@ from bundler.model.graph import PythonBuild
 from bundler.model.oci import Digest, Platform
 from bundler.model.progress import Progress
 
-# The oldest glibc that a base may have is that of Debian 12, Ubuntu 22.04 and RHEL 9.
-_GLIBC = (*(f"manylinux_2_{minor}" for minor in range(34, 16, -1)), "manylinux2014")
+# The oldest glibc that a base may have is that of Debian 12, Ubuntu 22.04 and RHEL 9; the oldest of a wheel is 2.5
+# (PEP 513). pip adds what manylinux2014 includes by its old names.
+GLIBC = (*(f"manylinux_2_{minor}" for minor in range(34, 4, -1)), "manylinux2014")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class Maker:
         into = work / "wheels"
         into.mkdir()
         self.progress.line(f"{what}: wheels for Python {version} on {platform}")
-        machines = [f"{glibc}_{machine}" for glibc in _GLIBC]
+        machines = [f"{glibc}_{machine}" for glibc in GLIBC]
         pip.download(
             work / requirements.FILE,
             into,

@@ -5,23 +5,26 @@ from __future__ import annotations
 import base64
 import hashlib
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from bundler.collect import wheels
+from bundler.collect.python import GLIBC
+from bundler.edges import pip
 from bundler.errors import SourceError
 
 
-def made(folder: Path, files: dict[str, str]) -> Path:
+def made(folder: Path, files: dict[str, str], tag: str = "py3-none-any") -> Path:
     """The wheel of a package called odd, its files not executable, as Windows writes them."""
     every = {
         "odd-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: odd\nVersion: 1\n",
-        "odd-1.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "odd-1.dist-info/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
         **files,
     }
     rows = [f"{name},sha256={_digest(text)},{len(text)}" for name, text in every.items()]
-    path = folder / "odd-1-py3-none-any.whl"
+    path = folder / f"odd-1-{tag}.whl"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in every.items():
             archive.writestr(name, text)
@@ -76,3 +79,36 @@ def test_damaged_bytes_of_a_wheel_are_told_of(tmp_path: Path) -> None:
     wheel.write_bytes(data)
     with pytest.raises(SourceError, match="cannot be unpacked: Error -3 while decompressing"):
         unpacked(wheel, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tag", "taken"),
+    [
+        ("cp311-cp311-manylinux1_x86_64", True),
+        ("cp311-cp311-manylinux_2_5_x86_64", True),
+        ("cp39-abi3-manylinux_2_34_x86_64", True),
+        ("py2.py3-none-any", True),
+        ("cp311-cp311-manylinux_2_40_x86_64", False),
+        ("cp311-cp311-musllinux_1_2_x86_64", False),
+        ("cp311-cp311t-manylinux2014_x86_64", False),
+        ("cp312-cp312-manylinux2014_x86_64", False),
+        ("cp311-cp311-manylinux2014_aarch64", False),
+    ],
+)
+def test_a_wheel_is_taken_where_the_python_of_the_image_can_load_it(tmp_path: Path, tag: str, *, taken: bool) -> None:
+    (tmp_path / "wheels").mkdir()
+    wheel = made(tmp_path / "wheels", {"odd.py": ""}, tag)
+    (tmp_path / "r.txt").write_text("odd==1\n")
+    machines = [f"{glibc}_x86_64" for glibc in GLIBC]
+    refused = nullcontext() if taken else pytest.raises(SourceError, match="has no wheel of odd==1")
+    with refused:
+        pip.download(
+            tmp_path / "r.txt",
+            tmp_path,
+            machines=machines,
+            version="3.11",
+            wheels=tmp_path / "wheels",
+            what="x",
+            where="here",
+        )
+    assert (tmp_path / wheel.name).exists() == taken
