@@ -565,6 +565,10 @@ LOCKING = requirements.LOCKING
             ' | write build: {python: FOLDER, version: "3.…"}, or mend requires-python',
         ),
         (
+            {"app/pyproject.toml": '[project]\ndependencies = "flask"\n'},
+            'dependencies of pyproject.toml is no list of requirements | write dependencies = ["NAME>=VERSION"]',
+        ),
+        (
             {"app/pyproject.toml": '[project]\nrequires-python = "3"\n'},
             'requires-python of pyproject.toml is 3 | write it like ">=3.11"',
         ),

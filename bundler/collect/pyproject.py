@@ -96,10 +96,10 @@ def read(tree: SourceTree, build: PythonBuild, what: str, output: Output | None 
     by_path = {file.path: file for file in found}
     document = _pyproject(by_path.get("pyproject.toml"), what)
     requirements.require_python(document, build.version, what)
-    needs = requirements.of_project(document)
+    needs = requirements.of_project(document, what)
     locked = by_path.get(requirements.FILE)
     if locked is None:
-        _require_no_needs(by_path, document, folder, what)
+        _require_no_needs(by_path, document, needs, folder, what)
     lock = requirements.parse(_text(locked, what) if locked is not None else "", what)
     wheelhouse = tree.locate(folder, what) / WHEELS
     return Project(
@@ -111,7 +111,9 @@ def read(tree: SourceTree, build: PythonBuild, what: str, output: Output | None 
     )
 
 
-def _require_no_needs(files: Mapping[str, SourceFile], document: Mapping[str, Any], folder: str, what: str) -> None:
+def _require_no_needs(
+    files: Mapping[str, SourceFile], document: Mapping[str, Any], needs: tuple[str, ...], folder: str, what: str
+) -> None:
     """Of a project without a lock."""
     if "pyproject.toml" not in files:
         raise SourceError(
@@ -119,7 +121,7 @@ def _require_no_needs(files: Mapping[str, SourceFile], document: Mapping[str, An
             hint=f"an empty {requirements.FILE} says that it needs no package",
         )
     how = next((how for name, how in _LOCKS.items() if name in files), None)
-    if how is not None or requirements.of_project(document) or requirements.elsewhere(document):
+    if how is not None or needs or requirements.elsewhere(document):
         raise SourceError(
             f"{what}: there is no {requirements.FILE} that pins what pyproject.toml needs",
             hint=how or requirements.LOCKING,

@@ -141,11 +141,16 @@ def require_closed(
         )
 
 
-def of_project(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """The requirements that a pyproject.toml itself states."""
+def of_project(document: Mapping[str, Any], what: str) -> tuple[str, ...]:
+    """The requirements that a pyproject.toml itself states. Raises SourceError where they are no list of texts."""
     project = document.get("project")
-    found = project.get("dependencies") if isinstance(project, dict) else None
-    return tuple(text for text in found if isinstance(text, str)) if isinstance(found, list) else ()
+    found = project.get("dependencies", []) if isinstance(project, dict) else []
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise SourceError(
+            f"{what}: dependencies of pyproject.toml is no list of requirements",
+            hint='write dependencies = ["NAME>=VERSION"]',
+        )
+    return tuple(found)
 
 
 def require_python(document: Mapping[str, Any], version: str, what: str) -> None:
