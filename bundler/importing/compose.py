@@ -186,7 +186,8 @@ class _Import:
             if chosen:
                 names = dict.fromkeys(one.name for part in chosen for one in variables(part))
                 fixed = ", ".join(settled(part, self.project.given) for part in chosen)
-                self.report.changed(f"services.{name}.{key}", f"{' and '.join(names)} is decided now: {fixed}")
+                are = "is" if len(names) == 1 else "are"
+                self.report.changed(f"services.{name}.{key}", f"{' and '.join(names)} {are} decided now: {fixed}")
         return {key: part if key in texts else _settle(part, self.project.given) for key, part in service.items()}
 
     def _source(self, name: str, service: Data) -> _Source:

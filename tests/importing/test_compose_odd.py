@@ -121,6 +121,27 @@ def test_a_secret_in_several_lines_is_not_made_at_the_site(tmp_path: Path) -> No
     assert compose("env_file: [a.env]", tmp_path).graph["secrets"] == {"signing-key": {}, "api-key": {"generate": 24}}
 
 
+def test_a_variable_that_is_a_password_somewhere_is_one_everywhere() -> None:
+    found = compose("environment: {URL: 'postgres://u:${PW:?}@db:5432/app', POSTGRES_PASSWORD: '${PW:?}'}")
+    assert found.graph["secrets"] == {"pw": {}}
+    assert "values" not in found.graph
+    assert found.graph["services"]["a"]["environment"]["URL"] == "postgres://u:${secrets.pw}@${db.host}:${db.port}/app"
+
+
+def test_a_password_of_an_address_is_made_only_where_the_other_side_is_told_it_too() -> None:
+    text = "services: {{a: {{image: a, {}}}, mq: {{image: 'rabbitmq:3', command: 'serve {}'}}}}"
+    for keys in (
+        "environment: {Q: 'amqp://me:hidden-pw@mq:5672//'}",
+        "command: [work, 'amqp://me:hidden-pw@mq:5672//']",
+    ):
+        made = {}
+        for other in ("", "--password=hidden-pw"):
+            found = imported(text.format(keys, other), "compose.yaml", "shop", Folder(Path("/nonexistent")))
+            (made[other],) = found.graph["secrets"].values()
+            assert "hidden-pw" not in graph_text(found.graph, "compose.yaml", found.remarks)
+        assert made == {"": {}, "--password=hidden-pw": {"generate": 24}}
+
+
 def test_a_private_key_is_a_secret_and_is_not_packed_with_the_settings_beside_it(tmp_path: Path) -> None:
     (tmp_path / "tls").mkdir()
     (tmp_path / "tls/site.key").write_text(KEY)
