@@ -354,8 +354,8 @@ class _Import:
         for each in self.report:
             if each.verdict != "refused":
                 continue
-            parts = each.where.split(".")
-            node = self.node.get(parts[1], "") if parts[0] == "services" and len(parts) > 1 else ""
+            services = [name for name in self.node if f"{each.where}.".startswith(f"services.{name}.")]
+            node = self.node[max(services, key=len)] if services else ""
             made.setdefault(node, []).append(f"{each.where}: {each.message}")
         return {node: tuple(told) for node, told in made.items()}
 

@@ -121,6 +121,12 @@ def test_a_secret_in_several_lines_is_not_made_at_the_site(tmp_path: Path) -> No
     assert compose("env_file: [a.env]", tmp_path).graph["secrets"] == {"signing-key": {}, "api-key": {"generate": 24}}
 
 
+def test_what_is_missing_of_a_service_is_told_above_it_whatever_its_name() -> None:
+    text = "services: {a.b: {image: a, privileged: true}, a: {image: a, devices: [x]}, '': {image: a}}"
+    found = imported(text, "compose.yaml", "shop", Folder(Path("/nonexistent")))
+    assert {node: len(told) for node, told in found.remarks.items()} == {"a-b": 1, "a": 1}
+
+
 def test_a_variable_that_is_a_password_somewhere_is_one_everywhere() -> None:
     found = compose("environment: {URL: 'postgres://u:${PW:?}@db:5432/app', POSTGRES_PASSWORD: '${PW:?}'}")
     assert found.graph["secrets"] == {"pw": {}}
