@@ -69,8 +69,7 @@ def imported(text: str, file: str, folder: str, files: Files, profiles: Iterable
     report = Report()
     for name in _OVERRIDES:
         if files.kind(name) == "file":
-            told = "not read: Compose lays it over; `docker compose config --no-interpolate` writes both into one"
-            report.left_out(name, told)
+            report.left_out(name, f"not read: Compose lays it over; {keys.INTO_ONE}")
     found = project(yamltext.read(text, file), folder, files, profiles, report)
     return _Import(found, files, report).result()
 

@@ -114,7 +114,7 @@ def _extended(name: str, services: Mapping[str, Data], report: Report, below: tu
     where = f"services.{name}.extends"
     other = as_map(extends).get("service") if isinstance(extends, dict) else extends
     if as_map(extends).get("file"):
-        report.refused(where, "other files are not read; `docker compose config --no-interpolate` writes them into one")
+        report.refused(where, keys.OTHER_FILES)
         return service
     if not isinstance(other, str) or other not in services or other in (*below, name):
         report.refused(where, f"there is no service {other} that it could extend")
