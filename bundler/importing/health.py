@@ -34,6 +34,9 @@ def healthcheck(
         report.changed(f"{where}.test", told)
     else:
         made = {"test": _program(test, text)}
+        if made["test"][:1] in ([], ["CMD"], ["CMD-SHELL"], ["NONE"]):
+            report.refused(f"{where}.test", "it names no program")
+            return {}, []
     named = [ref for each in made.get("test", ()) for ref in placeholders.refs(each) if ref.scope == "secrets"]
     if named:
         first = next(iter(ports.ports), None)

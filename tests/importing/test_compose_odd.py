@@ -77,6 +77,8 @@ def test_a_number_that_is_no_port_and_no_count_makes_no_defect(keys: str, number
             "services.a.ports: 8443-8444:443 is no port, nor are they ranges of one length up to 32",
         ),
         ("cpus: 0.0001", "services.a: 0.0001 is no number of CPUs"),
+        ("healthcheck: {test: [CMD]}", "services.a.healthcheck.test: it names no program"),
+        ("healthcheck: {test: [CMD, NONE]}", "services.a.healthcheck.test: it names no program"),
         ("stop_grace_period: soon", "services.a.stop_grace_period: soon is no duration"),
         (
             "deploy: {resources: {reservations: {generic_resources: []}}}",
@@ -119,6 +121,23 @@ def test_an_env_file_may_have_texts_in_several_lines_and_colons_and_what_is_no_v
 def test_a_secret_in_several_lines_is_not_made_at_the_site(tmp_path: Path) -> None:
     (tmp_path / "a.env").write_text(f"SIGNING_KEY='{KEY}'\nAPI_KEY=0123456789abcdefghij\n")
     assert compose("env_file: [a.env]", tmp_path).graph["secrets"] == {"signing-key": {}, "api-key": {"generate": 24}}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "volumes: ['./{}:/x']",
+        "env_file: ['{}']",
+        "environment: {{'{}': x}}",
+        "user: '{}'",
+        "configs: ['{}']",
+        "image: {}",
+    ],
+)
+def test_what_is_too_long_for_a_disk_or_a_graph_makes_no_defect(keys: str, tmp_path: Path) -> None:
+    text = f"services: {{a: {{{keys.format('a' * 300)}}}}}"
+    found = imported(text, "compose.yaml", "shop", Folder(tmp_path))
+    check(parse(graph_text(found.graph, "compose.yaml", found.remarks), "bundle.yaml"))
 
 
 def test_what_is_missing_of_a_service_is_told_above_it_whatever_its_name() -> None:
