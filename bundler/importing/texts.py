@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bundler.graphfile.confidential import is_secret
 from bundler.importing.confidential import Secrets
 from bundler.importing.naming import Names
 from bundler.importing.report import Report
@@ -51,7 +50,7 @@ class Knobs:
         if one.operator in (":+", "+"):
             self.report.changed(where, f"${{{one.name}{one.operator}…}} is decided now: {text or 'nothing'}")
             return text
-        if secret := self.secrets.by_variable.get(one.name) if is_secret(one.name) else None:
+        if secret := self.secrets.by_variable.get(one.name):
             return f"${{secrets.{secret.name}}}"
         if any(self.is_address(name, text) for name in (variable, one.name)):
             self.report.changed(where, f"{one.name} was a knob for an address, which is an edge now")
