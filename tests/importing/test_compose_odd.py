@@ -150,7 +150,10 @@ def test_a_variable_that_is_a_password_somewhere_is_one_everywhere() -> None:
     found = compose("environment: {URL: 'postgres://u:${PW:?}@db:5432/app', POSTGRES_PASSWORD: '${PW:?}'}")
     assert found.graph["secrets"] == {"pw": {}}
     assert "values" not in found.graph
-    assert found.graph["services"]["a"]["environment"]["URL"] == "postgres://u:${secrets.pw.encoded}@${db.host}:${db.port}/app"
+    assert (
+        found.graph["services"]["a"]["environment"]["URL"]
+        == "postgres://u:${secrets.pw.encoded}@${db.host}:${db.port}/app"
+    )
 
 
 def test_a_password_of_an_address_is_made_only_where_the_other_side_is_told_it_too() -> None:
