@@ -188,5 +188,6 @@ def test_a_private_key_is_a_secret_and_is_not_packed_with_the_settings_beside_it
 def test_values_have_names_of_their_own_however_long_a_variable_is_and_whatever_its_defaults() -> None:
     long = "A_VERY_" + "LONG_" * 12
     told = {"A": f"{long}ONE:-1", "B": f"{long}TWO:-2", "C": "D_E:-1", "D": "D_E:-2", "E": "__:-3"}
-    found = compose(f"environment: {{{', '.join(f'{name}: ${{{one}}}' for name, one in told.items())}}}")
+    keys = ", ".join(f"{name}: '${{{one}}}'" for name, one in told.items())
+    found = compose(f"environment: {{{keys}}}")
     assert [each["default"] for each in found.graph["values"].values()] == ["1", "2", "1", "2", "3"]
