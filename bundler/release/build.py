@@ -115,6 +115,7 @@ def release(inputs: Inputs) -> Released:
         shared=tuple(sorted(name for name, words in inputs.site.storage.items() if words.get("shared"))),
         variant=bundle.variant,
         edges=_edges(graph),
+        values=tuple(sorted(values.items())),
     )
     record = write_record(result, ledger)
     recorded = inputs.observed.record is not None and inputs.observed.record.document == record
