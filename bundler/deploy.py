@@ -114,9 +114,10 @@ def prepare_job(target: Target, app: str, job: str) -> Prepared:
         known = ", ".join(one.name for one in release.jobs) or "none"
         raise UsageError(f"{app} has no job {job!r}", hint=f"its jobs: {known}")
     jobs = tuple(replace(one, due=one.name == job) for one in release.jobs)
-    release = replace(release, jobs=jobs, record=observed.record.document if observed.record else "", recorded=True)
-    resource = f"job/{job}"
-    stored = target.secrets(app)
+    resource, stored = f"job/{job}", target.secrets(app)
+    secrets = tuple(replace(one, stored=one.name in stored) for one in release.secrets)
+    record = observed.record.document if observed.record else ""
+    release = replace(release, jobs=jobs, secrets=secrets, record=record, recorded=True)
     _refuse_mixed_secrets(target, release, resource, stored)
     running = any(one.state in (State.RUNNING, State.STARTING, State.HEALTHY) for one in observed.of(resource))
     without = replace(observed, instances=tuple(one for one in observed.instances if one.resource != resource))

@@ -22,6 +22,7 @@ from bundler.model.plan import Plan, Ready, Step
 POLL_S = 0.25
 STEADY_S = 1.5  # what has no health check must run for so long without ending
 CRASHES = 8  # what has ended so often during a run and is down again is not waited for any longer
+STUCK_S = 30.0  # what could not start for so long is not waited for; a kubelet tries again every 15 s
 ANSWERS_WITHIN_S = 15.0  # a target that does not answer for so long, between steps, is gone
 AT_ONCE = 4
 LOG_LINES = 15
@@ -53,11 +54,13 @@ class _Progress:
 
 @dataclass
 class _Life:
-    """Of one instance: how often it had ended when it was first seen, how often by now, and since when not again."""
+    """Of one instance: how often it had ended when it was first seen, how often by now, and since when not again; since
+    when it is stuck."""
 
     before: int
     ends: int
     since: float
+    stuck_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,10 @@ class Runner:
             life = self._lives.setdefault(instance.id, _Life(instance.restarts, instance.restarts, now))
             if instance.restarts != life.ends or instance.state is State.RESTARTING:
                 life.ends, life.since = instance.restarts, now
+            if not instance.stuck:
+                life.stuck_since = None
+            elif life.stuck_since is None:
+                life.stuck_since = now
         return observed
 
     def _look(self) -> Observed:
@@ -195,21 +202,26 @@ class Runner:
             if failed and ready.state == "completed":
                 raise self._unhealthy(f"{ready.resource} failed: {failed[0].detail}", (ready.resource,))
             self._end_if_overdue(ready)
-        self._give_up_on_crashes(missing, observed)
+        self._give_up(missing, observed)
         if self.clock.now() >= deadline:
             states = "; ".join(_describe(observed, name) for name in names) if observed else ", ".join(names)
             raise self._unhealthy(f"not ready within {self.timeout_s:g} s: {states}", names)
         self.reporter.waiting(names)
         self.clock.sleep(POLL_S)
 
-    def _give_up_on_crashes(self, missing: list[Ready], observed: Observed | None) -> None:
-        """Only on what is waited for, as a later step may replace another; how often it ended before does not count."""
-        waited = {ready.resource for ready in missing if ready.resource.startswith("service/")}
+    def _give_up(self, missing: list[Ready], observed: Observed | None) -> None:
+        """Only on what is waited for, as a later step may replace another; how often it ended before does not count,
+        and a job tries as often as it may."""
+        waited = {ready.resource for ready in missing}
         for instance in observed.instances if observed else ():
-            down = instance.state is State.RESTARTING and instance.resource in waited
-            if down and instance.restarts - self._lives[instance.id].before >= CRASHES:
-                told = f": {instance.detail}" if instance.detail else ""
+            if instance.resource not in waited:
+                continue
+            life, service = self._lives[instance.id], instance.resource.startswith("service/")
+            told = f": {instance.detail}" if instance.detail else ""
+            if service and instance.state is State.RESTARTING and instance.restarts - life.before >= CRASHES:
                 raise self._unhealthy(f"{instance.resource} ends again and again{told}", (instance.resource,))
+            if life.stuck_since is not None and self.clock.now() - life.stuck_since >= STUCK_S:
+                raise self._unhealthy(f"{instance.resource} cannot start{told}", (instance.resource,))
 
     def _end_if_overdue(self, ready: Ready) -> None:
         since = self._running_since.get(ready.resource)

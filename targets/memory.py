@@ -218,7 +218,7 @@ def _deploy(release: Release, observed: Observed) -> Plan:
         if f"volume/{volume.name}" not in there:
             payload = {**app, "do": "make", "spec": "1"}
             steps.append(Step(f"volume/{volume.name}", Action.CREATE, "not there", payload))
-    new = {one.name: one.before for one in release.secrets if "secrets" not in there or not one.stored}
+    new = {one.name: one.before for one in release.secrets if not one.stored}
     if new:
         payload = {**app, "do": "secrets", "spec": "1", "names": new}
         steps.append(Step("secrets", Action.STORE, f"new or changed: {', '.join(new)}", payload))

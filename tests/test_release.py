@@ -156,8 +156,9 @@ def test_a_door_that_somebody_else_was_faster_to_take_gets_another_port_until_it
     fresh = inputs()
     lost = replace(fresh.observed, doors=(OpenDoor("web", "127.0.0.1", 8080),))
     assert [door.host_port for door in release(replace(fresh, observed=lost)).release.doors] == [8081]
-    recorded = release(inputs(SITE.replace("{site: x", "{site: x, publish: {web: {port: 8080}}"))).release.record
-    kept = replace(fresh, observed=replace(lost, records=(Record(1, recorded),)))
+    recorded = release(inputs(SITE.replace("{site: x", "{site: x, publish: {web: {port: 8080}}")))
+    observed = replace(lost, records=(Record(1, recorded.release.record),))
+    kept = replace(fresh, observed=observed, stored=recorded.secrets)
     assert [door.host_port for door in release(kept).release.doors] == [8080]
 
 
@@ -252,3 +253,17 @@ def test_install_jobs_run_again_where_all_data_is_gone() -> None:
     for observed, due in ((gone, {"load", "migrate"}), (there, set())):
         jobs = release(inputs(observed=observed, stored=first.secrets)).release.jobs
         assert {job.name for job in jobs if job.due} == due
+
+
+def test_a_secret_that_was_made_and_is_gone_is_not_made_anew_while_data_may_know_it() -> None:
+    before = release(inputs())
+    observed = replace(inputs().observed, records=(Record(1, before.release.record),))
+    kept = {name: one for name, one in before.secrets.items() if name != "pw"}
+    with pytest.raises(TargetError, match="the target has lost pw, made by an earlier deploy") as caught:
+        release(inputs(observed=observed, stored=kept))
+    assert "bundle secrets set APP pw --from FILE" in (caught.value.hint or "")
+    given = release(inputs(given={"pw": b"old", "corpus.secret_key": b"k"}, observed=observed, stored=kept))
+    assert given.secrets["pw"].value == b"old"
+    with_data = replace(before.release, volumes=(Volume("data", None),))
+    gone = replace(observed, records=(Record(1, write_record(with_data, {})),))
+    assert len(release(inputs(observed=gone, stored=kept)).secrets["pw"].value) == 12

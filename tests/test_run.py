@@ -6,7 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from bundler.model.observed import AppSummary, Host, Instance, LogLine, Observed
 from bundler.model.oci import Platform
 from bundler.model.plan import Action, Plan, Ready, Step
 from bundler.model.release import Release
-from bundler.run import POLL_S, STEADY_S, Runner
+from bundler.run import POLL_S, STEADY_S, STUCK_S, Runner
 
 
 @dataclass
@@ -170,6 +170,27 @@ def test_a_service_that_ends_again_and_again_is_not_waited_for() -> None:
     target = Scripted(slowness=0, ends=State.RESTARTING, restarts=itertools.count())
     with pytest.raises(UnhealthyError, match=r"service/api ends again and again: not yet"):
         runner(target, timeout_s=10**9).run(Plan((step("service/api"),), ready=(Ready("service/api", "running"),)))
+
+
+@dataclass
+class Stuck(Scripted):
+    """The job `load` cannot start for the first `looks` looks."""
+
+    looks: int = 10**6
+
+    def observe(self, app: str) -> Observed:
+        observed = super().observe(app)
+        held = tuple(replace(one, state=State.CREATED, stuck=True) for one in observed.instances)
+        return observed if self.ages.get("job/load", 0) > self.looks else replace(observed, instances=held)
+
+
+def test_what_cannot_start_is_given_a_moment_and_not_the_whole_time() -> None:
+    plan = Plan((step("job/load"),), ready=(Ready("job/load", "completed"),))
+    running = runner(Stuck(ends=State.COMPLETED), timeout_s=10**9)
+    with pytest.raises(UnhealthyError, match=r"job/load cannot start: not yet"):
+        running.run(plan)
+    assert STUCK_S <= running.clock.now() < STUCK_S + 2
+    runner(Stuck(ends=State.COMPLETED, looks=int(STUCK_S / POLL_S) - 8), timeout_s=10**9).run(plan)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from bundler.cli.asking import can_ask, require_yes
 from bundler.cli.bundlefile import verified
 from bundler.cli.options import app_name, open_target
 from bundler.cli.progress import Steps
-from bundler.cli.report import app_json, app_lines, is_well, plan_lines, recorded
+from bundler.cli.report import app_json, app_lines, is_well, plan_lines, recorded, value_lines
 from bundler.cli.site import read_secrets, read_site
 from bundler.edges.clock import SystemClock
 from bundler.errors import UnhealthyError, UsageError
@@ -60,7 +60,8 @@ def consent(prepared: deploy.Prepared, *, yes: bool) -> None:
     plan = prepared.plan
     if not plan.steps:
         return
-    for line in plan_lines(plan, prepared.app, prepared.target.name):
+    changed = value_lines(prepared.release, prepared.observed)
+    for line in (*plan_lines(plan, prepared.app, prepared.target.name), *changed):
         output.note(line)
     if yes:
         return

@@ -18,7 +18,7 @@ from bundler.cli.options import (
     target_option,
     unsigned_option,
 )
-from bundler.cli.report import exact_lines, plan_json, plan_lines
+from bundler.cli.report import exact_lines, plan_json, plan_lines, value_lines
 from bundler.errors import TargetError
 from bundler.release.features import exact
 
@@ -61,6 +61,8 @@ def command(
         if as_json:
             output.answer_json(plan_json(ready.plan, ready.app, ready.target.name, found))
         else:
-            for line in (*plan_lines(ready.plan, ready.app, ready.target.name), *exact_lines(found, ready.plan)):
+            changed = value_lines(ready.release, ready.observed)
+            planned = plan_lines(ready.plan, ready.app, ready.target.name)
+            for line in (*planned, *changed, *exact_lines(found, ready.plan)):
                 output.answer(line)
         return TargetError.exit_code if ready.plan.refused else 0

@@ -136,6 +136,15 @@ def plan_lines(plan: Plan, app: str, target: str) -> list[str]:
     return lines
 
 
+def value_lines(release: Release | None, observed: Observed) -> Iterator[str]:
+    """The values that are others than at the last deploy: what was said by `--set` then and is not now falls back."""
+    before = recorded(observed)
+    was = dict(before.values) if before is not None else {}
+    for name, text in release.values if release is not None else ():
+        if was.get(name, text) != text:
+            yield f"  value {name}: {was[name]} -> {text}"
+
+
 def exact_lines(exact: Sequence[Note], plan: Plan) -> Iterator[str]:
     """All features that the target does as asked, in a line; where it adapts one elsewhere, of which resources."""
     resources: dict[str, list[str]] = {}

@@ -14,6 +14,7 @@ from bundler.cli.deploying import carry_out
 from bundler.cli.options import json_option, open_target, same_place, target_option, yes_option
 from bundler.cli.site import warn_of_newline
 from bundler.errors import UsageError
+from bundler.release.secrets import generated
 
 _ORIGINS = {
     "generated": "made at the site",
@@ -76,9 +77,10 @@ def _row(one: deploy.ListedSecret) -> dict[str, object]:
 @click.argument("app")
 @click.argument("name")
 @click.option("--from", "source", metavar="FILE", help="The bytes; - for standard input. Asked for unless given.")
+@click.option("--generate", type=click.IntRange(1, 4096), metavar="LENGTH", help="Make so many random characters.")
 @target_option
 @yes_option
-def set_secret(app: str, name: str, *, source: str | None, target: str | None, yes: bool) -> int:
+def set_secret(app: str, name: str, *, source: str | None, generate: int | None, target: str | None, yes: bool) -> int:
     """Keep other bytes for the secret NAME of APP, in place of those that the target keeps. What runs goes on with the
     old ones until the next deploy, which starts anew what uses the secret.
 
@@ -89,10 +91,12 @@ def set_secret(app: str, name: str, *, source: str | None, target: str | None, y
     A program that has noted a password elsewhere, such as a database in its volume, must be told itself.
     """
     place = open_target(target)
-    if source is None and not can_ask():
-        raise UsageError(f"no bytes for {name}", hint="--from FILE, or --from - for standard input")
+    if source is not None and generate is not None:
+        raise UsageError("--from and --generate are two ways to the bytes", hint="give one of them")
+    if source is None and generate is None and not can_ask():
+        raise UsageError(f"no bytes for {name}", hint="--from FILE, --from - for standard input, or --generate LENGTH")
     origin = next((one.origin for one in deploy.listed_secrets(place, app) if one.name == name), "")
-    value = _bytes(name, source)
+    value = _bytes(name, source) if generate is None else generated(generate)
     ready = deploy.prepare_secret(place, app, name, value)
     if not ready.plan.steps:
         output.answer(f"no changes: {app} keeps these bytes for {name} already")

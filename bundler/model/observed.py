@@ -26,7 +26,7 @@ class State(StrEnum):
 class Instance:
     """A container or pod of ours. `resource` is "service/api" or "job/ingest"; `spec` the digest its
     label carries, `parts` the same in pieces (JSON), where the target keeps them; `detail` the last
-    health or exit message."""
+    health or exit message; `stuck`: it cannot start for a reason that does not pass by itself."""
 
     resource: str
     id: str
@@ -39,6 +39,7 @@ class Instance:
     started_at: str = ""
     restarts: int = 0
     parts: str = ""
+    stuck: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,7 @@ class Release:
     shared: tuple[str, ...] = ()
     variant: str = ""  # of the bundle; "" for its graph itself
     edges: tuple[ReleaseEdge, ...] = ()
+    values: tuple[tuple[str, str], ...] = ()  # as texts, sorted
 
     def of_platform(self, platform: Platform) -> Release:
         """With the images that run on it and no others."""

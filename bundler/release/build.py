@@ -73,11 +73,13 @@ def release(inputs: Inputs) -> Released:
     graph = bundle.graph
     _check_platform(bundle, inputs.observed)
     before = read_record(inputs.observed.record) if inputs.observed.record else None
-    ledger = dict(before.ledger) if before and not _lost_data(before.release, inputs.observed) else {}
+    kept_data = before is not None and not _lost_data(before.release, inputs.observed)
+    ledger = dict(before.ledger) if before and kept_data else {}
 
     values = settle_values(graph, inputs.site)
     doors = choose_doors(graph, inputs.site, inputs.observed, before.release.doors if before else ())
-    secrets, kept = settle_secrets(graph, inputs.given, inputs.stored, inputs.revision)
+    used = {secret.name for secret in before.release.secrets} if before and kept_data else ()
+    secrets, kept = settle_secrets(graph, inputs.given, inputs.stored, inputs.revision, used)
     secrets = with_origins(secrets, inputs.site, inputs.given, before.release if before else None)
     check_externals(graph, inputs.site, kept)
     scope = Scope(graph, inputs.site, values, {door.name: door for door in doors}, frozenset(kept))
@@ -113,6 +115,7 @@ def release(inputs: Inputs) -> Released:
         shared=tuple(sorted(name for name, words in inputs.site.storage.items() if words.get("shared"))),
         variant=bundle.variant,
         edges=_edges(graph),
+        values=tuple(sorted(values.items())),
     )
     record = write_record(result, ledger)
     recorded = inputs.observed.record is not None and inputs.observed.record.document == record

@@ -7,7 +7,7 @@ import string
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from bundler.errors import UsageError
+from bundler.errors import TargetError, UsageError
 from bundler.model.graph import Graph
 from bundler.model.observed import StoredSecret
 from bundler.model.release import Release, ReleaseSecret, ReleaseWorkload, SecretPart
@@ -18,12 +18,17 @@ _ALPHABET = string.ascii_letters + string.digits
 
 
 def settle_secrets(
-    graph: Graph, given: Mapping[str, bytes], stored: Mapping[str, StoredSecret], revision: Callable[[], str]
+    graph: Graph,
+    given: Mapping[str, bytes],
+    stored: Mapping[str, StoredSecret],
+    revision: Callable[[], str],
+    used: Iterable[str] = (),
 ) -> tuple[tuple[ReleaseSecret, ...], dict[str, StoredSecret]]:
     """Every secret of the graph and its externals, with its bytes.
 
-    A secret keeps its revision while its bytes are the same. Raises UsageError naming all that the site
-    must give and did not.
+    A secret keeps its revision while its bytes are the same. `used` are those that data, such as a database's, was made
+    with: they are not made anew. Raises UsageError naming all that the site must give and did not, and TargetError
+    naming those of `used` that the target has no more.
     """
     made = {secret.name: secret.generate for secret in graph.secrets}
     made |= dict.fromkeys(external_secrets(graph, given, stored))
@@ -37,10 +42,16 @@ def settle_secrets(
         elif before is not None:
             kept[name] = before
         elif length is not None:
-            value = "".join(random.choice(_ALPHABET) for _ in range(length))
-            kept[name] = StoredSecret(revision(), value.encode())
+            kept[name] = StoredSecret(revision(), generated(length))
         else:
             missing.append(name)
+    lost = sorted(set(used) & {name for name, length in made.items() if length is not None} - {*given, *stored})
+    if lost:
+        raise TargetError(
+            f"the target has lost {', '.join(lost)}, made by an earlier deploy; data in volumes may know the old bytes",
+            hint=f"bundle secrets set APP {lost[0]} --from FILE keeps the old ones again; --generate LENGTH instead of "
+            "--from makes new ones, of which a database in a volume must be told",
+        )
     if missing:
         raise UsageError(
             f"the site must give {'these secrets' if len(missing) > 1 else 'a secret'}: {', '.join(missing)}",
@@ -114,6 +125,10 @@ def within_limit(value: bytes, name: str) -> bytes:
     if len(value) > LIMIT_BYTES:
         raise UsageError(f"secret {name} is larger than {LIMIT_BYTES >> 10} KiB")
     return value
+
+
+def generated(length: int) -> bytes:
+    return "".join(random.choice(_ALPHABET) for _ in range(length)).encode()
 
 
 def new_revision() -> str:

@@ -207,7 +207,7 @@ def _model_volume(draft: Draft, model: BundleModel) -> None:
 def _secrets(draft: Draft) -> None:
     volume = ownership.secrets_volume(draft.release.app)
     there = draft.there("secrets", volume)
-    new = [secret for secret in draft.release.secrets if not (there and secret.stored)]
+    new = [secret for secret in draft.release.secrets if not secret.stored]
     if not new:
         return
     payload = {

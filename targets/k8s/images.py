@@ -93,8 +93,10 @@ def left(settings: Settings, observed: Observed) -> list[Note]:
     features = observed.host.features
     reached, nodes = len(facts.reached(settings, features)), _nodes(features)
     by_registry = settings.registry or facts.told(features, facts.PULLS_FROM)
-    if not observed.records or by_registry:
+    if not observed.records:
         return []
+    if by_registry:
+        return [notes.left_in_registry(by_registry)]
     fault = facts.told(features, facts.UNASKED)
     if fault is not None:
         return [notes.unasked("removal", f"{fault}; without --containerd (or CONTAINERD_ADDRESS) they stay there")]

@@ -16,9 +16,13 @@ from targets.k8s import names, weights
 from targets.k8s.names import Json
 
 Events = Mapping[str, str]  # uid of a pod, or of what makes pods -> the last warning about it
-_NEVER = (
-    "if the node's containerd has it, the kubelet once pulled the same image from a registry: go on with --registry"
+_NEVER = (  # https://kubernetes.io/docs/concepts/containers/images/#ensureimagepullcredentialverification
+    "the kubelet of {node} has pulled the same image from a registry, and lets nobody use it under another name: "
+    "deploy with --registry HOST/PATH, or on the node, as root, let it forget that and restart the kubelet: "
+    "rm $(grep -l $(ctr -n k8s.io images list -q target.digest=={digest} | grep ^sha256:) "
+    "/var/lib/kubelet/image_manager/pulled/*). Where the node does not have the image, deploying again brings it"
 )
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _FORBIDDEN = re.compile(r"authoriz|authentic|denied|forbidden|no basic auth|\b40[13]\b", re.IGNORECASE)
 _CREDENTIALS = (
     "the nodes need credentials for the registry: --pull-secret-from FILE gives them, or --pull-secret NAME where they "
@@ -125,6 +129,7 @@ def _instance(pod: Json, resource: str, index: int, spec: str, parts: str, state
         started_at=running.get("startedAt") or ended.get("startedAt") or "",
         restarts=status.get("restartCount", 0),
         parts=parts,
+        stuck=state is State.CREATED and (_waiting(pod) or ("",))[0] == "ErrImageNeverPull",
     )
 
 
@@ -158,7 +163,7 @@ def _state(pod: Json, events: Events) -> tuple[State, str]:
     if last:
         return State.RESTARTING, _ending(last)
     waiting = _waiting(pod)
-    return State.CREATED, _with_hint(*waiting) if waiting else _unscheduled(pod) or _copying(pod) or warning
+    return State.CREATED, _with_hint(pod, *waiting) if waiting else _unscheduled(pod) or _copying(pod) or warning
 
 
 def is_ready(pod: Json) -> bool:
@@ -198,10 +203,12 @@ def _copying(pod: Json) -> str:
     return ""
 
 
-def _with_hint(reason: str, message: str) -> str:
+def _with_hint(pod: Json, reason: str, message: str) -> str:
     hint = ""
     if reason == "ErrImageNeverPull":
-        hint = f"; {_NEVER}"
+        digest = _DIGEST.search(message)
+        told = _NEVER.format(node=pod["spec"].get("nodeName", "the node"), digest=digest[0] if digest else "…")
+        hint = f"; {told}"
     elif reason in ("ErrImagePull", "ImagePullBackOff") and _FORBIDDEN.search(message):
         hint = f"; {_CREDENTIALS}"
     return f"{reason}: {message}".rstrip(": ") + hint

@@ -326,6 +326,10 @@ def left_on_nodes(nodes: int, reached: int) -> Note:
     return Note("images", "removal", Verdict.ADAPTED, reason)
 
 
+def left_in_registry(registry: str) -> Note:
+    return Note("images", "removal", Verdict.ADAPTED, f"pushed ones stay in {registry}, where other apps may use them")
+
+
 def not_containerd(runtime: str) -> Note:
     reason = (
         f"a node runs its containers with {runtime}, and an import goes into containerd; use --registry HOST/PATH "

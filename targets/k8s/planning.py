@@ -109,7 +109,7 @@ def _volumes(draft: Draft, claims: tuple[Object, ...]) -> None:
 
 def _secrets(draft: Draft) -> None:
     there = draft.observed.thing("secrets") is not None
-    new = [secret for secret in draft.release.secrets if not (there and secret.stored)]
+    new = [secret for secret in draft.release.secrets if not secret.stored]
     if new:
         told = [secret.name for secret in new]
         cause = f"new or changed: {', '.join(told)}" if there else "not there"

@@ -51,3 +51,20 @@ def test_a_feature_that_is_adapted_somewhere_is_exact_where_it_is_named() -> Non
     notes = (Note("service/b", "scale", Verdict.ADAPTED, "one instance"),)
     assert list(exact_lines(exact, Plan((), notes))) == ["  exact: scale (service/a), user"]
     assert list(exact_lines([], Plan((), notes))) == []
+
+
+def test_a_value_that_was_given_once_does_not_fall_back_without_a_word(tmp_path: Path, kept_target: Path) -> None:
+    write_layout(tmp_path / "graph" / "layout")
+    valued = GRAPH.replace("services:", "values: {greeting: {type: string, default: hello}}\nservices:")
+    valued = valued.replace("connect:", "environment: {HI: '${values.greeting}'}, connect:")
+    (tmp_path / "graph" / "bundle.yaml").write_text(valued)
+    assert run(["build", str(tmp_path / "graph"), "-o", str(tmp_path / "shop.tar")]) == 0
+    file = (str(tmp_path / "shop.tar"), "-t", "kept")
+    given = ("--set", "values.greeting=hi")
+    first = away_from_one("deploy", *file, *given)
+    assert (first.returncode, "value greeting" in first.stderr) == (0, False), first.stderr
+    assert "value greeting" not in away_from_one("plan", *file, *given).stdout
+    told = "  value greeting: hi -> hello\n"
+    assert told in away_from_one("plan", *file).stdout
+    assert told in away_from_one("deploy", *file).stderr
+    assert "value greeting" not in away_from_one("plan", *file).stdout

@@ -137,7 +137,7 @@ def test_at_a_terminal_it_is_typed_twice_and_shown_never(shop: tuple[str, ...], 
     ("arguments", "said"),
     [
         (("set", "shop", "nothing", "--from", "-"), "shop has no secret 'nothing'\n  its secrets: db, license"),
-        (("set", "shop", "db"), "no bytes for db\n  --from FILE, or --from - for standard input"),
+        (("set", "shop", "db"), "no bytes for db\n  --from FILE, --from - for standard input"),
         (("set", "shop", "db", "--from", "/nowhere"), "secret db: /nowhere cannot be read"),
         (("set", "shop", "db", "--from", "-"), "secret db is empty"),
         (("list", "other"), "no app 'other' is recorded here"),
@@ -146,3 +146,33 @@ def test_at_a_terminal_it_is_typed_twice_and_shown_never(shop: tuple[str, ...], 
 def test_what_cannot_be_is_said(shop: tuple[str, ...], arguments: tuple[str, ...], said: str) -> None:
     done = away_from_one("secrets", *arguments, "-t", "kept")
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def lose(file: Path, *names: str) -> None:
+    apps = pickle.loads(file.read_bytes())
+    for name in names:
+        del apps["shop"].secrets[name]
+    file.write_bytes(pickle.dumps(apps))
+
+
+def test_what_the_target_has_lost_is_set_one_by_one_and_then_the_deploy_goes_on(
+    shop: tuple[str, ...], kept_target: Path
+) -> None:
+    old = kept(kept_target, "db")
+    lose(kept_target, "db", "spare", "license", "token")
+    refused = away_from_one(*shop)
+    assert refused.returncode == 6
+    assert "the target has lost db, spare, made by an earlier deploy" in refused.stderr
+    assert away_from_one("run", "shop", "count", "-t", "kept").returncode == 6
+    for name, given in {"db": old.decode(), "license": "a", "token": "b"}.items():
+        done = away_from_one("secrets", "set", "shop", name, "--from", "-", "-t", "kept", stdin=given)
+        assert done.returncode == 0, done.stderr
+    assert away_from_one(*shop).returncode == 6
+    done = away_from_one("secrets", "set", "shop", "spare", "--generate", "8", "-t", "kept")
+    assert done.returncode == 0, done.stderr
+    assert len(kept(kept_target, "spare")) == 8
+    done = away_from_one(*shop)
+    assert done.returncode == 0, done.stderr
+    assert kept(kept_target, "db") == old
+    twice = away_from_one("secrets", "set", "shop", "db", "--generate", "8", "--from", "-", "-t", "kept")
+    assert (twice.returncode, kept(kept_target, "db")) == (2, old)

@@ -375,3 +375,23 @@ def test_a_registry_that_takes_nothing_is_seen_before_the_first_step(
     said = bundle("deploy", small, *where, "--registry", address, status=6).err
     assert f"registry {host} cannot be reached: nothing listens there" in said
     assert "b-registry" not in kubectl("get", "namespaces", "--output", "name")
+
+
+# what is gone
+
+
+def test_passwords_that_somebody_deleted_are_not_made_anew_behind_the_back_of_the_data(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str]
+) -> None:
+    name = app("k8s-lost", "k8s")
+    where = ("--target", "k8s")
+    bundle("deploy", small, *where, "--app", name)
+    kubectl("delete", "secret", f"{name}-secrets", "--namespace", name)
+    before = holds(name)
+    refused = bundle("deploy", small, *where, "--app", name, "--yes", status=6)
+    assert "the target has lost token, made by an earlier deploy" in refused.err
+    assert holds(name) == before
+    bundle("secrets", "set", name, "token", "--generate", "12", *where)
+    bundle("deploy", small, *where, "--app", name, "--yes")
+    with opened(bundle, name) as door:
+        assert len(get(f"{door}/peer?file?/run/secrets/token")) == 12

@@ -91,7 +91,8 @@ def test_a_removal_says_that_images_stay_on_nodes_it_is_not_told_of() -> None:
         (note,) = plan(None, two, settings).notes
         assert f"it names {named} of 2" in note.reason
     pulled = replace(there.host, features=there.host.features | {facts.PULLS_FROM + "registry.example/site"})
-    assert plan(None, replace(there, host=pulled), Settings()).notes == ()
+    (note,) = plan(None, replace(there, host=pulled), Settings()).notes
+    assert note.reason == "pushed ones stay in registry.example/site, where other apps may use them"
 
 
 def test_a_node_that_no_import_reaches_is_refused_with_how_to_name_it() -> None:

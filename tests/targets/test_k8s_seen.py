@@ -61,6 +61,23 @@ def test_the_container_of_a_workload_is_told_by_its_name_whatever_a_service_mesh
     assert seen(pod).state is State.HEALTHY
 
 
+def test_an_imported_image_that_the_kubelet_withholds_is_no_thing_to_wait_for() -> None:
+    digest = f"sha256:{'7' * 64}"
+    pod = running("s2", ready=False)
+    pod["spec"]["nodeName"] = "n1"
+    message = f'Container image "bundle.local/a/b@{digest}" is not present with pull policy of Never'
+    waiting = {"state": {"waiting": {"reason": "ErrImageNeverPull", "message": message}}}
+    init = {"name": "seed", **waiting}
+    for where in ({"initContainerStatuses": [init]}, {"containerStatuses": [{"name": "web", **waiting}]}):
+        pod["status"] = {"phase": "Pending", **where}
+        found = seen(pod)
+        assert (found.state, found.stuck) == (State.CREATED, True)
+        assert "the kubelet of n1 has pulled the same image from a registry" in found.detail
+        assert f"images list -q target.digest=={digest} | grep" in found.detail
+    waiting["state"]["waiting"] = {"reason": "ErrImagePull", "message": "timeout"}
+    assert not seen({**pod, "status": {"phase": "Pending", "containerStatuses": [{"name": "web", **waiting}]}}).stuck
+
+
 # pods that are missing
 
 
