@@ -15,6 +15,8 @@ from bundler.importing.report import Report
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _GO = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _MAX_KIB = 999_999_999
+_LIMITS = ("cpus", "mem_limit", "memory", "shm_size")
+_NO_LIMIT = re.compile(r"0+(?:\.0*)?\s*[bkmgt]?i?b?", re.IGNORECASE)
 
 
 def words(text: str) -> list[str] | None:
@@ -115,13 +117,14 @@ def _capabilities(service: Data, where: str, report: Report) -> list[str]:
 
 
 def _resources(service: Data, where: str, report: Report) -> Data:
+    service = _limited(service)
     deploy = as_map(service.get("deploy"))
     for key in deploy:
         if key in keys.DEPLOY_LEFT_OUT:
             report.left_out(f"{where}.deploy.{key}", keys.DEPLOY_LEFT_OUT[key])
         elif key not in keys.DEPLOY_TRANSLATED:
             report.refused(f"{where}.deploy.{key}", "no key that this version of bundle knows")
-    limits = as_map(as_map(deploy.get("resources")).get("limits"))
+    limits = _limited(as_map(as_map(deploy.get("resources")).get("limits")))
     reserved = as_map(as_map(deploy.get("resources")).get("reservations"))
     made: Data = {}
     if cpus := _number(service.get("cpus") or limits.get("cpus")):
@@ -142,6 +145,11 @@ def _resources(service: Data, where: str, report: Report) -> Data:
     if gpus := _gpus(service, reserved, where, report):
         made["gpus"] = gpus
     return made
+
+
+def _limited(data: Data) -> Data:
+    """Without limits of 0, which are none in Compose."""
+    return {key: value for key, value in data.items() if key not in _LIMITS or not _NO_LIMIT.fullmatch(str(value))}
 
 
 def _gpus(service: Data, reserved: Data, where: str, report: Report) -> int:

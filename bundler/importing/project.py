@@ -14,7 +14,6 @@ from bundler.errors import UsageError
 from bundler.importing import keys
 from bundler.importing.naming import label
 from bundler.importing.report import Report
-from bundler.importing.shape import shaped
 from bundler.importing.variables import read_env, settled
 
 Data = dict[str, Any]
@@ -53,16 +52,14 @@ class Project:
 
 
 def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[str], report: Report) -> Project:
-    """Of one file, or of several, each laid over those before it. UsageError where there is no service in them."""
+    """Of one file, or of several, each `shaped` and laid over those before it. UsageError where there is no service in
+    them."""
     given = {key: value for key, value in read_env(files.text(".env") or "", {}).items() if value is not None}
     written: dict[str, Data] = {}
     root: Data = {}
     for data in laid:
         _account_root(data, report)
-        own = {
-            name: shaped(as_map(part), f"services.{name}", report)
-            for name, part in as_map(data.get("services")).items()
-        }
+        own = as_map(data.get("services"))
         for name in own:
             written[name] = _over(written.get(name, {}), _extended(name, own, report, ()))
         for key in ("volumes", "configs", "secrets"):

@@ -285,6 +285,13 @@ def test_resources_are_in_the_words_and_units_of_a_graph() -> None:
     assert [duration("1m30s"), duration("1.5s"), duration("5")] == ["1m30s", "1s500ms", None]
 
 
+def test_a_limit_of_nothing_is_none_as_in_compose() -> None:
+    none = "image: a, cpus: 0.0, mem_limit: 0, shm_size: 0b, deploy: {resources: {limits: {cpus: '0', memory: 0m}}}"
+    found = compose(f"services: {{a: {{{none}}}}}")
+    assert "resources" not in found.graph["services"]["a"]
+    assert not found.report.of(Verdict.REFUSED)
+
+
 def test_the_yaml_of_compose_is_read_with_anchors_and_without_surprises() -> None:
     found = yamltext.read("a: &x {p: 22:22, n: no, v: 1.50, t: true}\nb: {<<: *x, n: 012}\n", "f")
     assert found["b"] == {"p": "22:22", "n": "012", "v": "1.50", "t": True}
