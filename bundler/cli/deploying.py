@@ -60,7 +60,7 @@ def consent(prepared: deploy.Prepared, *, yes: bool) -> None:
     plan = prepared.plan
     if not plan.steps:
         return
-    for line in plan_lines(plan, prepared.app, prepared.target.name):
+    for line in plan_lines(plan, prepared.app, prepared.target.name, prepared.release):
         output.note(line)
     if yes:
         return
@@ -78,7 +78,7 @@ def consent(prepared: deploy.Prepared, *, yes: bool) -> None:
 
 def carry_out(prepared: deploy.Prepared, timeout_s: float | None) -> Observed:
     """Do it, with progress on stderr."""
-    steps = Steps()
+    steps = Steps(prepared.release)
     try:
         return deploy.carry_out(prepared, steps, SystemClock(), timeout_s)
     finally:

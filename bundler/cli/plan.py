@@ -61,6 +61,7 @@ def command(
         if as_json:
             output.answer_json(plan_json(ready.plan, ready.app, ready.target.name, found))
         else:
-            for line in (*plan_lines(ready.plan, ready.app, ready.target.name), *exact_lines(found, ready.plan)):
+            lines = plan_lines(ready.plan, ready.app, ready.target.name, ready.release)
+            for line in (*lines, *exact_lines(found, ready.plan)):
                 output.answer(line)
         return TargetError.exit_code if ready.plan.refused else 0
