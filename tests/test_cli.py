@@ -349,6 +349,9 @@ def test_a_bundle_shows_also_what_only_variants_have(home: Path, capsys: pytest.
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[-2:] for line in lines if line.startswith("  more ")] == [["acme,", "bob"]]
     assert [line.split()[-2:] for line in lines if line.startswith("  own ")] == [["only", "acme"], ["only", "bob"]]
+    assert [line.split() for line in lines if "+config" in line] == [
+        [one, "+more", "+config", "own"] for one in ("acme", "bob")
+    ]
     assert run(["inspect", file, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [(one["name"], one["only_in"]) for one in told["images"]] == [("web", []), ("more", ["acme", "bob"])]

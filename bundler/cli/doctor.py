@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bundler.cli import output, places
-from bundler.cli.graph import graph_at, is_graph, read_text
+from bundler.cli.graph import graph_at, is_graph
 from bundler.cli.options import json_option, open_target, site_options, target_option
 from bundler.errors import DeclinedError, Position, UsageError
 
@@ -75,10 +75,11 @@ def command(
 def _graph_and_site(
     place: Path, sites: Sequence[Path], assignments: Sequence[str], variant: str | None
 ) -> tuple[Graph, Site, Where]:
+    from bundler.cli.site import site_sources
     from bundler.graphfile import site
     from bundler.graphfile.source import merge, placed
 
-    sources = [site.read_site(read_text(path), str(path)) for path in sites]
+    sources = site_sources(sites)
     if variant is not None:
         sources.append(placed({"variant": variant}, "--variant"))
     graph, _ = graph_at(place, site.variant_of(sources) or "")
