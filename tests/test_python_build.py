@@ -294,6 +294,18 @@ def test_a_base_of_another_python_is_refused(request_: BuildRequest, graph: Path
     assert refused(request_)[0] == f"web: build app: its base has Python 3.9.1, not {HERE}"
 
 
+def test_markers_are_decided_by_the_very_python_that_a_base_says_it_has(
+    request_: BuildRequest, graph: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(graph / "app/wheels")
+    needs = f"dependencies = [\"odd; python_full_version < '{HERE}.3'\"]"
+    wheel(graph / "app/wheels", tmp_path / "needy", needs=needs)
+    assert "does not pin odd (which tiny-greeting needs)" in refused(request_)[0]
+    shutil.rmtree(graph / "base")
+    base(graph / "base", Env=[f"PYTHON_VERSION={HERE}.3"])
+    pack.build(request_, Silent())
+
+
 def test_a_base_may_be_what_docker_save_writes(request_: BuildRequest, graph: Path, key: PrivateKey) -> None:
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as archive:

@@ -15,7 +15,7 @@ from bundler.errors import SourceError
 from bundler.graphfile.check import check
 from bundler.graphfile.source import parse
 from bundler.model.graph import Graph, PythonBuild
-from tests.python_project import AMD64, ARM64, write
+from tests.python_project import AMD64, ARM64, wheel, write
 
 
 def graph_of(build: str, more: str = "") -> Graph:
@@ -104,6 +104,19 @@ LOCKING = requirements.LOCKING
             " | mend it there",
         ),
         (
+            {"app/pyproject.toml": '[project]\nrequires-python = ">=3.9,<3.13"\n'},
+            "pyproject.toml requires Python >=3.9,<3.13, and the image has 3.13"
+            ' | write build: {python: FOLDER, version: "3.…"}, or mend requires-python',
+        ),
+        (
+            {"app/pyproject.toml": '[project]\ndependencies = "flask"\n'},
+            'dependencies of pyproject.toml is no list of requirements | write dependencies = ["NAME>=VERSION"]',
+        ),
+        (
+            {"app/pyproject.toml": '[project]\nrequires-python = "3"\n'},
+            'requires-python of pyproject.toml is 3 | write it like ">=3.11"',
+        ),
+        (
             {"app/pyproject.toml": '[project.scripts]\na = "rm -rf"\n'},
             "the script a of pyproject.toml is no entry point | write NAME = 'module:function'",
         ),
@@ -119,7 +132,7 @@ def test_check_says_what_a_project_lacks(tmp_path: Path, files: dict[str, str], 
         ({"app/requirements.txt": ""}, ", command: [python3.13, x.py]"),
         ({"app/requirements.txt": "", "app/tool/__main__.py": ""}, ""),
         ({"app/pyproject.toml": "", "app/src/tool/__main__.py": "", "app/other/__main__.py": ""}, ""),
-        ({"app/pyproject.toml": '[project.scripts]\na = "b.c:d.e"\n'}, ""),
+        ({"app/pyproject.toml": '[project]\nrequires-python = ">=3.13.1"\n[project.scripts]\na = "b.c:d.e"\n'}, ""),
         (
             {
                 "app/requirements.txt": "-e .\n-i https://example.com/simple\nA_b[c]==1.0 ; sys_platform == 'x'\n",
@@ -141,9 +154,15 @@ def test_markers_are_those_of_the_image_and_not_of_this_machine() -> None:
     found = lock(
         "a==1 ; platform_machine == 'aarch64'\nb==1 ; sys_platform == 'win32'\nc==1 ; python_version < '3.10'\n"
     )
-    assert found.text(ARM64, "3.13") == "a==1\n"
-    assert found.text(AMD64, "3.9") == "c==1\n"
-    assert found.text(AMD64, "3.13") == ""
+    assert found.text(ARM64, "3.13", "x") == "a==1\n"
+    assert found.text(AMD64, "3.9", "x") == "c==1\n"
+    assert found.text(AMD64, "3.13", "x") == ""
+
+
+def test_a_marker_that_means_nothing_is_told_of() -> None:
+    for marker in ("os_name ~= 'posix'", "'x' in extras"):
+        with pytest.raises(SourceError, match=r"^x: the marker .* means nothing for an image"):
+            lock(f"a==1 ; {marker}\n").on(AMD64, "3.13", "x")
 
 
 def test_extras_are_followed_to_what_they_need() -> None:
@@ -173,3 +192,23 @@ def test_an_index_that_is_not_reached_is_not_one_without_the_wheel(
             what="x",
             where="here",
         )
+
+
+def test_wheels_of_the_project_are_taken_from_it_alone_whatever_pip_is_set_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = wheel(tmp_path / "elsewhere", tmp_path / "tiny")
+    write(tmp_path, {"r.txt": "tiny-greeting==2.0\n", "pip.conf": f"[global]\nfind-links = {tiny.parent}\n"})
+    (tmp_path / "wheels").mkdir()
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tiny.parent))
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+
+    def download(wheels: Path) -> None:
+        machines = ["manylinux2014_x86_64"]
+        lock = tmp_path / "r.txt"
+        pip.download(lock, tmp_path, machines=machines, version="3.13", wheels=wheels, what="x", where="here")
+
+    with pytest.raises(SourceError, match=r"x: the project's folder wheels has no tiny-greeting 2\.0"):
+        download(tmp_path / "wheels")
+    download(tiny.parent)
+    assert (tmp_path / tiny.name).is_file()

@@ -17,6 +17,7 @@ from bundler.collect.pythonimage import BIN, PLACE
 from bundler.collect.requirements import Lock
 from bundler.collect.treelayer import Entry
 from bundler.errors import SourceError
+from bundler.model.graph import PythonBuild
 
 WHEELS = "wheels"
 MAX_TEXT_BYTES = 8 << 20
@@ -88,15 +89,17 @@ def listing(tree: SourceTree, folder: str, what: str, output: Output | None = No
     return tuple(tree.walk(top, what, left_out=left_out))
 
 
-def read(tree: SourceTree, folder: str, what: str, output: Output | None = None) -> Project:
+def read(tree: SourceTree, build: PythonBuild, what: str, output: Output | None = None) -> Project:
     """Raises SourceError for what is not there, not pinned, or cannot be packed."""
+    folder = build.project
     found = listing(tree, folder, what, output)
     by_path = {file.path: file for file in found}
     document = _pyproject(by_path.get("pyproject.toml"), what)
-    needs = requirements.of_project(document)
+    requirements.require_python(document, build.version, what)
+    needs = requirements.of_project(document, what)
     locked = by_path.get(requirements.FILE)
     if locked is None:
-        _require_no_needs(by_path, document, folder, what)
+        _require_no_needs(by_path, document, needs, folder, what)
     lock = requirements.parse(_text(locked, what) if locked is not None else "", what)
     wheelhouse = tree.locate(folder, what) / WHEELS
     return Project(
@@ -108,7 +111,9 @@ def read(tree: SourceTree, folder: str, what: str, output: Output | None = None)
     )
 
 
-def _require_no_needs(files: Mapping[str, SourceFile], document: Mapping[str, Any], folder: str, what: str) -> None:
+def _require_no_needs(
+    files: Mapping[str, SourceFile], document: Mapping[str, Any], needs: tuple[str, ...], folder: str, what: str
+) -> None:
     """Of a project without a lock."""
     if "pyproject.toml" not in files:
         raise SourceError(
@@ -116,7 +121,7 @@ def _require_no_needs(files: Mapping[str, SourceFile], document: Mapping[str, An
             hint=f"an empty {requirements.FILE} says that it needs no package",
         )
     how = next((how for name, how in _LOCKS.items() if name in files), None)
-    if how is not None or requirements.of_project(document) or requirements.elsewhere(document):
+    if how is not None or needs or requirements.elsewhere(document):
         raise SourceError(
             f"{what}: there is no {requirements.FILE} that pins what pyproject.toml needs",
             hint=how or requirements.LOCKING,

@@ -21,7 +21,7 @@ from bundler.collect import pyproject, requirements, wheels
 from bundler.collect.output import Output
 from bundler.collect.paths import SourceTree
 from bundler.collect.pyproject import Project
-from bundler.collect.pythonimage import PythonImage, PythonPart
+from bundler.collect.pythonimage import PythonImage, PythonPart, exact_version
 from bundler.collect.record import BuildRecord
 from bundler.collect.sources import ImageSource, Opener, OwnImage, UpstreamImage
 from bundler.collect.treelayer import TreeLayer
@@ -31,8 +31,9 @@ from bundler.model.graph import PythonBuild
 from bundler.model.oci import Digest, Platform
 from bundler.model.progress import Progress
 
-# The oldest glibc that a base may have is that of Debian 12, Ubuntu 22.04 and RHEL 9.
-_GLIBC = (*(f"manylinux_2_{minor}" for minor in range(34, 16, -1)), "manylinux2014")
+# The oldest glibc that a base may have is that of Debian 12, Ubuntu 22.04 and RHEL 9; the oldest of a wheel is 2.5
+# (PEP 513). pip adds what manylinux2014 includes by its old names.
+GLIBC = (*(f"manylinux_2_{minor}" for minor in range(34, 4, -1)), "manylinux2014")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Maker:
     ) -> tuple[PythonImage, Mapping[Digest, Opener]]:
         """The image, and how to read the layers that are put on its base."""
         what = source.what
-        project = pyproject.read(self.tree, build.project, what, self.output)
+        project = pyproject.read(self.tree, build, what, self.output)
         program = project.program(build.version)
         require_program(project, build, what, silent=source.silent)
         self.progress.phase(f"python {build.project}")
@@ -66,7 +67,8 @@ class Maker:
         openers: dict[Digest, Opener] = {app_digest: app.pieces}
         parts = []
         for platform in platforms:
-            packages = self._packages(project, build, platform, what)
+            exact = exact_version(base, platform, build.version)
+            packages = self._packages(project, build, exact, platform, what)
             added: tuple[Digest, ...] = (app_digest,)
             if packages is not None:
                 digest, openers[packages[0]] = packages
@@ -76,14 +78,15 @@ class Maker:
         return image, openers
 
     def _packages(
-        self, project: Project, build: PythonBuild, platform: Platform, what: str
+        self, project: Project, build: PythonBuild, exact: str, platform: Platform, what: str
     ) -> tuple[Digest, Opener] | None:
-        """The layer of wheels; None where the project needs none. They are unpacked where the layer is not known."""
-        pins = project.lock.on(platform, build.version)
-        text = project.lock.text(platform, build.version)
+        """The layer of wheels; None where the project needs none. They are unpacked where the layer is not known.
+        `exact` is the base's Python, for markers."""
+        pins = project.lock.on(platform, exact, what)
+        text = project.lock.text(platform, exact, what)
         found = self._wheels(project, text, build.version, platform, what) if text else ()
         wants = {requirements.normal(wheel.name.partition("-")[0]): wheels.requirements(wheel, what) for wheel in found}
-        requirements.require_closed(pins, wants, project.needs, platform, build.version, what)
+        requirements.require_closed(pins, wants, project.needs, platform, exact, what)
         if not found:
             return None
 
@@ -111,7 +114,7 @@ class Maker:
         into = work / "wheels"
         into.mkdir()
         self.progress.line(f"{what}: wheels for Python {version} on {platform}")
-        machines = [f"{glibc}_{machine}" for glibc in _GLIBC]
+        machines = [f"{glibc}_{machine}" for glibc in GLIBC]
         pip.download(
             work / requirements.FILE,
             into,
@@ -140,7 +143,7 @@ class Maker:
 
 def look(tree: SourceTree, build: PythonBuild, *, silent: bool, what: str) -> None:
     """Raises SourceError for what a build would not do without asking an index or a base."""
-    require_program(pyproject.read(tree, build.project, what), build, what, silent=silent)
+    require_program(pyproject.read(tree, build, what), build, what, silent=silent)
 
 
 def require_program(project: Project, build: PythonBuild, what: str, *, silent: bool) -> None:

@@ -15,6 +15,7 @@ from bundler.collect.sources import ImageSource, OwnImage, UpstreamImage, packed
 from bundler.errors import SourceError
 from bundler.layout import strictjson
 from bundler.layout.assembly import PackedImage
+from bundler.layout.documents import Manifest
 from bundler.model.oci import INDEX, INDEXES, MANIFEST, Descriptor, Digest, Platform
 
 PLACE = "app"  # of the application in the image
@@ -86,7 +87,7 @@ class PythonImage:
     def _config(self, base: bytes, part: PythonPart) -> bytes:
         document = json.loads(base)
         inner: dict[str, Any] = dict(document.get("config") or {})
-        environment = dict(text.split("=", 1) for text in inner.get("Env") or [] if "=" in text)
+        environment = _environment(document)
         has = environment.get("PYTHON_VERSION", self.version)
         if has != self.version and not has.startswith(f"{self.version}."):
             raise SourceError(
@@ -127,6 +128,38 @@ class PythonImage:
         )
 
 
+def exact_version(base: OwnImage | UpstreamImage, platform: Platform, version: str) -> str:
+    """The Python that a base says it has, such as 3.13.5; `version` where it does not say."""
+    for has, config in _configs(base):
+        if config is not None and manifests.serves(has, platform):
+            found = _environment(json.loads(config)).get("PYTHON_VERSION", "")
+            return found if found.startswith(f"{version}.") else version
+    return version
+
+
+def _environment(config: Mapping[str, Any]) -> dict[str, str]:
+    return dict(text.split("=", 1) for text in (config.get("config") or {}).get("Env") or [] if "=" in text)
+
+
+def _configs(base: OwnImage | UpstreamImage) -> Iterator[tuple[Platform, bytes | None]]:
+    """None for one that an engine has not sent yet."""
+    if isinstance(base, OwnImage):
+        yield from ((part.platform, part.config) for part in base.parts)
+        return
+    for manifest in _manifests(base):
+        config = base.documents[manifest.config.digest]
+        yield manifests.image_config(config, base.source.what).platform, config
+
+
+def _manifests(base: UpstreamImage) -> Iterator[Manifest]:
+    what, top = base.source.what, base.descriptor
+    tops: Sequence[Descriptor] = (top,)
+    if top.media_type in INDEXES:
+        tops = manifests.index(base.documents[top.digest], top.media_type, what).manifests
+    for entry in tops:
+        yield manifests.manifest(base.documents[entry.digest], entry.media_type, what)
+
+
 def _bases(
     base: OwnImage | UpstreamImage, sizes: Mapping[Digest, int]
 ) -> Iterator[tuple[Platform, bytes, Sequence[Descriptor]]]:
@@ -137,15 +170,10 @@ def _bases(
                 raise ValueError(f"{base.source.what}: no config came for {part.platform}")
             yield part.platform, part.config, [manifests.layer(digest, sizes[digest]) for digest in part.diff_ids]
         return
-    what, top = base.source.what, base.descriptor
-    tops: Sequence[Descriptor] = (top,)
-    if top.media_type in INDEXES:
-        tops = manifests.index(base.documents[top.digest], top.media_type, what).manifests
-    for entry in tops:
-        manifest = manifests.manifest(base.documents[entry.digest], entry.media_type, what)
+    for manifest in _manifests(base):
         config = base.documents[manifest.config.digest]
         layers = [
             Descriptor(_OCI_LAYERS.get(layer.media_type, layer.media_type), layer.digest, layer.size_bytes)
             for layer in manifest.layers
         ]
-        yield manifests.image_config(config, what).platform, config, layers
+        yield manifests.image_config(config, base.source.what).platform, config, layers

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from packaging.markers import Marker
+from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from bundler.collect.paths import shown
@@ -61,15 +62,15 @@ class Lock:
     pins: tuple[Pin, ...]
     indexes: tuple[str, ...]
 
-    def text(self, platform: Platform, version: str) -> str:
+    def text(self, platform: Platform, version: str, what: str) -> str:
         """A requirements.txt of what belongs on a platform, in one order; "" where nothing does."""
-        pins = {pin.line for pin in self.on(platform, version)}
+        pins = {pin.line for pin in self.on(platform, version, what)}
         return "".join(f"{line}\n" for line in [*self.indexes, *sorted(pins)]) if pins else ""
 
-    def on(self, platform: Platform, version: str) -> tuple[Pin, ...]:
-        """The pins that hold on a platform."""
+    def on(self, platform: Platform, version: str, what: str) -> tuple[Pin, ...]:
+        """The pins that hold on a platform, for a Python such as 3.13 or, where it is known, 3.13.5."""
         there = environment(platform, version)
-        return tuple(pin for pin in self.pins if pin.marker is None or pin.marker.evaluate(there))
+        return tuple(pin for pin in self.pins if _holds(pin.marker, there, what))
 
 
 def parse(text: str, what: str) -> Lock:
@@ -126,8 +127,8 @@ def require_closed(
         asked = [extra for extra in ("", *sorted(extras)) if (owner, extra) not in seen]
         seen |= {(owner, extra) for extra in asked}
         for text in project if not owner else wants.get(owner, ()):
-            need = _requirement(text, what)
-            if not any(need.marker is None or need.marker.evaluate({**there, "extra": extra}) for extra in asked):
+            need = _requirement(text, f"{what}: {owner}" if owner else what)
+            if not any(_holds(need.marker, {**there, "extra": extra}, what) for extra in asked):
                 continue
             name = normal(need.name)
             if name not in pinned or not need.specifier.contains(pinned[name], prereleases=True):
@@ -140,11 +141,35 @@ def require_closed(
         )
 
 
-def of_project(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """The requirements that a pyproject.toml itself states."""
+def of_project(document: Mapping[str, Any], what: str) -> tuple[str, ...]:
+    """The requirements that a pyproject.toml itself states. Raises SourceError where they are no list of texts."""
     project = document.get("project")
-    found = project.get("dependencies") if isinstance(project, dict) else None
-    return tuple(text for text in found if isinstance(text, str)) if isinstance(found, list) else ()
+    found = project.get("dependencies", []) if isinstance(project, dict) else []
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise SourceError(
+            f"{what}: dependencies of pyproject.toml is no list of requirements",
+            hint='write dependencies = ["NAME>=VERSION"]',
+        )
+    return tuple(found)
+
+
+def require_python(document: Mapping[str, Any], version: str, what: str) -> None:
+    """Raises SourceError where a pyproject.toml says that the project does not run with a Python such as 3.13."""
+    project = document.get("project")
+    text = project.get("requires-python") if isinstance(project, dict) else None
+    if not isinstance(text, str):
+        return
+    try:
+        asked = SpecifierSet(text)
+    except InvalidSpecifier as error:
+        raise SourceError(
+            f"{what}: requires-python of pyproject.toml is {shown(text)}", hint='write it like ">=3.11"'
+        ) from error
+    if not any(asked.contains(f"{version}.{patch}", prereleases=True) for patch in (0, 99)):
+        raise SourceError(
+            f"{what}: pyproject.toml requires Python {shown(text)}, and the image has {version}",
+            hint='write build: {python: FOLDER, version: "3.…"}, or mend requires-python',
+        )
 
 
 def elsewhere(document: Mapping[str, Any]) -> bool:
@@ -162,20 +187,28 @@ def normal(name: str) -> str:
 
 def environment(platform: Platform, version: str) -> dict[str, str]:
     """What markers are evaluated with: the platform of the image, wherever this runs."""
+    full = version if version.count(".") > 1 else f"{version}.0"
     return {
         "implementation_name": "cpython",
-        "implementation_version": f"{version}.0",
+        "implementation_version": full,
         "os_name": "posix",
         "platform_machine": MACHINES.get(platform.architecture, platform.architecture),
         "platform_python_implementation": "CPython",
         "platform_release": "",
         "platform_system": "Linux",
         "platform_version": "",
-        "python_full_version": f"{version}.0",
-        "python_version": version,
+        "python_full_version": full,
+        "python_version": ".".join(full.split(".")[:2]),
         "sys_platform": "linux",
         "extra": "",
     }
+
+
+def _holds(marker: Marker | None, there: Mapping[str, str], what: str) -> bool:
+    try:
+        return marker is None or marker.evaluate(dict(there))
+    except (UndefinedComparison, UndefinedEnvironmentName) as error:
+        raise SourceError(f"{what}: the marker {shown(str(marker))} means nothing for an image: {error}") from error
 
 
 def _lines(text: str) -> Iterator[str]:

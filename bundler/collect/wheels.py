@@ -6,9 +6,11 @@ installed them there, wherever the base has its own packages.
 
 from __future__ import annotations
 
+import configparser
 import io
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from email.message import Message
@@ -60,12 +62,12 @@ def script(module: str, attribute: str, version: str) -> bytes:
 @dataclass
 class _Destination(SchemeDictionaryDestination):
     """Packages may bring the same file, as namespace packages do; `seen` is what each file has. Programs start by env,
-    which finds the base's Python."""
+    which finds the base's Python; they can be run whatever the wheel says, which Windows may have written."""
 
     seen: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def write_to_fs(self, scheme: Scheme, path: str, stream: BinaryIO, is_executable: bool) -> RecordEntry:
-        record = super().write_to_fs(scheme, path, stream, is_executable)
+        record = super().write_to_fs(scheme, path, stream, is_executable or scheme == "scripts")
         found = record.hash_.value if record.hash_ is not None else ""
         if self.seen.setdefault((self.scheme_dict[scheme], path), found) != found:
             raise ValueError(f"another wheel has {path} too, and not the same")
@@ -114,5 +116,16 @@ def _reading(wheel: Path, what: str, use: Callable[[WheelFile], _T]) -> _T:
     try:
         with WheelFile.open(wheel) as source:
             return use(source)
-    except (InstallerError, ValueError, KeyError, zipfile.BadZipFile, OSError, NotImplementedError) as error:
-        raise SourceError(f"{what}: {shown(wheel.name)} cannot be unpacked: {shown(str(error))}") from error
+    except AssertionError as error:  # by which the library says that an entry point is none
+        raise _unreadable(wheel, what, "its entry_points.txt names no module:function") from error
+    except configparser.Error as error:
+        raise _unreadable(wheel, what, f"its entry_points.txt: {error.message.splitlines()[0]}") from error
+    except InstallerError as error:
+        issues = getattr(error, "issues", None) or [error.args[-1] if error.args else error]
+        raise _unreadable(wheel, what, "; ".join(map(str, issues)).replace(str(wheel), wheel.name)) from error
+    except (ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+        raise _unreadable(wheel, what, str(error)) from error
+
+
+def _unreadable(wheel: Path, what: str, why: str) -> SourceError:
+    return SourceError(f"{what}: {shown(wheel.name)} cannot be unpacked: {shown(why)}")

@@ -1,12 +1,13 @@
-"""pip, as it is set up where this runs: indexes, mirrors, proxies and credentials are the user's. Downloads wheels and
-runs nothing of what it downloads."""
+"""pip, as it is set up where this runs: indexes, mirrors, proxies and credentials are the user's; where a project
+brings its wheels, no setting counts. Downloads wheels and runs nothing of what it downloads."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bundler.edges import process
@@ -31,13 +32,16 @@ def download(
     """The wheels that a requirements.txt pins, for CPython `version` on the first of `machines` that each is there for;
     out of the folder `wheels` alone, where it is given. Raises SourceError, which begins with `what`; `where` is what
     people call the machines."""
+    env = {"PIP_REQUIRE_VIRTUALENV": "0"}  # which keeps people from installing; nothing is installed
     asked = [
         *("--disable-pip-version-check", "--no-input", "--implementation", "cp", "--python-version", version),
         *(part for machine in machines for part in ("--platform", machine)),
-        *([] if wheels is None else ["--no-index", "--find-links", str(wheels)]),
     ]
+    if wheels is not None:
+        asked += ["--isolated", "--no-index", "--find-links", str(wheels)]
+        env["PIP_CONFIG_FILE"] = os.devnull
     argv = [*_pip(), "download", "--quiet", "--no-deps", "--only-binary=:all:", *asked, "--dest", str(into)]
-    done = process.run([*argv, "--requirement", str(requirements)], as_error=SourceError)
+    done = process.run([*argv, "--requirement", str(requirements)], env=env, as_error=SourceError)
     if done.returncode == 0:
         return
     said = done.stderr.decode("utf-8", "replace")
@@ -49,7 +53,7 @@ def download(
         )
     if missing := _NONE.findall(said):
         name, _, wanted = missing[-1].partition("==")
-        there = _versions(name, asked)
+        there = _versions(name, asked, env)
         if there is not None and _short(wanted) not in map(_short, there):
             raise SourceError(
                 f"{what}: {place} has no {name} {wanted} for Python {version} on {where}, neither wheel nor source",
@@ -73,9 +77,9 @@ def version() -> str:
     return said[1]
 
 
-def _versions(name: str, asked: Sequence[str]) -> list[str] | None:
+def _versions(name: str, asked: Sequence[str], env: Mapping[str, str]) -> list[str] | None:
     """Every version of a package that there is, as wheel or source, the newest first; None where pip does not say."""
-    done = process.run([*_pip(), "index", "versions", "--pre", *asked, name], as_error=SourceError)
+    done = process.run([*_pip(), "index", "versions", "--pre", *asked, name], env=env, as_error=SourceError)
     if _NONE.search(done.stderr.decode("utf-8", "replace")):
         return []
     listed = _VERSIONS.search(done.stdout.decode("utf-8", "replace"))

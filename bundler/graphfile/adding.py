@@ -161,7 +161,7 @@ def named(source: Source, libraries: Libraries, name: str | None) -> Library:
         return libraries.own
     folders = library.folders(as_map(source.data))
     if name not in folders:
-        hint = suggestion(name, folders, "library; a graph names one: libraries: {NAME: ./folder}")
+        hint = suggestion(name, folders, "library") if folders else f"name its folder: libraries: {{{name}: ./…}}"
         raise UsageError(f"there is no library {quoted(name)}", hint=hint)
     place = libraries.named(folders[name])
     if place is None:

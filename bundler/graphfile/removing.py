@@ -44,6 +44,8 @@ def removed(text: str, file: str, section: str, name: str) -> str | None:
     heads = isinstance(whole.key, Position) and whole.key.line == first - 1
     if empty and (above or heads) and len(gone) == last - first + 1:
         del kept[first - 1]  # one empty line is enough, and below the section's name none
+    elif last == len(lines) and first > 2 and above and lines[first - 3].strip():
+        kept.pop()  # and at the end of the file none
     made = "".join(kept)
     try:
         same = repr(parse(made, file).data) == repr(expected)

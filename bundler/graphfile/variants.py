@@ -83,9 +83,9 @@ def checked(varied: Source, graph: Source, name: str, libraries: Libraries | Non
 
 
 def _told(problem: Problem, graph: Source, name: str) -> Problem:
-    """A problem of a varied graph; that of a part which stands in the graph's own file says whose it is."""
+    """A problem of a varied graph; one that stands in another file than the variant's says whose it is."""
     where = problem.where
-    if isinstance(where, Position) and where.file != graph.file:
+    if isinstance(where, Position) and FilePath(where.file) == FilePath(graph.file).parent / FOLDER / f"{name}.yaml":
         return problem
     return replace(problem, message=f"{problem.message} (in the variant {name})")
 

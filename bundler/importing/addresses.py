@@ -14,6 +14,7 @@ from bundler.graphfile.edges import RESERVED_SLOTS
 from bundler.graphfile.types import TYPES
 from bundler.importing import images
 from bundler.importing.endpoints import Endpoints
+from bundler.importing.project import natural
 
 _HOST_WORDS = frozenset(
     [
@@ -85,9 +86,9 @@ class Addresses:
         """Learn the ports that a text names."""
         for found in self._url.finditer(text):
             kind = images.type_of_scheme(found["scheme"])
-            port = found["port"] or (TYPES[kind].port if kind in TYPES else None)
-            if port:
-                self.endpoints[self.hosts[found["host"]]].add(int(port), kind)
+            usual = TYPES[kind].port if kind in TYPES else None
+            if port := natural(found["port"], 65535) if found["port"] else usual:
+                self.endpoints[self.hosts[found["host"]]].add(port, kind)
         for found in self._pair.finditer(text):
             if _is_port(found["port"]):
                 self.endpoints[self.hosts[found["host"]]].add(int(found["port"]))
@@ -156,8 +157,8 @@ class Addresses:
         target = self.hosts[found["host"]]
         kind = images.type_of_scheme(found["scheme"])
         usual = TYPES[kind].port if kind in TYPES else None
-        port = int(found["port"]) if found["port"] else usual
-        slot = self._slot(node, target, port)
+        port = natural(found["port"], 65535) or 0 if found["port"] else usual
+        slot = self._slot(node, target, port) if port != 0 else None
         if slot is None:
             return found[0], found.end()
         endpoint = self.edges[node][slot][1]
@@ -199,7 +200,7 @@ def is_host_option(argument: str) -> bool:
 
 def _is_port(text: str) -> bool:
     """Whether it is one that a program listens on: `redis:7` is an image."""
-    return text.isdigit() and _LEAST_PORT <= int(text) < 65536
+    return (natural(text, 65535) or 0) >= _LEAST_PORT
 
 
 def _url(scheme: str, found: re.Match[str], fields: Mapping[str, str], path: str | None) -> str:

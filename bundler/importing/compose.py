@@ -33,6 +33,7 @@ from bundler.importing.variables import settled, variables
 
 _OVERRIDES = tuple(f"{stem}.override.{end}" for stem in ("compose", "docker-compose") for end in ("yaml", "yml"))
 _ANYWHERE = "host.docker.internal"  # the machine, as Docker names it inside containers
+_MAX_IMAGE = 255  # characters, as in a graph
 _BUILD_TAKEN = frozenset({"context", "dockerfile"})
 _BUILD_LEFT_OUT = frozenset(
     [
@@ -225,12 +226,12 @@ class _Import:
                 if image:
                     self.report.left_out(f"{where}.image", "it is built, and a bundle names it itself")
                 return _Source({"build": f"./{context}" if context != "." else "."}, None, context)
-            tag = image if re.fullmatch(forms.REFERENCE, image) else own
+            tag = image if re.fullmatch(forms.REFERENCE, image) and len(image) <= _MAX_IMAGE else own
             told = f"{why}; `docker compose build` makes the image {tag}, and `bundle build` takes it from the engine"
             self.report.changed(f"{where}.build", told)
             return _Source({"image": tag}, tag, context or None)
-        if not re.fullmatch(forms.IMAGE, image):
-            told = f"{image} is no image" if image else "there is neither image nor build"
+        if not re.fullmatch(forms.IMAGE, image) or len(image) > _MAX_IMAGE:
+            told = f"{image[:80]} is no image" if image else "there is neither image nor build"
             self.report.refused(f"{where}.image", f"{told}; {own} stands in its place")
             image = own
         return _Source({"image": image}, image, None)
@@ -368,8 +369,8 @@ class _Import:
         for each in self.report:
             if each.verdict != "refused":
                 continue
-            parts = each.where.split(".")
-            node = self.node.get(parts[1], "") if parts[0] == "services" and len(parts) > 1 else ""
+            services = [name for name in self.node if f"{each.where}.".startswith(f"services.{name}.")]
+            node = self.node[max(services, key=len)] if services else ""
             made.setdefault(node, []).append(f"{each.where}: {each.message}")
         return {node: tuple(told) for node, told in made.items()}
 

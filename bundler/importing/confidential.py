@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote
 
 from bundler.graphfile.confidential import LOGIN, PLAIN, is_secret
@@ -20,18 +21,21 @@ from bundler.importing.variables import Variable, meaning, parse, settled, varia
 _MADE_HERE = ("PASSWORD", "PASSWD", "PASS", "PWD", "SALT", "SECRET", "PASSPHRASE")  # not somebody else's to give
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
 _WORD = "(?<![A-Za-z0-9_.-]){}(?![A-Za-z0-9_.-])"
+_MAX_MADE = 64  # characters of a secret that is made at the site
 _MIN_DISTINCT = 6  # characters of a literal that is looked for in other texts
 
 
 @dataclass(slots=True)
 class Secret:
-    """`literal` is what stands in the file. `users` are the services that are told it."""
+    """`literal` is what stands in the file. `users` are the services that are told it; `login`: it was found in an
+    address alone."""
 
     name: str
     variable: str
     literal: str
     required: bool = False
     optional: bool = False
+    login: bool = False
     users: set[str] = field(default_factory=set)
     places: list[str] = field(default_factory=list)
 
@@ -89,7 +93,8 @@ def find(project: Project, names: Names, stores: Set[str]) -> Secrets:
             elif not is_secret(variable):
                 found.plain.update(re.findall(r"[A-Za-z0-9_.-]+", "" if LOGIN.search(literal) else literal))
             for one in variables(text):
-                if is_secret(one.name) and one != whole and not PLAIN.fullmatch(meaning(one, project.given)):
+                known = is_secret(one.name) or one.name in found.by_variable
+                if known and one != whole and not PLAIN.fullmatch(meaning(one, project.given)):
                     _add(found, names, service, one.name, meaning(one, project.given), one, where)
         for key in ("command", "entrypoint"):
             for one in (one for text in _words(data.get(key)) for one in variables(text)):
@@ -97,10 +102,18 @@ def find(project: Project, names: Names, stores: Set[str]) -> Secrets:
                     where = f"services.{service}.{key}"
                     _add(found, names, service, one.name, meaning(one, project.given), one, where)
     for service, data in project.services.items():
-        for variable, raw in data["environment"].items():
-            for login in LOGIN.finditer(settled(_text(variable, raw), project.given)):
-                where = f"services.{service}.environment.{variable}"
-                _add(found, names, service, f"{variable}_PASSWORD", unquote(login[2]), None, where)
+        for where, text in _texts(data):
+            for login in LOGIN.finditer(settled(text, project.given)):
+                literal = unquote(login[2])
+                new = literal not in found.by_literal
+                variable = f"{where.partition('.')[2] or service}_PASSWORD"
+                _add(found, names, service, variable, literal, None, f"services.{service}.{where}")
+                found.by_literal[literal].login |= new
+    for secret in (each for each in found.all if each.login):
+        word = re.compile(_WORD.format(re.escape(secret.literal)))
+        for service, data in project.services.items():
+            if any(word.search(settled(text, project.given)) for _, text in _texts(data)):
+                secret.users.add(service)
     return found
 
 
@@ -140,6 +153,12 @@ def declared(
         elif secret.required or not (secret.literal or secret.variable.upper().endswith(_MADE_HERE)):
             made[secret.name] = {}
             told = "the site gives it"
+        elif secret.login and len(secret.users) == 1:
+            made[secret.name] = {}
+            told = "the site gives it: nobody else in the file has it, so it is built in where it logs in"
+        elif len(secret.literal) > _MAX_MADE or re.search(r"\s", secret.literal):
+            made[secret.name] = {}
+            told = "the site gives it: it is longer than what is made there, or has spaces or lines"
         elif _HEX.fullmatch(secret.literal):
             made[secret.name] = {}
             told = f"the site gives it; it has {len(secret.literal)} hexadecimal digits, which are not generated"
@@ -147,7 +166,7 @@ def declared(
             made[secret.name] = {}
             told = f"the site gives it: {' and '.join(sorted(strangers))} may have it built in"
         else:
-            made[secret.name] = {"generate": max(24, min(64, len(secret.literal)))}
+            made[secret.name] = {"generate": max(24, len(secret.literal))}
             told = "made at the site, unless the site gives it"
         report.taken(where, f"the secret {secret.name}{also}; {told}")
     return made
@@ -163,6 +182,12 @@ def _words(value: object) -> Iterator[str]:
         yield value
     elif isinstance(value, list):
         yield from (str(each) for each in value)
+
+
+def _texts(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The texts of a service, each with where in it they stand."""
+    yield from ((f"environment.{variable}", _text(variable, raw)) for variable, raw in data["environment"].items())
+    yield from ((key, text) for key in ("command", "entrypoint") for text in _words(data.get(key)))
 
 
 def _address(literal: str) -> bool:

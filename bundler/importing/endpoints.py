@@ -9,7 +9,7 @@ from typing import Any
 
 from bundler.graphfile.types import TYPES
 from bundler.importing import images
-from bundler.importing.project import Data, as_list, truth
+from bundler.importing.project import Data, as_list, natural, truth
 from bundler.importing.report import Report
 
 _HTTP = frozenset(
@@ -104,8 +104,8 @@ def of(name: str, service: Data, image: str | None, declared: Declared, report: 
         found.add(port, kind, kind)
     for entry in as_list(service.get("expose")):
         text, _, how = str(entry).partition("/")
-        if how in ("", "tcp") and text.isdigit() and 0 < int(text) < 65536:
-            found.add(int(text))
+        if how in ("", "tcp") and (number := natural(text, 65535)):
+            found.add(number)
     if image is not None and images.known(image) is None and not service.get("entrypoint"):
         where, ports = f"services.{name}.image", declared(image)
         if ports:
@@ -131,8 +131,9 @@ def published(service: Data, where: str, report: Report) -> Iterator[Published]:
         inner, outer = _span(port), _span(host)
         if how != "tcp":
             report.refused(f"{where}.ports", f"{entry}: endpoints of a graph are TCP, not {how.upper()}")
-        elif not inner or (outer and len(outer) not in (1, len(inner))):
-            report.refused(f"{where}.ports", f"{_short(entry)} is no port, or a range of more than {MAX_RANGE}")
+        elif not inner or (host and len(outer) not in (1, len(inner))):
+            told = f"is no port, nor are they ranges of one length up to {MAX_RANGE}"
+            report.refused(f"{where}.ports", f"{_short(f'{host}:{port}' if isinstance(entry, dict) else entry)} {told}")
         else:
             for index, one in enumerate(inner):
                 outside = outer[index] if len(outer) == len(inner) else None
@@ -142,10 +143,8 @@ def published(service: Data, where: str, report: Report) -> Iterator[Published]:
 def _span(text: str) -> list[int]:
     """`8000-8002` as its numbers; empty for what is none, or too long."""
     first, dash, last = text.partition("-")
-    if not first.isdigit() or (dash and not last.isdigit()):
-        return []
-    low, high = int(first), int(last or first)
-    return list(range(low, high + 1)) if 0 < low <= high < 65536 and high - low < MAX_RANGE else []
+    low, high = natural(first, 65535), natural(last if dash else first, 65535)
+    return list(range(low, high + 1)) if low and high and high - low < MAX_RANGE else []
 
 
 def _short(entry: Any) -> str:

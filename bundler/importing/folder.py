@@ -26,7 +26,10 @@ class Folder:
 
     def kind(self, path: str) -> str | None:
         found = self.root / path
-        return "file" if found.is_file() else "dir" if found.is_dir() else None
+        try:
+            return "file" if found.is_file() else "dir" if found.is_dir() else None
+        except OSError:  # such as a name that is too long
+            return None
 
     def text(self, path: str) -> str | None:
         found = self.root / path

@@ -9,7 +9,7 @@ from typing import Any
 from bundler.graphfile import placeholders
 from bundler.importing.endpoints import Endpoints
 from bundler.importing.process import duration, words
-from bundler.importing.project import Data, as_list
+from bundler.importing.project import Data, as_list, natural
 from bundler.importing.report import Report
 
 _URL = re.compile(r"(?:http://)?(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(?::([0-9]{1,5}))?(/[!-~]*)?")
@@ -20,6 +20,7 @@ _QUIET = re.compile(  # options that change nothing about whether the page is th
 )
 _WITH_VALUE = ("-o", "-O", "-qO", "-m", "-t", "-T", "--output", "--max-time", "--tries", "--timeout", "--retry")
 _TAIL = re.compile(r"\s*(?:\|\|\s*(?:exit\s+[0-9]+|false))?\s*;?\s*$")
+_MAX_RETRIES = 1000
 _SHELL = re.compile(r"[|&;<>$`()]")
 
 
@@ -33,6 +34,9 @@ def healthcheck(
         report.changed(f"{where}.test", told)
     else:
         made = {"test": _program(test, text)}
+        if made["test"][:1] in ([], ["CMD"], ["CMD-SHELL"], ["NONE"]):
+            report.refused(f"{where}.test", "it names no program")
+            return {}, []
     named = [ref for each in made.get("test", ()) for ref in placeholders.refs(each) if ref.scope == "secrets"]
     if named:
         first = next(iter(ports.ports), None)
@@ -48,8 +52,10 @@ def healthcheck(
                 made[key] = found
             elif found is None:
                 report.refused(f"{where}.{key}", f"{check[key]} is no duration")
-    if str(check.get("retries", "")).isdigit() and int(str(check["retries"])) > 0:
-        made["retries"] = min(int(str(check["retries"])), 1000)
+    if retries := natural(check.get("retries"), _MAX_RETRIES):
+        made["retries"] = retries
+    elif str(check.get("retries") or "0") != "0":
+        report.refused(f"{where}.retries", f"{check['retries']} is no number from 1 to {_MAX_RETRIES}")
     if "start_interval" in check:
         report.left_out(f"{where}.start_interval", "interval holds from the start")
     return made, [ref.field for ref in named]
@@ -76,9 +82,9 @@ def _asked(test: list[Any], ports: Endpoints) -> tuple[Data, str]:
     program, *arguments = argv
     if program in ("curl", "wget"):
         return _page(arguments, ports, program)
-    if program == "nc" and len(arguments) >= 2 and arguments[-1].isdigit():
-        target, port = arguments[-2], int(arguments[-1])
-        if target in ("localhost", "127.0.0.1") and set(arguments[:-2]) <= {"-z", "-v", "-vz", "-zv"}:
+    if program == "nc" and len(arguments) >= 2:
+        target, port = arguments[-2], natural(arguments[-1], 65535)
+        if port and target in ("localhost", "127.0.0.1") and set(arguments[:-2]) <= {"-z", "-v", "-vz", "-zv"}:
             return {"tcp": True, **_port(port, ports, None)}, "nc is tcp: true, which needs no program in the image"
     return {}, ""
 
@@ -93,9 +99,10 @@ def _page(arguments: list[str], ports: Endpoints, program: str) -> tuple[Data, s
         else:
             urls.append(each)
     found = _URL.fullmatch(urls[0]) if len(urls) == 1 else None
-    if not found:
+    port = natural(found[1] or 80, 65535) if found else None
+    if not found or not port:
         return {}, ""
-    made: Data = {"http": found[2] or "/", **_port(int(found[1] or 80), ports, "http")}
+    made: Data = {"http": found[2] or "/", **_port(port, ports, "http")}
     told = f"{program} is http: {made['http']}, which needs no program in the image"
     lenient = program == "curl" and not any(re.fullmatch(r"-[a-zA-Z]*f[a-zA-Z]*|--fail", each) for each in arguments)
     return made, told + ("; a status of 400 and above is not well any more" if lenient else "")

@@ -27,6 +27,7 @@ _SETTINGS = re.compile(
     r"(?i)\.(?:ya?ml|json|toml|ini|conf|cfg|cnf|xml|properties|env|sql|sh|template|tmpl|tpl|crt|pem|cer|lua|js|py|txt)$"
 )
 _SETTINGS_DIR = re.compile(r"(?i)conf|init|settings|template|cert|rules|provision|dashboard|scripts?$|\.d$")
+_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _IGNORED = ("rw", "z", "Z", "cached", "delegated", "consistent", "nocopy", "rprivate", "private", "rshared", "rslave")
 _SHORT = re.compile(r"(?P<source>[^:]+):(?P<target>/[^:]*)(?::(?P<options>[a-zA-Z,]+))?")
 
@@ -59,6 +60,7 @@ class Mounted:
     configs: dict[str, Data] = field(default_factory=dict)
     copies: dict[str, Copy] = field(default_factory=dict)  # by the path in the Compose file
     scripts: dict[str, dict[str, str]] = field(default_factory=dict)  # node -> path in it -> what runs it
+    keys: dict[str, str] = field(default_factory=dict)  # secret -> the private key's file
     _named: dict[str, str] = field(default_factory=dict)
     _packed: dict[str, str] = field(default_factory=dict)
 
@@ -75,16 +77,24 @@ class Mounted:
             self.configs[self._packed[key]] = data
         return self._packed[key]
 
+    def key(self, source: str, *candidates: str) -> str:
+        """The secret that a private key is."""
+        found = next((name for name, file in self.keys.items() if file == source), None)
+        name = found or self.names.take(*candidates)
+        self.keys[name] = source
+        return name
 
-def of(service: Data, where: str, project: Project, report: Report) -> Iterator[Mount]:
-    """The mounts that it says itself; those of `volumes_from` come before."""
+
+def of(service: Data, where: str, project: Project, report: Report, below: tuple[str, ...] = ()) -> Iterator[Mount]:
+    """The mounts that it says itself; those of `volumes_from` come before. `below` are the services that led here."""
     for entry in as_list(service.get("volumes_from")):
         other, _, mode = str(entry).partition(":")
-        if other not in project.services:
-            report.refused(f"{where}.volumes_from", f"there is no service {other} in the file")
+        if other not in project.services or other in below:
+            told = "mounts what this one does" if other in below else "is no service of the file"
+            report.refused(f"{where}.volumes_from", f"{other} {told}")
             continue
         report.taken(f"{where}.volumes_from", f"what {other} mounts is written out")
-        for each in of(project.services[other], where, project, report):
+        for each in of(project.services[other], where, project, report, (*below, other)):
             yield Mount(each.kind, each.source, each.target, each.read_only or mode == "ro", each.limit)
     for entry in as_list(service.get("volumes")):
         found = _long(entry) if isinstance(entry, dict) else _short(settled(str(entry), project.given))
@@ -182,11 +192,18 @@ def _bind(
         report.left_out(place, f"{source} is what the image is built from; it is in it")
         return None
     if kind is not None and (packed := _settings(source, kind, path, mount, files)) is not None:
+        last = posixpath.basename(source)
+        keys = [] if packed else _keys(source, files)
+        if keys == [""] and re.fullmatch(forms.SECRET_MOUNT, f"x:{path}"):
+            name = mounted.key(source, f"{node}-{posixpath.splitext(last)[0]}", f"{node}-{last}")
+            report.taken(place, f"{source} is a private key: the secret {name}, which the site gives")
+            return "secrets", f"{name}:{path}"
+        if keys:
+            packed = f"it holds a private key, {keys[0]}, which no bundle should: mount that file by itself"
         if packed:
             report.refused(place, f"{source}: {packed}")
             return None
         target = beside(source, mounted.copies, f"configs/{node}")
-        last = posixpath.basename(source)
         name = mounted.config(
             source, {kind: f"./{target.target}"}, f"{node}-{posixpath.splitext(last)[0]}", f"{node}-{last}"
         )
@@ -216,6 +233,12 @@ def _settings(source: str, kind: str, path: str, mount: Mount, files: Files) -> 
         limit = f"a config holds {MAX_CONFIG_FILES} files and 1 MiB; data goes into a volume, weights into models"
         return f"{count} files with {size_bytes} bytes and more: {limit}"
     return ""
+
+
+def _keys(source: str, files: Files) -> list[str]:
+    """The private keys in a folder by their paths in it; of a file "" where it is one."""
+    paths = {name: posixpath.join(source, name) if name else source for name in files.names(source)}
+    return [name for name, path in paths.items() if _KEY.search(files.text(path) or "")]
 
 
 def beside(source: str, copies: dict[str, Copy], folder: str) -> Copy:

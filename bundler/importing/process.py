@@ -9,12 +9,17 @@ from typing import Any
 from bundler.graphfile import forms
 from bundler.graphfile.atoms import CAPABILITIES
 from bundler.importing import keys
-from bundler.importing.project import Data, as_list, as_map, truth
+from bundler.importing.project import Data, as_list, as_map, natural, truth
 from bundler.importing.report import Report
 
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _GO = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _MAX_KIB = 999_999_999
+_MAX_HOURS = 999_999
+_MAX_CPUS = 100_000
+_MAX_GPUS = 1000
+_MAX_SCALE = 1000
+_MAX_RETRIES = 1000
 _LIMITS = ("cpus", "mem_limit", "memory", "shm_size")
 _NO_LIMIT = re.compile(r"0+(?:\.0*)?\s*[bkmgt]?i?b?", re.IGNORECASE)
 
@@ -42,7 +47,8 @@ def duration(value: Any) -> str | None:
     parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ms|us|ns|h|m|s)", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
-    return forms.written_duration(sum(float(number) * _GO[unit] for number, unit in parts))
+    duration_s = sum(float(number) * _GO[unit] for number, unit in parts)
+    return forms.written_duration(duration_s) if duration_s <= _MAX_HOURS * 3600 else None
 
 
 def process(service: Data, where: str, report: Report, *, job: bool) -> Data:
@@ -69,7 +75,10 @@ def process(service: Data, where: str, report: Report, *, job: bool) -> Data:
         else:
             report.refused(f"{where}.stop_signal", f"{signal} is no signal that a graph knows")
     if "stop_grace_period" in service:
-        made["stop_grace_period"] = duration(service["stop_grace_period"]) or "30s"
+        if found := duration(service["stop_grace_period"]):
+            made["stop_grace_period"] = found
+        else:
+            report.refused(f"{where}.stop_grace_period", f"{service['stop_grace_period']} is no duration")
     if resources := _resources(service, where, report):
         made["resources"] = resources
     _scale(service, made, where, report, job=job)
@@ -101,6 +110,9 @@ def _tmpfs(service: Data, where: str, report: Report) -> list[Any]:
         if others:
             report.left_out(f"{where}.tmpfs", f"{', '.join(others)}: a tmpfs of a graph has a size and no other option")
         path = path.rstrip("/")
+        if not re.fullmatch(forms.CONTAINER_PATH, path):
+            report.refused(f"{where}.tmpfs", f"{entry} is no path that a graph can mount at")
+            continue
         made.append({"path": path, "size": size(limit)} if limit and size(limit) else path)
     return made
 
@@ -127,8 +139,11 @@ def _resources(service: Data, where: str, report: Report) -> Data:
     limits = _limited(as_map(as_map(deploy.get("resources")).get("limits")))
     reserved = as_map(as_map(deploy.get("resources")).get("reservations"))
     made: Data = {}
-    if cpus := _number(service.get("cpus") or limits.get("cpus")):
+    asked = service.get("cpus") or limits.get("cpus")
+    if cpus := _cpus(asked):
         made["cpus"] = cpus
+    elif asked is not None:
+        report.refused(where, f"{asked} is no number of CPUs")
     for key, value in (("memory", service.get("mem_limit") or limits.get("memory")), ("shm", service.get("shm_size"))):
         if value is None:
             continue
@@ -140,6 +155,8 @@ def _resources(service: Data, where: str, report: Report) -> Data:
         if key in reserved:
             told = "the limit is what counts, and what a target reserves follows from it"
             report.left_out(f"{where}.deploy.resources.reservations.{key}", told)
+    for key in (key for key in reserved if key not in ("cpus", "memory", "devices")):
+        report.refused(f"{where}.deploy.resources.reservations.{key}", "a graph asks for CPUs, memory and GPUs")
     for key in (key for key in limits if key not in ("cpus", "memory")):
         report.left_out(f"{where}.deploy.resources.limits.{key}", "the graph limits CPUs, memory and GPUs")
     if gpus := _gpus(service, reserved, where, report):
@@ -166,12 +183,12 @@ def _gpus(service: Data, reserved: Data, where: str, report: Report) -> int:
         report.left_out(f"{where}.runtime", "the runtime is the target's")
     total = 0
     for device in asked:
-        ids, count = as_list(device.get("device_ids")), str(device.get("count", "all"))
+        ids, count = as_list(device.get("device_ids")), natural(device.get("count", "all"), _MAX_GPUS)
         if ids:
             report.changed(where, f"{len(ids)} GPUs, not those of these numbers")
-        elif not count.isdigit():
+        elif count is None:
             report.changed(where, "one GPU for all of them: not every target can give all")
-        total += len(ids) or (int(count) if count.isdigit() else 1)
+        total += len(ids) or (1 if count is None else count)
     return total
 
 
@@ -179,8 +196,8 @@ def _scale(service: Data, made: Data, where: str, report: Report, *, job: bool) 
     asked = service.get("scale") or as_map(service.get("deploy")).get("replicas")
     if asked is None:
         return
-    count = int(str(asked)) if str(asked).isdigit() else -1
-    if job or count < 0:
+    count = natural(asked, _MAX_SCALE)
+    if job or count is None:
         report.refused(f"{where}.deploy.replicas", f"{asked} of it: a job has workers, a service scale: {{min, max}}")
     elif count == 0:
         report.changed(f"{where}.deploy.replicas", "none of it in Compose, one here: leave it out in a variant")
@@ -191,7 +208,7 @@ def _scale(service: Data, made: Data, where: str, report: Report, *, job: bool) 
 def _restart(service: Data, made: Data, where: str, report: Report, *, job: bool) -> None:
     policy, _, times = str(service.get("restart") or "").partition(":")
     if job and policy == "on-failure":
-        made["retries"] = int(times) if times.isdigit() else 3
+        made["retries"] = natural(times, _MAX_RETRIES) or 3
         report.changed(f"{where}.restart", f"a run that fails is repeated {made['retries']} times")
     elif job and policy in ("always", "unless-stopped"):
         report.changed(f"{where}.restart", "others wait for its end, so it is a job, which is not started again")
@@ -200,9 +217,9 @@ def _restart(service: Data, made: Data, where: str, report: Report, *, job: bool
         report.changed(f"{where}.restart", f"{policy}: {told}")
 
 
-def _number(value: Any) -> float | int | None:
+def _cpus(value: Any) -> float | int | None:
     try:
-        number = float(str(value))
+        number = round(float(str(value)), 3)
     except ValueError:
         return None
-    return (int(number) if number.is_integer() else number) if number > 0 else None
+    return (int(number) if number.is_integer() else number) if 0 < number <= _MAX_CPUS else None

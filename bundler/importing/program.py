@@ -12,7 +12,7 @@ from bundler.importing import endpoints, health
 from bundler.importing.addresses import Addresses, is_host_option, says_host
 from bundler.importing.endpoints import Endpoints
 from bundler.importing.process import words
-from bundler.importing.project import Data, as_list, as_map
+from bundler.importing.project import Data, as_list, as_map, natural
 from bundler.importing.report import Report
 from bundler.importing.texts import Knobs
 from bundler.importing.variables import settled
@@ -113,7 +113,7 @@ class Program:
             if text not in self.addresses.hosts or not _SIBLING.search(name.upper()):
                 continue
             port = next((each for each in plain if each.upper() == _SIBLING.sub("PORT", name.upper())), None)
-            number = plain[port] if port and plain[port].isdigit() else None
+            number = plain[port] if port and natural(plain[port], 65535) else None
             placed[name] = self.addresses.host_at(self.node, text, number)
             found = self.addresses.port_of(self.node, text, number) if number else None
             if port and found:

@@ -6,6 +6,7 @@ as maps.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from bundler.errors import UsageError
 from bundler.importing import keys
 from bundler.importing.naming import label
 from bundler.importing.report import Report
-from bundler.importing.variables import read_env, settled
+from bundler.importing.variables import read_env, settled, unread
 
 Data = dict[str, Any]
 _MAPS = ("environment", "labels", "depends_on", "extra_hosts", "networks", "sysctls", "annotations")
@@ -54,7 +55,9 @@ class Project:
 def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[str], report: Report) -> Project:
     """Of one file, or of several, each `shaped` and laid over those before it. UsageError where there is no service in
     them."""
-    given = {key: value for key, value in read_env(files.text(".env") or "", {}).items() if value is not None}
+    env = files.text(".env") or ""
+    given = {key: value for key, value in read_env(env, {}).items() if value is not None}
+    _refuse_unread(env, ".env", ".env", report)
     written: dict[str, Data] = {}
     root: Data = {}
     for data in laid:
@@ -123,7 +126,7 @@ def _extended(name: str, services: Mapping[str, Data], report: Report, below: tu
     where = f"services.{name}.extends"
     other = as_map(extends).get("service") if isinstance(extends, dict) else extends
     if as_map(extends).get("file"):
-        report.refused(where, "other files are not read; `docker compose config --no-interpolate` writes them into one")
+        report.refused(where, keys.OTHER_FILES)
         return service
     if not isinstance(other, str) or other not in services or other in (*below, name):
         report.refused(where, f"there is no service {other} that it could extend")
@@ -192,9 +195,19 @@ def _merged_env(service: Data, where: str, files: Files, given: Mapping[str, str
             report.refused(f"{where}.env_file", f"{path} is not there, so its variables are missing")
         else:
             more = read_env(text, given)
+            _refuse_unread(text, path, f"{where}.env_file", report)
             found |= {name: None if part is None else part.replace("$", "$$") for name, part in more.items()}
             report.taken(f"{where}.env_file", f"the variables of {path} are written out")
     return {**service, "environment": {**found, **as_map(service.get("environment"))}}
+
+
+def _refuse_unread(text: str, path: str, where: str, report: Report) -> None:
+    """Of an env file. What stands there is not told: it may be half a secret."""
+    if lines := unread(text):
+        numbers = ", ".join(map(str, lines[:8])) + (" and more" if len(lines) > 8 else "")
+        report.refused(
+            where, f"{path} sets no variable in line {numbers}: write NAME=TEXT, a text of several in quotes"
+        )
 
 
 def as_map(value: Any) -> Data:
@@ -204,6 +217,11 @@ def as_map(value: Any) -> Data:
 def as_list(value: Any) -> list[Any]:
     """A list; one thing as a list of it."""
     return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def natural(value: Any, most: int) -> int | None:
+    """A number from 0 to `most` in decimal digits; None for what is none."""
+    return int(value) if re.fullmatch("[0-9]{1,9}", str(value)) and int(value) <= most else None
 
 
 def truth(value: Any) -> bool | None:

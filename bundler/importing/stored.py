@@ -63,7 +63,9 @@ class Stored:
         for name in self.project.secrets:
             if name not in self._secrets:
                 self.report.left_out(f"secrets.{name}", "no service mounts it")
-        return {made: {} for made in self._secrets.values()}
+        for made, file in self.mounts.keys.items():
+            site.setdefault("secrets", {})[made] = {"file": file}
+        return {made: {} for made in (*self._secrets.values(), *self.mounts.keys)}
 
     def _secret(self, entry: Any, where: str) -> str | None:
         said = entry if isinstance(entry, dict) else {"source": entry}

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bundler.graphfile.confidential import is_secret
 from bundler.importing.confidential import Secrets
 from bundler.importing.naming import Names
 from bundler.importing.report import Report
@@ -27,6 +26,7 @@ class Knobs:
     report: Report
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
     _known: dict[tuple[str, str | None], str] = field(default_factory=dict)
+    _names: Names = field(default_factory=Names)
 
     def text(self, raw: str, where: str, variable: str = "") -> str:
         """The graph's text for one of Compose; `variable` is the one that it is the value of."""
@@ -51,7 +51,7 @@ class Knobs:
         if one.operator in (":+", "+"):
             self.report.changed(where, f"${{{one.name}{one.operator}…}} is decided now: {text or 'nothing'}")
             return text
-        if secret := self.secrets.by_variable.get(one.name) if is_secret(one.name) else None:
+        if secret := self.secrets.by_variable.get(one.name):
             return f"${{secrets.{secret.name}}}"
         if any(self.is_address(name, text) for name in (variable, one.name)):
             self.report.changed(where, f"{one.name} was a knob for an address, which is an edge now")
@@ -65,11 +65,7 @@ class Knobs:
         default = None if one.required and one.name not in self.given else text
         key = (one.name, default)
         if key not in self._known:
-            name = one.name.lower().strip("_") or "value"
-            name = name if re.match("[a-z]", name) else f"v_{name}"
-            if name in self.values:
-                name = Names(self.values).take(f"{name}").replace("-", "_")
-            self._known[key] = name
+            self._known[key] = name = self._names.take(one.name).replace("-", "_")
             self.values[name] = {} if default is None else {"default": default}
             told = "which the site gives" if default is None else f'"{default}" unless the site says otherwise'
             if default == "" and not one.optional:

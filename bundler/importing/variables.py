@@ -12,7 +12,12 @@ from dataclasses import dataclass
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATORS = (":-", ":?", ":+", "-", "?", "+")
-_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*(?:=\s*(.*))?")
+_BLANK = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
+_ENTRY = re.compile(
+    r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)[ \t]*"
+    r"""(?P<value>[=:][ \t]*(?:'(?P<literal>[^']*)'|"(?P<quoted>(?:[^"\\]|\\[\s\S])*)"|(?P<bare>(?!['"])[^\n]*?)))?"""
+    r"[ \t]*(?:(?<=\s)#[^\n]*|(?<=['\"])#[^\n]*)?(?:\n|\Z)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +100,39 @@ def meaning(variable: Variable, given: Mapping[str, str]) -> str:
 
 
 def read_env(text: str, given: Mapping[str, str]) -> dict[str, str | None]:
-    """The variables of an env file; None for a name alone. Values may name variables before them."""
+    """The variables of an env file; None for a name alone. Values may name variables before them, and one in quotes
+    may have several lines."""
     found: dict[str, str | None] = {}
-    for line in text.replace("\r\n", "\n").split("\n"):
-        matched = _LINE.fullmatch(line.strip())
-        if line.lstrip().startswith("#") or matched is None:
+    for _, entry in _entries(text):
+        if entry is None:
             continue
-        name, value = matched[1], matched[2]
-        if value is None:
-            found[name] = None
-        elif quoted := re.match(r"'([^']*)'", value):
-            found[name] = quoted[1]
+        known = {**given, **{key: part for key, part in found.items() if part is not None}}
+        if entry["value"] is None:
+            found[entry["name"]] = None
+        elif entry["literal"] is not None:
+            found[entry["name"]] = entry["literal"]
         else:
-            known = {**given, **{key: part for key, part in found.items() if part is not None}}
-            double = re.match(r'"((?:[^"\\]|\\.)*)"', value)
-            bare = re.sub(r"(?:^|\s)#.*", "", value).strip()
-            found[name] = settled(_unescaped(double[1]) if double else bare, known)
+            quoted = entry["quoted"]
+            found[entry["name"]] = settled(entry["bare"] if quoted is None else _unescaped(quoted), known)
     return found
+
+
+def unread(text: str) -> tuple[int, ...]:
+    """The lines of an env file, from 1, that set no variable and should."""
+    return tuple(line for line, entry in _entries(text) if entry is None)
+
+
+def _entries(text: str) -> Iterator[tuple[int, re.Match[str] | None]]:
+    """What is neither empty nor a comment, with its line; None for what is no variable."""
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    line, index = 1, 0
+    while index < len(text):
+        found = _BLANK.match(text, index)
+        if found is None:
+            found = _ENTRY.match(text, index)
+            yield line, found
+        end = found.end() if found else text.find("\n", index) + 1 or len(text)
+        line, index = line + text.count("\n", index, end), end
 
 
 def _unescaped(text: str) -> str:

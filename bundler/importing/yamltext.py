@@ -20,16 +20,52 @@ MAX_DEPTH = 64
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
+_MERGE = "tag:yaml.org,2002:merge"
+
+
 class _Loader(yaml.SafeLoader):
     """With three implicit types instead of YAML 1.1's eleven."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, Any]]] = {}  # noqa: RUF012 - PyYAML's own way
 
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if _name(key) in seen:
+                told = f"the key {key.value} stands twice in one map: keep one of them"
+                raise yaml.composer.ComposerError(None, None, told, key.start_mark)
+            seen.add(_name(key))
+        return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Each key of merged maps once. PyYAML's own takes hours for a few lines, and since 6.0.4 compares keys by
+        their place in memory, so that one of a single letter has the wrong text."""
+        own, merged = [], dict[object, Any]()
+        for key, value in node.value:
+            if key.tag != _MERGE:
+                own.append((key, value))
+                continue
+            for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(each, yaml.MappingNode):
+                    told = "<< takes a map, or a list of maps"
+                    raise yaml.constructor.ConstructorError(None, None, told, each.start_mark)
+                self.flatten_mapping(each)
+                for pair in each.value:
+                    merged.setdefault(_name(pair[0]), pair)
+        names = {_name(key) for key, _ in own}
+        node.value = [pair for name, pair in merged.items() if name not in names] + own
+
+
+def _name(key: yaml.Node) -> object:
+    """A key as it is compared."""
+    return key.value if isinstance(key, yaml.ScalarNode) else id(key)
+
 
 for _tag, _pattern, _first in (
     ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", "~nN\0"),
     ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("tag:yaml.org,2002:merge", r"<<", "<"),
+    (_MERGE, r"<<", "<"),
 ):
     _Loader.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), [c if c != "\0" else "" for c in _first])
 

@@ -128,6 +128,12 @@ def test_the_version_is_written_so_that_mended_ones_are_taken(graph: Path, asked
     assert f"    use: {written}\n" in graph.read_text()
 
 
+def test_a_graph_without_libraries_is_told_how_to_name_one(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph.write_text("bundle: x\nversion: 1.0.0\n")
+    assert run(["add", "acme/queue"]) == 2
+    assert 'no library "acme"\n  name its folder: libraries: {acme: ./…}\n' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,3 +96,32 @@ def test_the_readme_tells_of_every_component_and_of_no_other() -> None:
         if row.startswith("| ")
     ]
     assert sorted(rows[2:]) == sorted(f"{entry.name}@{entry.version}" for entry in OWN.entries)
+
+
+@pytest.mark.parametrize(
+    ("password", "settings"),
+    [
+        ("two words", 'requirepass "two words"'),
+        ('q"uo\\te#', 'requirepass "q\\"uo\\\\te#"'),
+        ("$(id)", 'requirepass "$(id)"'),
+    ],
+)
+def test_valkey_takes_any_password_of_a_site(tmp_path: Path, password: str, settings: str) -> None:
+    assert settings in _settings_of_valkey(tmp_path, password).stdout
+
+
+def test_valkey_does_not_start_without_a_password(tmp_path: Path) -> None:
+    done = _settings_of_valkey(tmp_path, "")
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+def _settings_of_valkey(tmp_path: Path, password: str) -> subprocess.CompletedProcess[str]:
+    """What its server reads, by `cat` in its place."""
+    (tmp_path / "password").write_text(password)
+    (tmp_path / "valkey-server").write_text("#!/bin/sh\nexec cat\n")
+    (tmp_path / "valkey-server").chmod(0o755)
+    entry = next(entry for entry in OWN.entries if entry.name == "valkey")
+    (script,) = yaml.safe_load(entry.path.read_text())["services"]["valkey"]["command"]
+    script = script.replace("/run/secrets/password", str(tmp_path / "password"))
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    return subprocess.run(["sh", "-c", script], env={"PATH": path}, capture_output=True, text=True, check=False)

@@ -83,6 +83,8 @@ def test_other_tools_have_opt_outs_of_their_own(tmp_path: Path) -> None:
         pytest.param("volumes:\n  y: {}\n  x: {} # gone\na: b\n", "volumes:\n  y: {}\na: b\n", id="the last"),
         pytest.param("a: b\n\nvolumes:\n  x: {}\n\nc: d\n", "a: b\n\nc: d\n", id="the only one"),
         pytest.param("a: b\nvolumes:\n  x: {}", "a: b\n", id="no end of line"),
+        pytest.param("a: b\n\nvolumes:\n  x: {}\n", "a: b\n", id="the end of the file"),
+        pytest.param("a: |+\n  b\n\nvolumes:\n  x: {}\n", None, id="an empty line of the text above"),
         pytest.param("volumes:\n  x:\n    size: 1\n    b:\n      - c\n  y:\n", "volumes:\n  y:\n", id="several lines"),
         pytest.param("volumes:\n  x: {\n    a: b\n  }\n  y: {}\n", "volumes:\n  y: {}\n", id="braces over lines"),
         pytest.param("volumes:\n  x: |\n    a\n\n  y: {}\n", "volumes:\n  y: {}\n", id="a text in several lines"),

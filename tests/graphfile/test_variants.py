@@ -206,3 +206,9 @@ def test_a_section_is_patched_as_the_rfc_says(graph: dict[str, object], changes:
     patch = {name: part for name, part in changes.items() if name not in removed or name in known}  # type: ignore[operator]
     over = placed({"variant": "acme", "of": "shop", "jobs": patch}, "variant")
     assert variants.varied(Source("bundle.yaml", data), over, "acme").data == rfc(data, {"jobs": patch})
+
+
+def test_a_mistake_that_shows_in_a_component_says_in_which_variant_it_was_made() -> None:
+    (problem,) = said("services: {db: {parts: {volumes: {data: null}}}}")
+    assert problem.startswith("library/postgres@17")
+    assert 'there is no volume "db-data" (in the variant acme)' in problem

@@ -1,0 +1,193 @@
+"""bundle import compose: odd and hostile Compose files, of which nothing is lost in silence and nothing ends in a
+defect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bundler.errors import UsageError
+from bundler.graphfile.check import check
+from bundler.graphfile.source import parse
+from bundler.importing.compose import Imported, imported
+from bundler.importing.folder import Folder
+from bundler.importing.report import Verdict
+from bundler.importing.variables import read_env, unread
+from bundler.importing.writing import graph_text
+
+KEY = "-----BEGIN RSA PRIVATE KEY-----\nx\n-----END RSA PRIVATE KEY-----\n"
+
+
+def compose(keys: str, folder: Path = Path("/nonexistent")) -> Imported:
+    """A service with these keys beside a database, imported and held against the checker."""
+    text = f"services: {{a: {{image: a, {keys}}}, db: {{image: postgres}}}}"
+    found = imported([(text, "compose.yaml")], "shop", Folder(folder))
+    check(parse(graph_text(found.graph, "compose.yaml", found.remarks), "bundle.yaml"))
+    return found
+
+
+def refused(found: Imported) -> list[str]:
+    return [f"{each.where}: {each.message}" for each in found.report.of(Verdict.REFUSED)]
+
+
+@pytest.mark.parametrize("number", ["-1", "inf", "nan", "1e400", "99999999", "100000000000000000000", "²", "x"])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "cpus: {}",
+        "scale: {}",
+        "deploy: {{replicas: {}}}",
+        "healthcheck: {{test: x, retries: {}}}",
+        "ports: ['{}']",
+        "ports: [{{target: 80, published: {}, host_ip: 127.0.0.1}}]",
+        "stop_grace_period: {}h",
+    ],
+)
+def test_a_number_that_no_graph_has_is_refused_by_name(keys: str, number: str) -> None:
+    assert refused(compose(keys.format(number)))
+
+
+@pytest.mark.parametrize("number", ["0", "99999", "100000000000000000000", "²"])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "environment: {{URL: 'http://db:{}/'}}",
+        "environment: {{DB_HOST: db, DB_PORT: '{}'}}",
+        "expose: ['{}']",
+        "healthcheck: {{test: [CMD, nc, localhost, '{}']}}",
+        "healthcheck: {{test: 'curl http://localhost:{}/'}}",
+        "gpus: [{{count: '{}'}}]",
+    ],
+)
+def test_a_number_that_is_no_port_and_no_count_makes_no_defect(keys: str, number: str) -> None:
+    assert "a" in compose(keys.format(number)).graph["services"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("tmpfs: [/]", "services.a.tmpfs: / is no path that a graph can mount at"),
+        ("tmpfs: ['run:size=1m']", "services.a.tmpfs: run:size=1m is no path that a graph can mount at"),
+        ("volumes_from: [a]", "services.a.volumes_from: a mounts what this one does"),
+        ("volumes_from: [c]", "services.a.volumes_from: c is no service of the file"),
+        ("ports: ['90-92:80']", "services.a.ports: 90-92:80 is no port, nor are they ranges of one length up to 32"),
+        (
+            "ports: [{target: 443, published: 8443-8444}]",
+            "services.a.ports: 8443-8444:443 is no port, nor are they ranges of one length up to 32",
+        ),
+        ("cpus: 0.0001", "services.a: 0.0001 is no number of CPUs"),
+        ("healthcheck: {test: [CMD]}", "services.a.healthcheck.test: it names no program"),
+        ("healthcheck: {test: [CMD, NONE]}", "services.a.healthcheck.test: it names no program"),
+        ("stop_grace_period: soon", "services.a.stop_grace_period: soon is no duration"),
+        (
+            "deploy: {resources: {reservations: {generic_resources: []}}}",
+            "services.a.deploy.resources.reservations.generic_resources: a graph asks for CPUs, memory and GPUs",
+        ),
+    ],
+)
+def test_what_has_no_place_in_a_graph_is_told_and_the_rest_is_a_graph(keys: str, said: str) -> None:
+    assert said in refused(compose(keys))
+
+
+def test_a_key_that_stands_twice_is_no_matter_of_the_last_one_and_merge_keys_stay_what_they_are() -> None:
+    with pytest.raises(UsageError, match=r"^compose.yaml:1:46: not YAML: the key A stands twice in one map"):
+        compose("environment: {A: x, A: y}")
+    text = "x-a: &a {A: x, B: x}\nx-b: &b {<<: *a, B: y}\nservices: {a: {image: a, environment: {<<: *b, A: z}}}"
+    found = imported([(text, "compose.yaml")], "shop", Folder(Path("/nonexistent")))
+    assert found.graph["services"]["a"]["environment"] == {"A": "z", "B": "y"}
+
+
+def test_merged_maps_cost_what_they_hold_and_a_map_of_itself_is_no_map() -> None:
+    lines = ["x-0: &m0 {name: x}", *(f"x-{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 10)}]}}" for n in range(1, 30))]
+    text = "\n".join([*lines, "services: {a: {image: a, environment: {<<: *m29}}}"])
+    found = imported([(text, "compose.yaml")], "shop", Folder(Path("/nonexistent")))
+    assert found.graph["services"]["a"]["environment"] == {"name": "x"}
+    for merged in ("*a", "x", "[x]"):
+        with pytest.raises(UsageError, match=r"^compose.yaml:1:[0-9]+: "):
+            compose(f"environment: &a {{<<: {merged}}}")
+
+
+def test_an_env_file_may_have_texts_in_several_lines_and_colons_and_what_is_no_variable_is_told(tmp_path: Path) -> None:
+    text = f'\ufeffNAME: "one\r\ntwo\\n"  # c\nPEM=\'{KEY}\'\nno variable\nOPEN="x\nLAST=1'
+    assert read_env(text, {}) == {"NAME": "one\ntwo\n", "PEM": KEY, "LAST": "1"}
+    assert unread(text) == (7, 8)
+    (tmp_path / "a.env").write_text(text)
+    assert refused(compose("env_file: [a.env]", tmp_path)) == [
+        "services.a.env_file: a.env sets no variable in line 7, 8: write NAME=TEXT, a text of several in quotes"
+    ]
+
+
+def test_a_secret_in_several_lines_is_not_made_at_the_site(tmp_path: Path) -> None:
+    (tmp_path / "a.env").write_text(f"SIGNING_KEY='{KEY}'\nAPI_KEY=0123456789abcdefghij\n")
+    assert compose("env_file: [a.env]", tmp_path).graph["secrets"] == {"signing-key": {}, "api-key": {"generate": 24}}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "volumes: ['./{}:/x']",
+        "env_file: ['{}']",
+        "environment: {{'{}': x}}",
+        "user: '{}'",
+        "configs: ['{}']",
+        "image: {}",
+    ],
+)
+def test_what_is_too_long_for_a_disk_or_a_graph_makes_no_defect(keys: str, tmp_path: Path) -> None:
+    text = f"services: {{a: {{{keys.format('a' * 300)}}}}}"
+    found = imported([(text, "compose.yaml")], "shop", Folder(tmp_path))
+    check(parse(graph_text(found.graph, "compose.yaml", found.remarks), "bundle.yaml"))
+
+
+def test_what_is_missing_of_a_service_is_told_above_it_whatever_its_name() -> None:
+    text = "services: {a.b: {image: a, privileged: true}, a: {image: a, devices: [x]}, '': {image: a}}"
+    found = imported([(text, "compose.yaml")], "shop", Folder(Path("/nonexistent")))
+    assert {node: len(told) for node, told in found.remarks.items()} == {"a-b": 1, "a": 1}
+
+
+def test_a_variable_that_is_a_password_somewhere_is_one_everywhere() -> None:
+    found = compose("environment: {URL: 'postgres://u:${PW:?}@db:5432/app', POSTGRES_PASSWORD: '${PW:?}'}")
+    assert found.graph["secrets"] == {"pw": {}}
+    assert "values" not in found.graph
+    assert (
+        found.graph["services"]["a"]["environment"]["URL"]
+        == "postgres://u:${secrets.pw.encoded}@${db.host}:${db.port}/app"
+    )
+
+
+def test_a_password_of_an_address_is_made_only_where_the_other_side_is_told_it_too() -> None:
+    text = "services: {{a: {{image: a, {}}}, mq: {{image: 'rabbitmq:3', command: 'serve {}'}}}}"
+    for keys in (
+        "environment: {Q: 'amqp://me:hidden-pw@mq:5672//'}",
+        "command: [work, 'amqp://me:hidden-pw@mq:5672//']",
+    ):
+        made = {}
+        for other in ("", "--password=hidden-pw"):
+            found = imported([(text.format(keys, other), "compose.yaml")], "shop", Folder(Path("/nonexistent")))
+            (made[other],) = found.graph["secrets"].values()
+            assert "hidden-pw" not in graph_text(found.graph, "compose.yaml", found.remarks)
+        assert made == {"": {}, "--password=hidden-pw": {"generate": 24}}
+
+
+def test_a_private_key_is_a_secret_and_is_not_packed_with_the_settings_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "tls/site.key").write_text(KEY)
+    (tmp_path / "tls/site.crt").write_text("certificate")
+    found = compose("volumes: [./tls/site.key:/tls/site.key:ro, ./tls/site.crt:/tls/site.crt:ro]", tmp_path)
+    assert found.graph["services"]["a"]["secrets"] == ["a-site:/tls/site.key"]
+    assert found.site["secrets"] == {"a-site": {"file": "tls/site.key"}}
+    assert [copy.source for copy in found.copies] == ["tls/site.crt"]
+    found = compose("volumes: [./tls:/tls:ro]", tmp_path)
+    assert refused(found) == [
+        "services.a.volumes: tls: it holds a private key, site.key, which no bundle should: mount that file by itself"
+    ]
+    assert not found.copies
+
+
+def test_values_have_names_of_their_own_however_long_a_variable_is_and_whatever_its_defaults() -> None:
+    long = "A_VERY_" + "LONG_" * 12
+    told = {"A": f"{long}ONE:-1", "B": f"{long}TWO:-2", "C": "D_E:-1", "D": "D_E:-2", "E": "__:-3"}
+    keys = ", ".join(f"{name}: '${{{one}}}'" for name, one in told.items())
+    found = compose(f"environment: {{{keys}}}")
+    assert [each["default"] for each in found.graph["values"].values()] == ["1", "2", "1", "2", "3"]
