@@ -75,14 +75,14 @@ class UsageError(BundleError):
 
 
 class GraphError(BundleError):
-    """The graph is invalid; carries every problem found, sorted by position."""
+    """The graph, or a library for graphs, is invalid; carries every problem found, sorted by position."""
 
     exit_code = 3
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], place: str = "graph") -> None:
         self.problems = tuple(problems)
         count = len(self.problems)
-        super().__init__(f"{count} problem{'s' if count != 1 else ''} in the graph")
+        super().__init__(f"{count} problem{'s' if count != 1 else ''} in the {place}")
 
 
 class SourceError(BundleError):

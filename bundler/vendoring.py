@@ -44,12 +44,13 @@ FOLDER = "libraries"  # in the graph's, for those that it does not name yet
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """`components` are written NAME@VERSION."""
+    """`components` are written NAME@VERSION; `passed_over` are YAML files that are none by their names."""
 
     path: Path
     root: Digest
     size_bytes: int
     components: tuple[str, ...]
+    passed_over: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ def pack(folder: Path, name: str, version: str, key: PrivateKey, output: Path | 
     output = output or Path(f"{name}-{version}.library.tar")
     with ArchiveWriter(output) as writer:
         writer.finish(assembly, sign_root(assembly.root, names.bundle_repository(name), key))
-    return Packed(output, assembly.root.digest, output.stat().st_size, vendored.components(files))
+    passed_over = sorted(one.name for one in folder.glob("*.y*ml") if one.is_file() and one.name not in files)
+    return Packed(output, assembly.root.digest, output.stat().st_size, vendored.components(files), tuple(passed_over))
 
 
 def push(file: Path, place: str) -> tuple[str, Digest]:
@@ -142,6 +144,8 @@ def _verified(source: str, policy: Policy) -> tuple[VerifiedLibrary, str]:
     from bundler.edges.http import HttpClient
 
     reference = _reference(source)
+    if ":" not in source.rpartition("/")[2] and reference.digest is None:
+        raise UsageError(f"{source}: which version of the library?", hint=f"{source}:TAG, or {source}@DIGEST")
     with _registry_errors(), TemporaryDirectory(prefix="bundle-library-") as place, HttpClient() as http:
         path = Path(place) / "library.tar"
         login = credentials(server(reference.host))
@@ -189,7 +193,7 @@ def _check(files: Mapping[str, bytes], head: str) -> None:
         except UsageError as error:
             problems.append(Problem(f"{head}{name}", error.what.partition(": ")[2]))
     if problems:
-        wrong = GraphError(problems)
+        wrong = GraphError(problems, "library")
         wrong.hint = "nothing was written"
         raise wrong
 

@@ -144,7 +144,7 @@ def test_another_machine_refuses_until_it_trusts_the_key(
         (["check", "/dev/null"], 2, "/dev/null is no regular file"),
         (["check", "/nowhere"], 2, "there is no graph at /nowhere"),
         (["verify", "/nowhere.tar"], 2, "there is no file /nowhere.tar"),
-        (["verify", "/etc/passwd"], 5, "/etc/passwd: not a bundle"),
+        (["verify", "/etc/passwd"], 5, "/etc/passwd: neither a bundle nor a library"),
         (["deploy", "FILE"], 2, "no target named"),
         (["deploy", "FILE", "--target", "dokcer"], 2, "did you mean 'docker'?"),
         (["deploy", "FILE", "--target", "docker", "--timeout", "soon"], 2, "--timeout soon: not a duration"),
@@ -349,6 +349,9 @@ def test_a_bundle_shows_also_what_only_variants_have(home: Path, capsys: pytest.
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[-2:] for line in lines if line.startswith("  more ")] == [["acme,", "bob"]]
     assert [line.split()[-2:] for line in lines if line.startswith("  own ")] == [["only", "acme"], ["only", "bob"]]
+    assert [line.split() for line in lines if "+config" in line] == [
+        [one, "+more", "+config", "own"] for one in ("acme", "bob")
+    ]
     assert run(["inspect", file, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [(one["name"], one["only_in"]) for one in told["images"]] == [("web", []), ("more", ["acme", "bob"])]
@@ -559,7 +562,7 @@ def test_a_compressed_bundle_is_told_to_be_one(bundle: Path, home: Path, capsys:
     packed.write_bytes(bytes(range(128, 256)) * 8)
     assert run(["verify", str(packed)]) == 5
     said = capsys.readouterr().err
-    assert "plain.tar.gz: not a bundle" in said
+    assert "plain.tar.gz: neither a bundle nor a library" in said
     assert "\\x" not in said
 
 

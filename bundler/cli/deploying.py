@@ -61,7 +61,7 @@ def consent(prepared: deploy.Prepared, *, yes: bool) -> None:
     if not plan.steps:
         return
     changed = value_lines(prepared.release, prepared.observed)
-    for line in (*plan_lines(plan, prepared.app, prepared.target.name), *changed):
+    for line in (*plan_lines(plan, prepared.app, prepared.target.name, prepared.release), *changed):
         output.note(line)
     if yes:
         return
@@ -79,7 +79,7 @@ def consent(prepared: deploy.Prepared, *, yes: bool) -> None:
 
 def carry_out(prepared: deploy.Prepared, timeout_s: float | None) -> Observed:
     """Do it, with progress on stderr."""
-    steps = Steps()
+    steps = Steps(prepared.release)
     try:
         return deploy.carry_out(prepared, steps, SystemClock(), timeout_s)
     finally:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from bundler.cli import output, places
-from bundler.cli.graph import graph_at, is_graph, read_text
+from bundler.cli.graph import graph_at, is_graph
 from bundler.cli.options import json_option, open_target, site_options, target_option
-from bundler.errors import DeclinedError, UsageError
+from bundler.errors import DeclinedError, Position, UsageError
 
 if TYPE_CHECKING:
+    from bundler.doctor.externals import Where
     from bundler.doctor.looks import Look
     from bundler.model.finding import Finding
     from bundler.model.graph import Graph
@@ -56,39 +57,52 @@ def command(
 
     if place is None and (sites or assignments or variant is not None):
         raise UsageError("--site, --set and --variant say something of a graph", hint="name its directory or bundle")
-    graph, site = (None, None) if place is None else _graph_and_site(place, sites, assignments, variant)
+    graph, site, where = None, None, None
+    if place is not None:
+        graph, site, where = _graph_and_site(place, sites, assignments, variant)
     chosen = target or (site.target if site is not None else None)
     kept = (Path(), places.data_dir(), places.cache_dir())
     built = graph if place is not None and is_graph(place) else None
     looks = of_machine(KeyStore(places.keys_dir()), passphrase(), kept, built)
     names = (chosen,) if chosen else discovery.distinct()
     looks += [of_target(name, open_target(name, site)) for name in names]
-    if graph is not None and site is not None:
-        looks += _externals(graph, site)
+    if graph is not None and site is not None and where is not None:
+        looks += _externals(graph, site, where)
     found = looked(looks)
     return _told(found if chosen else one_will_do(found), as_json=as_json)
 
 
 def _graph_and_site(
     place: Path, sites: Sequence[Path], assignments: Sequence[str], variant: str | None
-) -> tuple[Graph, Site]:
+) -> tuple[Graph, Site, Where]:
+    from bundler.cli.site import site_sources
     from bundler.graphfile import site
-    from bundler.graphfile.source import placed
+    from bundler.graphfile.source import merge, placed
 
-    sources = [site.read_site(read_text(path), str(path)) for path in sites]
+    sources = site_sources(sites)
     if variant is not None:
         sources.append(placed({"variant": variant}, "--variant"))
     graph, _ = graph_at(place, site.variant_of(sources) or "")
-    return graph, site.with_values(site.parse_site(sources, graph), graph, assignments)
+    written = site.parse_site(sources, graph)
+    given = site.with_values(written, graph, assignments)
+
+    def where(external: str, field: str) -> str | None:
+        said = written.externals.get(external, {}).get(field)
+        if said is None or said != given.externals[external].get(field):
+            return None  # by `--set`, or by nobody
+        at = merge(*sources).at(("externals", external, field), key=True)
+        return f"{at.file}:{at.line}" if isinstance(at, Position) else at
+
+    return graph, given, where
 
 
-def _externals(graph: Graph, site: Site) -> list[Look]:
+def _externals(graph: Graph, site: Site, where: Where) -> list[Look]:
     """Of the site's secrets only those are read that say where an external is."""
     from bundler.cli.site import read_secrets
     from bundler.doctor.externals import ADDRESS, of_externals
 
-    where = {name: one for name, one in site.secrets.items() if name.rpartition(".")[2] in ADDRESS and "." in name}
-    return of_externals(graph, site, read_secrets(replace(site, secrets=where)))
+    secret = {name: one for name, one in site.secrets.items() if name.rpartition(".")[2] in ADDRESS and "." in name}
+    return of_externals(graph, site, read_secrets(replace(site, secrets=secret)), where)
 
 
 def _told(found: Sequence[tuple[str, Finding]], *, as_json: bool) -> int:

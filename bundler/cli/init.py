@@ -66,7 +66,8 @@ def command(directory: Path, *, template: str) -> int:
     if there:
         output.note(f"  kept as it was: {', '.join(there)}")
     if template == "empty":
-        output.note(f"  bundle add postgres{where}    bundle components names more; bundle explain tells the keys")
+        output.note(f"  bundle add postgres{where}    a database; bundle components names all there is")
+        output.note(f"  bundle explain{' ' * (len(where) + 5)}    what may stand in a graph")
     else:
         output.note(f"  bundle check{where}           is it right?")
         output.note(f"  bundle up{where}              builds it and runs it on this machine's Docker")

@@ -137,12 +137,18 @@ def _only(variants: list[str]) -> str:
 
 
 def _differences(bundle: Bundle, variant: Bundle) -> tuple[str, ...]:
-    """The workloads that a variant adds, leaves out and changes."""
+    """The nodes that a variant adds, leaves out and changes; workloads first, by their names alone."""
+    import json
+
+    from bundler.graphfile.differences import differences
+
     before, after = _workloads(bundle), _workloads(variant)
     added = [f"+{name}" for name in sorted(after.keys() - before.keys())]
     gone = [f"-{name}" for name in sorted(before.keys() - after.keys())]
     changed = [f"~{name}" for name in sorted(after.keys() & before.keys()) if after[name] != before[name]]
-    return (" ".join([*added, *gone, *changed]) or "no workload differs",)
+    graphs = [json.loads(one.graph_document)["graph"] for one in (bundle, variant)]
+    rest = [f"{one.sign}{one.kind} {one.name}" for one in differences(*graphs) if one.kind not in ("service", "job")]
+    return tuple(filter(None, (" ".join([*added, *gone, *changed]), ", ".join(rest)))) or ("nothing differs",)
 
 
 def _workloads(bundle: Bundle) -> dict[str, object]:

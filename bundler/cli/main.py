@@ -55,7 +55,8 @@ EXIT_CODES = (
 )
 
 
-_LEFT = "nothing half-written is left, and the same command goes on from here"
+_LEFT = "; nothing half-written is left, and the same command goes on from here"
+_WATCHING = frozenset({"logs", "open"})  # they end when they are ended, and write nothing
 _NO_ARGUMENTS: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())  # click 8.2 has it
 
 
@@ -130,15 +131,16 @@ def run(arguments: list[str]) -> int:
         output.error("standard output is closed", "give the answer a place, such as >/dev/null")
         return UsageError.exit_code
     answers = sys.stdout
+    left = "" if _WATCHING & {next((word for word in arguments if not word.startswith("-")), "")} else _LEFT
     try:
         result = bundle.main(arguments, prog_name="bundle", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except Terminated as ended:
-        output.error(f"terminated; {_LEFT}")
+        output.error(f"terminated{left}")
         return ended.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort):
-        output.error(f"interrupted; {_LEFT}")
+        output.error(f"interrupted{left}")
         return 130
     except click.ClickException as error:
         context = getattr(error, "ctx", None)

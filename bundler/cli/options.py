@@ -152,7 +152,13 @@ def open_target(name: str | None, site: Site | None = None) -> Target:
     told = {**{option: value for option, value in places.items() if value}, **chosen}
     if context is not None:
         context.meta[_TOLD] = told
-    return discovery.load(name, told)
+    try:
+        return discovery.load(name, told)
+    except UsageError as error:
+        if site is None or site.target in (None, name):
+            raise
+        mend = f"the site file is for target {site.target}: leave --target out, or name a site file for {name}"
+        raise UsageError(error.what, hint=mend) from error
 
 
 def same_place() -> str:

@@ -62,7 +62,7 @@ def command(
             output.answer_json(plan_json(ready.plan, ready.app, ready.target.name, found))
         else:
             changed = value_lines(ready.release, ready.observed)
-            planned = plan_lines(ready.plan, ready.app, ready.target.name)
+            planned = plan_lines(ready.plan, ready.app, ready.target.name, ready.release)
             for line in (*planned, *changed, *exact_lines(found, ready.plan)):
                 output.answer(line)
         return TargetError.exit_code if ready.plan.refused else 0

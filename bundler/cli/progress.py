@@ -8,7 +8,9 @@ import threading
 import time
 
 from bundler.cli import output
+from bundler.cli.report import named
 from bundler.model.plan import Action, Step
+from bundler.model.release import Release
 
 _EVERY_S = 0.1
 _CLEAR = "\r\x1b[2K"
@@ -95,27 +97,32 @@ class Phases:
 class Steps:
     """Progress of a deploy or a removal: one line for each step that is done."""
 
-    def __init__(self) -> None:
+    def __init__(self, release: Release | None = None) -> None:
+        self._release = release
         self._line = Line()
         self._moved: dict[str, int] = {}
         self._since: dict[str, float] = {}
 
     def started(self, step: Step) -> None:
         self._since[step.id] = time.monotonic()
-        self._line.draw(step.id, now=True)
+        self._line.draw(self._doing(step), now=True)
 
     def moved(self, step: Step, size_bytes: int) -> None:
         done = self._moved[step.id] = self._moved.get(step.id, 0) + size_bytes
         seconds = max(time.monotonic() - self._since[step.id], 1e-6)
         of = f" of {output.size(step.moves_bytes)}" if step.moves_bytes else ""
-        self._line.draw(f"{step.id}: {output.size(done)}{of}, {output.size(done / seconds)}/s")
+        self._line.draw(f"{self._doing(step)}: {output.size(done)}{of}, {output.size(done / seconds)}/s")
 
     def finished(self, step: Step) -> None:
         seconds = time.monotonic() - self._since[step.id]
         moved = self._moved.get(step.id)
         self._line.keep(
-            f"{_DOING[step.action]} {step.resource}" + (f": {output.size(moved)} in {seconds:.1f} s" if moved else "")
+            f"{_DOING[step.action]} {named(step.resource, self._release)}"
+            + (f": {output.size(moved)} in {seconds:.1f} s" if moved else "")
         )
+
+    def _doing(self, step: Step) -> str:
+        return f"{step.action} {named(step.resource, self._release)}"
 
     def waiting(self, resources: tuple[str, ...]) -> None:
         self._line.draw("waiting for " + (", ".join(resources) or "the first look at what runs"))

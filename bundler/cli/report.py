@@ -122,7 +122,15 @@ def app_json(observed: Observed, target: str) -> dict[str, object]:
     }
 
 
-def plan_lines(plan: Plan, app: str, target: str) -> list[str]:
+def named(resource: str, release: Release | None) -> str:
+    """With what the graph says of an image, which is called after the first alone of those that run it."""
+    images = release.images if release is not None else ()
+    name = resource.partition(" in ")[0]
+    source = next((image.source for image in images if name == f"image/{image.name}"), "")
+    return f"{resource} ({source})" if source else resource
+
+
+def plan_lines(plan: Plan, app: str, target: str, release: Release | None) -> list[str]:
     """The plan for people; the same plan always gives the same text."""
     told = "refused" if plan.refused else output.count(len(plan.steps), "steps") if plan.steps else "no changes"
     lines = [f"{app} on {target}{where()}: {told}"]
@@ -130,7 +138,8 @@ def plan_lines(plan: Plan, app: str, target: str) -> list[str]:
     for step in plan.steps:
         moved = output.size(step.moves_bytes) if step.moves_bytes else ""
         danger = "LOSES DATA" if step.loses_data else ""
-        rows.append((f"{_SIGN[step.action]} {step.action}", step.resource, step.cause, moved, danger))
+        resource = named(step.resource, release)
+        rows.append((f"{_SIGN[step.action]} {step.action}", resource, step.cause, moved, danger))
     lines += output.table(rows)
     lines += [f"  {note}" for note in plan.notes]
     return lines

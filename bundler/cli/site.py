@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundler.cli import output
 from bundler.cli.graph import read_text
-from bundler.errors import UsageError
+from bundler.errors import UsageError, typed
 from bundler.model.bundle import VerifiedBundle
 from bundler.model.site import Site
 from bundler.release.secrets import within_limit
+
+if TYPE_CHECKING:
+    from bundler.graphfile.source import Source
 
 
 def read_site(
@@ -22,7 +26,7 @@ def read_site(
     from bundler.graphfile import site
     from bundler.graphfile.source import placed
 
-    sources = [site.read_site(read_text(path), str(path)) for path in files]
+    sources = site_sources(files)
     if variant is not None:
         sources.append(placed({"variant": variant}, "--variant"))
     asked = site.variant_of(sources) or ""
@@ -35,6 +39,16 @@ def read_site(
         )
     graph = chosen.bundle.graph
     return site.with_values(site.parse_site(sources, graph), graph, assignments), chosen
+
+
+def site_sources(files: Sequence[Path]) -> list[Source]:
+    """The site files as they are written."""
+    from bundler.graphfile import site
+
+    for path in files:
+        if not path.exists():
+            raise UsageError(f"there is no site file {path}", hint=f"bundle site init FILE -o {typed(path)} writes one")
+    return [site.read_site(read_text(path), str(path)) for path in files]
 
 
 def read_secrets(site: Site) -> Mapping[str, bytes]:

@@ -55,6 +55,7 @@ def pack(folder: Path, name: str, *, to: Path | None, key: Path | None, as_json:
                 "size_bytes": made.size_bytes,
                 "signers": [signer.public.fingerprint],
                 "components": list(made.components),
+                "passed_over": list(made.passed_over),
             }
         )
         return 0
@@ -63,6 +64,8 @@ def pack(folder: Path, name: str, *, to: Path | None, key: Path | None, as_json:
     for component in made.components:
         output.answer(f"  {component}")
     output.answer(f"  root {made.root}, signed by {signer.public.fingerprint[:16]}")
+    if made.passed_over:
+        output.note(f"not packed: {', '.join(made.passed_over)}; a component is a file NAME@VERSION.yaml")
     return 0
 
 

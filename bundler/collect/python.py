@@ -61,7 +61,7 @@ class Maker:
         project = pyproject.read(self.tree, build, what, self.output)
         program = project.program(build.version)
         require_program(project, build, what, silent=source.silent)
-        self.progress.phase(f"python {source.name}")
+        self.progress.phase(f"python {build.project}")
         app = TreeLayer(project.entries(build.version), what)
         app_digest = app.digest()
         openers: dict[Digest, Opener] = {app_digest: app.pieces}

@@ -27,6 +27,9 @@ MAX_LINKS = 40  # as many as Linux follows
 _ELF, _HEAD_BYTES = b"\x7fELF", 20
 # Of 64 bits, by byte order (1: little) and machine: System V gABI, "ELF Header".
 _MACHINES = {(1, 62): "amd64", (1, 183): "arm64", (1, 21): "ppc64le", (2, 22): "s390x", (1, 243): "riscv64"}
+_WANTED = (
+    "rootfs: wants the tar of a file system's root, plain, gzip or zstd, as `docker export` and mmdebstrap write it"
+)
 _PYTHON = re.compile(r"python3\.[0-9]+")
 _MUSL = "etc/alpine-release"
 _IMAGES = {"oci-layout": "oci-archive", "manifest.json": "docker-archive"}  # what other archives begin with
@@ -52,7 +55,10 @@ def read(
     def plain() -> Iterator[bytes]:
         return decompressed(pieces(), what)
 
-    digest, contents = _scan(plain(), what)
+    try:
+        digest, contents = _scan(plain(), what)
+    except SourceError as error:
+        raise SourceError(error.what, hint=error.hint or _WANTED) from error
     platform = _platform(contents, version, what)
     if len(platforms) != 1 or not manifests.serves(platform, platforms[0]):
         raise SourceError(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
 from bundler.doctor.looks import Look
 from bundler.edges.network import Failure
-from bundler.edges.reach import PROTOCOLS, UnreachedError, reach
+from bundler.edges.reach import PROTOCOLS, SPEAKS_TLS, UnreachedError, reach
 from bundler.graphfile.site import Lack, lacks
 from bundler.graphfile.types import TYPES, complete
 from bundler.model.finding import Finding
@@ -25,9 +25,12 @@ _INSIDE = (".svc", ".cluster.local", ".docker.internal")
 _SMTPS = 465  # RFC 8314, section 3.3: TLS from the first byte
 
 
-def of_externals(graph: Graph, site: Site, secrets: Mapping[str, bytes]) -> list[Look]:
+Where = Callable[[str, str], str | None]  # of an external and a field of it: its place in a site file
+
+
+def of_externals(graph: Graph, site: Site, secrets: Mapping[str, bytes], where: Where) -> list[Look]:
     """`secrets` are the bytes of those by which the site says where an external is ("db.url"), as far as they are at
-    hand."""
+    hand; `where` is in which line it says so."""
     needs = {lack.path[1].partition(".")[0]: lack for lack in lacks(site, graph) if {*lack.fields} & {*ADDRESS}}
     users: dict[str, list[str]] = {}
     for node in (*graph.services, *graph.jobs):
@@ -36,15 +39,22 @@ def of_externals(graph: Graph, site: Site, secrets: Mapping[str, bytes]) -> list
     looks = []
     for one in graph.externals:
         purpose = ", ".join(users.get(one.name, ())) or "nothing: no node is connected to it"
-        found = partial(_found, one, purpose, site, secrets, needs.get(one.name), needed=one.name in users)
+        found = partial(_found, one, purpose, site, secrets, where, needs.get(one.name), needed=one.name in users)
         looks.append(Look(PART, _named(one), purpose, found))
     return looks
 
 
 def _found(
-    external: External, purpose: str, site: Site, secrets: Mapping[str, bytes], lack: Lack | None, *, needed: bool
+    external: External,
+    purpose: str,
+    site: Site,
+    secrets: Mapping[str, bytes],
+    where: Where,
+    lack: Lack | None,
+    *,
+    needed: bool,
 ) -> list[Finding]:
-    found = _external(external, purpose, site, secrets, lack)
+    found = _external(external, purpose, site, secrets, where, lack)
     return [replace(found, needed=found.needed and needed)]
 
 
@@ -52,7 +62,9 @@ def _named(external: External) -> str:
     return f"{external.name} ({external.type})"
 
 
-def _external(external: External, purpose: str, site: Site, secrets: Mapping[str, bytes], lack: Lack | None) -> Finding:
+def _external(
+    external: External, purpose: str, site: Site, secrets: Mapping[str, bytes], where: Where, lack: Lack | None
+) -> Finding:
     what, fields = _named(external), _fields(external, site, secrets)
     host, port = fields.get("host"), fields.get("port")
     if lack is not None:
@@ -69,14 +81,14 @@ def _external(external: External, purpose: str, site: Site, secrets: Mapping[str
         told = f"not asked: {host} is a name that is known only where the app runs"
         return Finding(what, told, purpose, ok=False, needed=False)
     if _is_loopback(host):
-        told = f"{host} is, inside the app, the app itself"
-        return Finding(what, told, purpose, ok=False, hint=_line(external, site, "an address that others know it by"))
+        told, meant = f"{host} is, inside the app, the app itself", "an address that others know it by"
+        return Finding(what, told, purpose, ok=False, hint=_line(external, site, where, meant))
     secure = _is_secure(external.type, fields.get("url", ""), port)
     spoken = _SPOKEN.get(external.type, external.type)
     try:
         said = reach(spoken if spoken in PROTOCOLS else None, host, int(port), tls=secure, timeout_s=_REACH_S)
     except UnreachedError as error:
-        hint = _mend(error.kind, external, site, secure=secure)
+        hint = _mend(error, external, site, where, secure=secure)
         told = f"{host}:{port}: {error.reason}"
         return Finding(what, told, purpose, ok=False, hint=hint, failure=error.kind.word)
     return Finding(what, f"{host}:{port} {said}{' over TLS' if secure else ''}", purpose)
@@ -103,23 +115,27 @@ def _is_secure(type: str, url: str, port: str) -> bool:
     return type == "https" or url.partition("://")[0] in _TLS or (type == "smtp" and port == str(_SMTPS))
 
 
-def _mend(kind: Failure, external: External, site: Site, *, secure: bool) -> str:
-    match kind:
+def _mend(error: UnreachedError, external: External, site: Site, where: Where, *, secure: bool) -> str:
+    usual = TYPES[external.type].url
+    if error.reason == SPEAKS_TLS and f"{usual}s" in _TLS:
+        return _line(external, site, where, f"{usual}s://…")
+    match error.kind:
         case Failure.CERTIFICATE:
             return "SSL_CERT_FILE=FILE has it trusted here; the app's images must trust it too"
         case Failure.TLS | Failure.PROTOCOL:
-            usual = TYPES[external.type].url
-            return _line(external, site, f"{usual}://…" if secure else "the port or scheme that it listens with")
+            meant = f"{usual}://…" if secure else "the port or scheme that it listens with"
+            return _line(external, site, where, meant)
         case _:
-            return _line(external, site, "where it is")
+            return _line(external, site, where, "where it is")
 
 
-def _line(external: External, site: Site, meant: str) -> str:
-    """What the site's file has to say instead."""
+def _line(external: External, site: Site, where: Where, meant: str) -> str:
+    """What the site's file has to say instead, and where."""
     secret = next((f"{external.name}.{field}" for field in ADDRESS if f"{external.name}.{field}" in site.secrets), None)
     if secret is not None:
         return f"the secret {secret}: {meant}"
     given = site.externals.get(external.name, {})
-    field = next((field for field in ("url", "endpoint") if field in given), None)
-    says = f"{field}: …" if field else "host: …, port: …"
-    return f"site file: externals: {{{external.name}: {{{says}}}}}, {meant}"
+    field = next((field for field in ADDRESS if field in given), "host")
+    says = f"{field}: …" if field in ("url", "endpoint") else "host: …, port: …"
+    place = where(external.name, field) or "site file"
+    return f"{place}: externals: {{{external.name}: {{{says}}}}}, {meant}"

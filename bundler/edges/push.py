@@ -38,9 +38,15 @@ class Registry:
         scheme = "http" if is_loopback(urlsplit(f"//{host}").hostname or "") else "https"
         self._base = f"{scheme}://{host}/v2/"
         self._authorization: dict[str, str] = {}
-        timeout = httpx.Timeout(idle_s, connect=CONNECT_S)
-        self._sending = httpx.Timeout(idle_s, connect=CONNECT_S, read=ANSWER_S)
+        connect_s = min(idle_s, CONNECT_S)
+        timeout = httpx.Timeout(idle_s, connect=connect_s)
+        self._sending = httpx.Timeout(idle_s, connect=connect_s, read=ANSWER_S)
         self._client = httpx.Client(follow_redirects=False, timeout=timeout, headers={"User-Agent": "graphbundle"})
+
+    def greet(self, repository: str) -> None:
+        """Raises TargetError where it is no registry, or has no login for who would push there ("Determining
+        Support")."""
+        self._check(self._send("GET", "", repository), "asking for /v2/", (200,))
 
     def has(self, repository: str, blob: Descriptor, *, manifest: bool = False) -> bool:
         path = f"{repository}/{'manifests' if manifest else 'blobs'}/{blob.digest}"

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from bundler.edges.network import Failure, failure
 
 _MOST_BYTES = 4096
-_TLS_RECORD = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]")  # RFC 8446, section 5.1: an alert, mostly
+# RFC 8446, section 5.1: an alert, mostly; Go's and nginx's servers say it in words of HTTP
+_TLS = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]|HTTP/1\.[01] 400 .*\bHTTPS\b", re.DOTALL)
+SPEAKS_TLS = "it speaks TLS, and the site says none"
 
 
 class UnreachedError(Exception):
@@ -110,13 +112,13 @@ def _spoken(link: socket.socket, protocol: str | None, host: str, port: int, end
                 raise
             more = b""
         said += more
+    if _TLS.match(said):
+        raise UnreachedError(Failure.PROTOCOL, SPEAKS_TLS)
     if found := words.answer.match(said):
         told = found[1].decode("ascii", "replace") if found.re.groups and found[1] else ""
         return f"answers {told}" if told else "answers"
     if not said:
         raise UnreachedError(Failure.BROKEN, Failure.BROKEN.value)
-    if _TLS_RECORD.match(said):
-        raise UnreachedError(Failure.PROTOCOL, "it speaks TLS, and the site says none")
     shown = said.split(b"\n")[0][:60].decode("ascii", "replace").strip()
     shown = f": {shown!r}" if shown.isascii() and shown.isprintable() and shown else ""
     raise UnreachedError(Failure.PROTOCOL, f"it does not answer as {protocol} does{shown}")

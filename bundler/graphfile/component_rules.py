@@ -36,9 +36,9 @@ def mistakes(component: Source, entry: Entry) -> list[Problem]:
     if (data["component"], data["version"]) != (entry.name, entry.version):
         called = f"{data['component']}@{data['version']}.yaml"
         walker.report(("component",), f"the file is called {entry.path.name}", f"call it {called}")
-    if entry.name not in data["services"]:
+    if data["component"] not in data["services"]:
         hint = "the service of the component's name becomes the node that uses it"
-        walker.report(("services",), f"there is no service {quoted(entry.name)}", hint, key=True)
+        walker.report(("services",), f"there is no service {quoted(data['component'])}", hint, key=True)
     for section, name, workload in _workloads(data):
         for key in ("use", "parts", "build"):
             if key in workload:

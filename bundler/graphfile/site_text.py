@@ -183,8 +183,12 @@ def _storage(graph: Graph) -> list[_Knob]:
 
 
 def _placement(graph: Graph) -> list[_Knob]:
-    nodes = [f"services.{each.name}" for each in graph.services] + [f"jobs.{each.name}" for each in graph.jobs]
-    return [_Knob((), (), (f"{node}: {{gpu_class: nvidia}}",)) for node in nodes]
+    knobs = []
+    for section, nodes in (("services", graph.services), ("jobs", graph.jobs)):
+        for node in nodes:
+            words = "priority: high" if node.resources.gpus is None else "gpu_class: nvidia, priority: high"
+            knobs.append(_Knob((), (), (f"{section}.{node.name}: {{{words}}}",)))
+    return knobs
 
 
 def _doc(key: str) -> str:

@@ -13,6 +13,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
@@ -25,6 +26,7 @@ from bundler.importing.naming import Names
 from bundler.importing.program import Program
 from bundler.importing.project import Data, Files, Project, as_list, as_map, project
 from bundler.importing.report import Report
+from bundler.importing.shape import shaped
 from bundler.importing.stored import Stored
 from bundler.importing.texts import Knobs
 from bundler.importing.variables import settled, variables
@@ -80,7 +82,8 @@ def imported(
     for name in _OVERRIDES:
         if files.kind(name) == "file" and name not in {PurePath(file).name for _, file in texts}:
             report.left_out(name, f"not read, where Compose lays it over by itself: -f {name} has it read too")
-    found = project([yamltext.read(text, file) for text, file in texts], folder, files, profiles, report)
+    laid = [shaped(yamltext.read(text, file), partial(yamltext.at, text, file), report) for text, file in texts]
+    found = project(laid, folder, files, profiles, report)
     return _Import(found, files, report, declared).result()
 
 

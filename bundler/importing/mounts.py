@@ -200,6 +200,8 @@ def _bind(
             return "secrets", f"{name}:{path}"
         if keys:
             packed = f"it holds a private key, {keys[0]}, which no bundle should: mount that file by itself"
+        if not packed and source.startswith("../"):
+            packed = "it is outside of the Compose file's folder: if it may go along, copy it there and mount the copy"
         if packed:
             report.refused(place, f"{source}: {packed}")
             return None

@@ -20,6 +20,8 @@ _MAX_CPUS = 100_000
 _MAX_GPUS = 1000
 _MAX_SCALE = 1000
 _MAX_RETRIES = 1000
+_LIMITS = ("cpus", "mem_limit", "memory", "shm_size")
+_NO_LIMIT = re.compile(r"0+(?:\.0*)?\s*[bkmgt]?i?b?", re.IGNORECASE)
 
 
 def words(text: str) -> list[str] | None:
@@ -127,13 +129,14 @@ def _capabilities(service: Data, where: str, report: Report) -> list[str]:
 
 
 def _resources(service: Data, where: str, report: Report) -> Data:
+    service = _limited(service)
     deploy = as_map(service.get("deploy"))
     for key in deploy:
         if key in keys.DEPLOY_LEFT_OUT:
             report.left_out(f"{where}.deploy.{key}", keys.DEPLOY_LEFT_OUT[key])
         elif key not in keys.DEPLOY_TRANSLATED:
             report.refused(f"{where}.deploy.{key}", "no key that this version of bundle knows")
-    limits = as_map(as_map(deploy.get("resources")).get("limits"))
+    limits = _limited(as_map(as_map(deploy.get("resources")).get("limits")))
     reserved = as_map(as_map(deploy.get("resources")).get("reservations"))
     made: Data = {}
     asked = service.get("cpus") or limits.get("cpus")
@@ -159,6 +162,11 @@ def _resources(service: Data, where: str, report: Report) -> Data:
     if gpus := _gpus(service, reserved, where, report):
         made["gpus"] = gpus
     return made
+
+
+def _limited(data: Data) -> Data:
+    """Without limits of 0, which are none in Compose."""
+    return {key: value for key, value in data.items() if key not in _LIMITS or not _NO_LIMIT.fullmatch(str(value))}
 
 
 def _gpus(service: Data, reserved: Data, where: str, report: Report) -> int:

@@ -15,7 +15,6 @@ from bundler.errors import UsageError
 from bundler.importing import keys
 from bundler.importing.naming import label
 from bundler.importing.report import Report
-from bundler.importing.shape import shaped
 from bundler.importing.variables import read_env, settled, unread
 
 Data = dict[str, Any]
@@ -54,7 +53,8 @@ class Project:
 
 
 def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[str], report: Report) -> Project:
-    """Of one file, or of several, each laid over those before it. UsageError where there is no service in them."""
+    """Of one file, or of several, each `shaped` and laid over those before it. UsageError where there is no service in
+    them."""
     env = files.text(".env") or ""
     given = {key: value for key, value in read_env(env, {}).items() if value is not None}
     _refuse_unread(env, ".env", ".env", report)
@@ -62,10 +62,7 @@ def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[
     root: Data = {}
     for data in laid:
         _account_root(data, report)
-        own = {
-            name: shaped(as_map(part), f"services.{name}", report)
-            for name, part in as_map(data.get("services")).items()
-        }
+        own = as_map(data.get("services"))
         for name in own:
             written[name] = _over(written.get(name, {}), _extended(name, own, report, ()))
         for key in ("volumes", "configs", "secrets"):

@@ -1,18 +1,22 @@
-"""What form each key of a service may have; what has another one is refused, so that nobody else has to ask."""
+"""What form each key of a file and of a service may have; what has another one is refused where it stands, so that
+nobody else has to ask."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from bundler.errors import Position, UsageError
 from bundler.importing.report import Report
 
 Data = dict[str, Any]
+At = Callable[[tuple[str, ...]], Position]  # where in its file the value at a path stands
 _TEXT, _FLAG, _MAP = "text", "true or false", "a map"
 _TEXTS = "a list of texts"
 _ENTRIES = "a list of texts and maps"
 _PAIRS = "a map of texts"
 _MAPS = "a map of maps"
+_SECTIONS = ("services", "volumes", "networks", "configs", "secrets")
 
 FORMS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(
@@ -42,8 +46,34 @@ FORMS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def shaped(service: Data, where: str, report: Report) -> Data:
-    """The service without what has no form that Compose has; a key without a value is none."""
+def shaped(data: Data, at: At, report: Report) -> Data:
+    """A file's data without what has no form that Compose has. UsageError where its services are no map."""
+    made = dict(data)
+    for section in _SECTIONS:
+        named = data.get(section)
+        if named is None:
+            continue
+        if not isinstance(named, dict):
+            if section == "services":
+                raise UsageError(f"{at((section,))}: services: expected {_MAPS}", hint="services: {NAME: {image: …}}")
+            report.refused(section, f"expected {_MAPS}, at {at((section,))}")
+            del made[section]
+            continue
+        made[section] = {}
+        for name, part in named.items():
+            if part is not None and not isinstance(part, dict):
+                report.refused(f"{section}.{name}", f"expected {_MAP}, at {at((section, name))}")
+            else:
+                made[section][name] = _service(name, part or {}, at, report) if section == "services" else part
+    if not isinstance(data.get("name", ""), str):
+        report.refused("name", f"expected {_TEXT}, at {at(('name',))}")
+        del made["name"]
+    return made
+
+
+def _service(name: str, service: Data, at: At, report: Report) -> Data:
+    """A key without a value is none."""
+    path, where = ("services", name), f"services.{name}"
     made: Data = {}
     for key, value in service.items():
         forms = FORMS.get(key)
@@ -52,10 +82,11 @@ def shaped(service: Data, where: str, report: Report) -> Data:
         if forms is None or any(_has(value, form) for form in forms):
             made[key] = value
         else:
-            report.refused(f"{where}.{key}", f"expected {' or '.join(forms)}")
+            report.refused(f"{where}.{key}", f"expected {' or '.join(forms)}, at {at((*path, key))}")
     check = made.get("healthcheck", {})
     if not any(_has(check.get("test", ""), form) for form in (_TEXT, _TEXTS)):
-        report.refused(f"{where}.healthcheck.test", f"expected {_TEXT} or {_TEXTS}")
+        place = at((*path, "healthcheck", "test"))
+        report.refused(f"{where}.healthcheck.test", f"expected {_TEXT} or {_TEXTS}, at {place}")
         del made["healthcheck"]
     return made
 

@@ -93,6 +93,15 @@ def read(text: str, file: str) -> dict[str, Any]:
     return plain
 
 
+def at(text: str, file: str, path: tuple[str, ...]) -> Position:
+    """Where the value at a path stands in a text that was read; the nearest around it where it came by a merge key."""
+    node: Any = yaml.compose(text, Loader=_Loader)
+    for step in path:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        node = next((value for key, value in reversed(pairs) if key.value == step), node)
+    return Position(file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
 def _plain(value: Any, file: str, left: list[int], depth: int) -> Any:
     """A copy without shared parts, keys as text."""
     left[0] -= 1

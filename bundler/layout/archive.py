@@ -278,9 +278,9 @@ class ArchiveReader:
         self._check_unchanged()
 
     def refusal(self, why: str) -> TrustError:
-        """The error to raise about this bundle; what could act on a terminal is shown escaped."""
+        """The error to raise about this file; what could act on a terminal is shown escaped."""
         shown = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in f"{self.path}: {why}")
-        return TrustError(shown, hint="fetch or copy the bundle again from where it was made")
+        return TrustError(shown, hint="fetch or copy it again from where it was made")
 
     def _check_member(self, file: _Sequence, member: Member) -> None:
         if file.take(tar.BLOCK_BYTES) != tar.header(member.name, member.size_bytes):
@@ -317,7 +317,7 @@ class ArchiveReader:
             try:
                 name, size_bytes = tar.parse(block)
             except tar.TarFormError as error:
-                what = "not a bundle" if offset_bytes == 0 else f"at byte {offset_bytes}"
+                what = "neither a bundle nor a library" if offset_bytes == 0 else f"at byte {offset_bytes}"
                 raise self.refusal(f"{what}: {error}") from error
             member = Member(name, offset_bytes + tar.BLOCK_BYTES, size_bytes)
             if name in members:

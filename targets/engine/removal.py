@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bundler.model.observed import Instance, Observed, State, Thing
-from bundler.model.plan import Action, Plan, Step
+from bundler.model.plan import Action, Note, Plan, Step, Verdict
 from targets import ownership
 from targets.engine.fill import INCOMPLETE
 from targets.engine.observe import LEFTOVER
@@ -61,7 +61,13 @@ def plan_removal(observed: Observed) -> Plan:
         after = [*gone, *data] if loses and not resource.startswith(_DATA) else gone
         step = _add(steps, resource, _REMOVED, "remove-volumes", app, names, after, loses_data=loses)
         data += [step] if resource.startswith(_DATA) else []
-    return Plan(tuple(steps))
+    return Plan(tuple(steps), tuple(_left(thing for thing in images if thing.shared)))
+
+
+def _left(images: Iterable[Thing]) -> Iterable[Note]:
+    for thing in images:
+        reason = f"it stays, as something else uses it; when nothing does: docker image rm {thing.name}"
+        yield Note(f"image/{_short(thing.name)}", "removal", Verdict.ADAPTED, reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,14 +86,15 @@ class Content:
 class Api:
     """One cluster. Safe to use from several threads; the connection is made at the first request."""
 
-    def __init__(self, context: str | None = None, file: Path | None = None) -> None:
-        """`file` None: KUBECONFIG, ~/.kube/config, or a pod's own account."""
-        self._context, self._file = context, file
+    def __init__(self, context: str | None = None, file: Path | None = None, own: Path | None = None) -> None:
+        """`file` None: KUBECONFIG, ~/.kube/config, or a pod's own account; `own` is where the cluster would have
+        written one."""
+        self._context, self._file, self._own = context, file, own
 
     @cached_property
     def _client(self) -> Any:
         """The package's client: what is used of it is its configuration and its pool of connections."""
-        return kubeconfig.client(self._context, self._file)
+        return kubeconfig.client(self._context, self._file, self._own)
 
     @property
     def address(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bundler.edges.push import Registry
+from bundler.errors import TargetError
 from bundler.model.finding import Finding
 from targets.k8s import cluster as facts
 from targets.k8s.api import Api
@@ -12,6 +14,7 @@ from targets.k8s.delivery import Node
 from targets.k8s.ground import Ground
 
 _WAY = "bringing images to the nodes"
+_REGISTRY_S = 4.0
 
 
 def of_cluster(api: Api, ground: Ground) -> Iterator[Finding]:
@@ -29,10 +32,20 @@ def of_cluster(api: Api, ground: Ground) -> Iterator[Finding]:
 def way_of_images(settings: Settings, nodes: tuple[Node, ...]) -> Finding:
     """Raises TargetError where a named containerd does not answer."""
     if settings.registry:
-        return Finding("images", f"by the registry {settings.registry}, not asked; a plan asks it", _WAY)
+        return _registry(settings.registry)
     for node in nodes:
         node.identity()
     if nodes:
         return Finding("images", f"into {', '.join(node.socket for node in nodes)}", _WAY)
     hint = "--registry HOST/PATH, or --containerd SOCKET for each node (CONTAINERD_ADDRESS)"
     return Finding("images", "nobody has said how", _WAY, ok=False, needed=False, hint=hint)
+
+
+def _registry(place: str) -> Finding:
+    """Whether one may push is the plan's to ask, for the repositories it is about."""
+    host, _, repository = place.partition("/")
+    try:
+        Registry(host, idle_s=_REGISTRY_S).greet(repository)
+    except TargetError as error:
+        return Finding("images", error.what, _WAY, ok=False, hint=error.hint)
+    return Finding("images", f"by the registry {place}, which answers", _WAY)

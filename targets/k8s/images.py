@@ -177,7 +177,13 @@ def unload(draft: Draft, after: list[str]) -> None:
 
 def removal(observed: Observed, told: Mapping[str, object], after: tuple[str, ...]) -> list[Step]:
     return [
-        Step(thing.resource, Action.REMOVE, "this app brought it", {**told, **_unloading(thing)}, after)
+        Step(
+            thing.resource,
+            Action.REMOVE,
+            "let go of alone: it stays, as another app brought it too" if thing.shared else "only this app brought it",
+            {**told, **_unloading(thing)},
+            after,
+        )
         for thing in of(observed)
     ]
 

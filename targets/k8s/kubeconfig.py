@@ -16,8 +16,9 @@ from bundler.errors import TargetError
 CONNECTIONS = 32  # kept open; a look and several steps ask at once
 
 
-def client(context: str | None, file: Path | None) -> Any:
-    """The package's client, without a request. `file` None: the usual places. Raises TargetError."""
+def client(context: str | None, file: Path | None, own: Path | None = None) -> Any:
+    """The package's client, without a request. `file` None: the usual places. `own` is where the cluster writes one on
+    its machine, if it does. Raises TargetError."""
     with ONE_THREAD:
         from kubernetes import client, config
         from kubernetes.config import ConfigException
@@ -34,16 +35,16 @@ def client(context: str | None, file: Path | None) -> Any:
     except Exception as error:  # of the package, of YAML, of base64, of whatever a kubeconfig holds instead
         try:
             if chosen or _contexts(file):
-                raise _unusable(error, context, file) from error
+                raise _unusable(error, context, file, own) from error
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         except ConfigException:
-            raise _unusable(error, context, file) from error
+            raise _unusable(error, context, file, own) from error
     configuration.retries = False
     configuration.connection_pool_maxsize = CONNECTIONS
     return client.ApiClient(configuration)
 
 
-def _unusable(error: Exception, context: str | None, file: Path | None) -> TargetError:
+def _unusable(error: Exception, context: str | None, file: Path | None, own: Path | None) -> TargetError:
     """What is wrong with the kubeconfig, and which contexts it has."""
     there, told = _contexts(file), " ".join(str(error).split())
     hint = f"--context NAME chooses one of its contexts: {', '.join(there)}" if there else None
@@ -54,8 +55,11 @@ def _unusable(error: Exception, context: str | None, file: Path | None) -> Targe
     elif there and ("current-context" in told or "object with name in" in told):
         what = "the kubeconfig has no current context"
     elif "No configuration found" in told:
-        what = f"there is no kubeconfig at {_place(file)}"
-    return TargetError(f"no cluster to talk to: {what}", hint=hint or "set KUBECONFIG, or write ~/.kube/config")
+        what = f"there is no kubeconfig at {f'{own} or ' if own else ''}{_place(file)}"
+    mend = "set KUBECONFIG, or write ~/.kube/config"
+    if own is not None:
+        mend = f"on a server of the cluster, as a user who may read {own} (root); else set KUBECONFIG to a copy of it"
+    return TargetError(f"no cluster to talk to: {what}", hint=hint or mend)
 
 
 def _place(file: Path | None) -> str:

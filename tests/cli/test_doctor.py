@@ -120,10 +120,29 @@ def test_externals_are_asked_where_the_site_says(shop: Path, page: str) -> None:
     assert seen["store (http)"]["told"].startswith(f"{page} answers ")
     assert seen["store (http)"]["ok"]
     assert (seen["corpus (s3)"]["failure"], seen["db (postgres)"]["failure"]) == ("tls", "time")
-    assert seen["corpus (s3)"]["hint"] == "site file: externals: {corpus: {endpoint: …}}, http://…"
+    assert seen["corpus (s3)"]["hint"] == f"{site}:4: externals: {{corpus: {{endpoint: …}}}}, http://…"
+    assert seen["spare (smtp)"]["hint"].startswith(f"{site}:6: externals: {{spare: {{host: …")
+    elsewhere = findings(str(shop), "--site", str(site), "--set", "externals.spare.host=127.0.0.1", status=9)
+    assert elsewhere["spare (smtp)"]["hint"].startswith("site file: externals: ")
     assert seen["spare (smtp)"]["told"] == "localhost is, inside the app, the app itself"
     text = away_from_one("doctor", str(shop), "--site", str(site)).stdout
     assert "externals, from this machine" in text
+
+
+def test_an_external_that_wants_tls_is_told_with_its_scheme(shop: Path, page: str) -> None:
+    host = page.partition(":")[0]
+    with socket.create_server((host, 0)) as listener:
+
+        def alert() -> None:
+            link, _ = listener.accept()
+            with link:
+                link.recv(4096)
+                link.sendall(b"\x15\x03\x03\x00\x02\x02\x0a")
+
+        threading.Thread(target=alert, daemon=True).start()
+        given = ("--set", f"externals.store.url=http://{host}:{listener.getsockname()[1]}")
+        one = findings(str(shop), "-t", "kept", *given, status=9)["store (http)"]
+    assert one["hint"] == "site file: externals: {store: {url: …}}, https://…"
 
 
 def test_a_name_that_only_a_cluster_knows_is_not_asked_here(shop: Path) -> None:
@@ -235,6 +254,9 @@ def test_a_cluster_is_told_with_its_nodes_and_the_way_to_them(kept_target: Path)
     assert seen["cluster"]["told"].startswith("Kubernetes ")
     assert seen["StorageClass"]["ok"]
     assert seen["images"]["told"] == f"into {os.environ['CONTAINERD_ADDRESS']}"
+    asked = findings("-t", "k8s", "--registry", "127.0.0.1:9/site", status=9)["images"]
+    assert asked["told"].endswith("127.0.0.1:9 cannot be reached: nothing listens there")
+    assert not findings("-t", "k3s", status=0)["k3s"]["ok"]
     away = findings("-t", "k8s", "--containerd", "/nowhere.sock", status=9)
     assert away["cluster"]["ok"], "what was found before is told too"
     assert "/nowhere.sock" in away["k8s"]["told"]

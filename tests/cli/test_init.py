@@ -116,3 +116,12 @@ def test_what_to_do_next_can_be_typed_as_it_stands(here: Path, capsys: pytest.Ca
 def test_a_graph_is_named_without_accents(here: Path) -> None:
     assert run(["init", "Café Zürich"]) == 0
     assert "bundle: cafe-zurich\n" in (here / "Café Zürich" / "bundle.yaml").read_text()
+
+
+def test_what_to_do_with_an_empty_graph_is_a_line_each(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", "shop", "--template", "empty"]) == 0
+    _, *told = capsys.readouterr().err.splitlines()
+    assert [line.strip().split("  ")[0] for line in told] == ["bundle add postgres shop", "bundle explain"]
+    assert len({line.index(line.strip().split("  ")[-1].strip()) for line in told}) == 1, (
+        "what they are for, below each other"
+    )

@@ -70,7 +70,10 @@ def test_every_knob_is_there_with_its_meaning(directory: Path) -> None:
     assert "  # api.http, opens only where it is named here.\n#  admin:\n" in text
     assert "    host:  # must be given, or url\n" in text
     assert "  # A volume of at least 1GiB.\n#  data: {class: fast, shared: false}\n" in text
-    assert "#  services.api: {gpu_class: nvidia}\n" in text
+    assert "#  services.api: {priority: high}\n" in text
+    (directory / "bundle.yaml").write_text(GRAPH.replace("image: a\n", "image: a\n    resources: {gpus: 1}\n"))
+    assert run(["site", "init", "--force"]) == 0
+    assert "#  services.api: {gpu_class: nvidia, priority: high}\n" in (directory / "site.yaml").read_text()
 
 
 def test_what_must_be_answered_is_named(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,3 +165,19 @@ def test_the_schema_knows_the_graph(directory: Path, capsys: pytest.CaptureFixtu
     for wrong in ({"values": {"language": "fr"}}, {"values": {"x": 1}}, {"publish": {"ui": {}}}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, schema)
+
+
+def test_a_site_file_that_is_not_there_is_told_with_what_writes_one(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["doctor", ".", "--site", "here too.yaml"]) == 2
+    assert "there is no site file here too.yaml\n  bundle site init FILE -o 'here too.yaml'" in capsys.readouterr().err
+
+
+def test_a_site_file_for_another_target_is_told_with_the_ways_on(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (directory / "site.yaml").write_text("target: k8s\nnamespace: shop\nvalues: {language: de, rate: 1}\n")
+    assert run(["doctor", ".", "-t", "docker", "--site", "site.yaml"]) == 2
+    said = capsys.readouterr().err
+    assert "target docker knows no namespace\n  the site file is for target k8s: leave --target out" in said

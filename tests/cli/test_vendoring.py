@@ -237,8 +237,29 @@ def test_what_is_no_library_is_not_packed(bundle: Bundle) -> None:
         assert reason in bundle("components", "pack", folder, name, status=status)
     queue = Path("components/queue@1.5.yaml")
     queue.write_text(queue.read_text() + "nonsense: 1\n")
-    assert "components/queue@1.5.yaml:" in bundle("components", "pack", "components", "acme:1", status=3)
+    queue.rename("components/queue@1.6.yaml")
+    said = bundle("components", "pack", "components", "acme:1", status=3)
+    assert "components/queue@1.6.yaml:" in said
+    assert "in the library\n" in said
     assert not list(Path().glob("*.tar"))
+
+
+def test_a_file_that_is_called_otherwise_is_told_once_by_what_it_is_to_be_called(bundle: Bundle) -> None:
+    Path("components/tracker@2.1.yaml").rename("components/other@2.1.yaml")
+    said = bundle("components", "pack", "components", "acme:1", status=3)
+    assert "call it tracker@2.1.yaml" in said
+    assert "1 problem in the library" in said
+    Path("components/other@2.1.yaml").rename("components/tracker.yml")
+    said = bundle("components", "pack", "components", "acme:1")
+    assert "not packed: tracker.yml; a component is a file NAME@VERSION.yaml" in said
+
+
+def test_a_library_that_is_damaged_is_told_as_one(bundle: Bundle) -> None:
+    file = Path(packed(bundle, "1.0"))
+    file.write_bytes(file.read_bytes()[:-1])
+    assert "fetch or copy it again" in bundle("components", "pull", str(file), "shop", status=5)
+    file.write_bytes(b"library")
+    assert "neither a bundle nor a library" in bundle("components", "pull", str(file), "shop", status=5)
 
 
 def test_sources_that_are_none_are_named(bundle: Bundle) -> None:
@@ -246,5 +267,6 @@ def test_sources_that_are_none_are_named(bundle: Bundle) -> None:
         ("none.tar", "there is no file none.tar"),
         ("../x", "neither a file nor a place in a registry"),
         ("HOST/Path", "neither a file nor a place in a registry"),
+        ("registry.example/acme/components", "registry.example/acme/components:TAG, or registry.example"),
     ):
         assert reason in bundle("components", "pull", source, "shop", status=2)

@@ -136,8 +136,9 @@ def test_what_is_something_else_is_told(tree: SourceTree, entries: Entries, said
 
 
 def test_a_file_that_is_no_tar_is_refused(tree: SourceTree) -> None:
-    with pytest.raises(SourceError, match="not a tar archive, or damaged"):
+    with pytest.raises(SourceError, match="not a tar archive, or damaged") as raised:
         find(tree, b"x" * 1024)
+    assert str(raised.value.hint).startswith("rootfs: wants the tar of a file system's root")
     whole = make_tar({"usr/bin/python3.11": X86})
     with pytest.raises(SourceError, match="ends too early"):
         find(tree, whole[:1024])

@@ -130,6 +130,24 @@ def test_a_blob_that_may_not_be_taken_over_from_another_repository_is_sent(
 
 
 @pytest.mark.timeout(60)
+def test_a_registry_is_greeted_as_who_will_push(
+    server: Callable[[Handle], str], docker: Callable[[object], None]
+) -> None:
+    def handle(handler: BaseHTTPRequestHandler) -> None:
+        known = handler.headers.get("Authorization", "") == f"Basic {encoded('me:pw')}"
+        answer(handler, 200 if known and handler.path == "/v2/" else 401, WWW_Authenticate='Basic realm="x"')
+
+    host = server(handle)
+    docker({})
+    with pytest.raises(TargetError, match="without a login") as refused:
+        Registry(host).greet("site")
+    assert f"docker login {host}" in str(refused.value.hint)
+    docker({"auths": {host: {"auth": encoded("me:pw")}}})
+    Registry(host).greet("site")
+    with pytest.raises(TargetError, match="answers 404"):
+        Registry(server(lambda handler: answer(handler, 404))).greet("site")
+
+
 def test_an_upload_that_stalls_is_given_up(server: Callable[[Handle], str], docker: Callable[[object], None]) -> None:
     docker({})
     done = Event()

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bundler.edges.network import Failure
-from bundler.edges.reach import UnreachedError, reach
+from bundler.edges.reach import SPEAKS_TLS, UnreachedError, reach
 
 HOST = "127.0.0.1"
 MYSQL = b"\x4a\x00\x00\x00\x0a8.4.3\x00\x0b\x00\x00\x00" + b"x" * 60  # the start of what a server of 8.4 greets with
@@ -168,7 +168,9 @@ def test_what_is_the_matter_is_told_apart(serve: Serve, page: Callable[..., int]
 
 def test_a_server_that_wants_tls_is_told(serve: Serve) -> None:
     alert = b"\x15\x03\x03\x00\x02\x02\x0a"
-    assert fault("http", HOST, serve(b"HEAD", alert)).reason == "it speaks TLS, and the site says none"
+    of_go = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+    for said in (alert, of_go):
+        assert fault("http", HOST, serve(b"HEAD", said)).reason == SPEAKS_TLS
 
 
 def test_one_that_takes_the_connection_and_says_nothing_is_left_in_time(serve: Serve) -> None:

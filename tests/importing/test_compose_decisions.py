@@ -285,6 +285,13 @@ def test_resources_are_in_the_words_and_units_of_a_graph() -> None:
     assert [duration("1m30s"), duration("1.5s"), duration("5")] == ["1m30s", "1s500ms", None]
 
 
+def test_a_limit_of_nothing_is_none_as_in_compose() -> None:
+    none = "image: a, cpus: 0.0, mem_limit: 0, shm_size: 0b, deploy: {resources: {limits: {cpus: '0', memory: 0m}}}"
+    found = compose(f"services: {{a: {{{none}}}}}")
+    assert "resources" not in found.graph["services"]["a"]
+    assert not found.report.of(Verdict.REFUSED)
+
+
 def test_the_yaml_of_compose_is_read_with_anchors_and_without_surprises() -> None:
     found = yamltext.read("a: &x {p: 22:22, n: no, v: 1.50, t: true}\nb: {<<: *x, n: 012}\n", "f")
     assert found["b"] == {"p": "22:22", "n": "012", "v": "1.50", "t": True}
@@ -325,15 +332,25 @@ def test_into_another_folder_goes_what_the_graph_packs(tmp_path: Path) -> None:
     (source / "app").mkdir(parents=True)
     (source / "app" / "Dockerfile").write_text("FROM scratch\n")
     (source / "secret.txt").write_text("s")
-    (tmp_path / "shared.conf").write_text("x\n")
+    (source / "shared.conf").write_text("x\n")
     (source / "compose.yml").write_text(
-        "services: {a: {build: ./app, secrets: [s], volumes: ['../shared.conf:/etc/shared.conf:ro']}}\n"
+        "services: {a: {build: ./app, secrets: [s], volumes: ['./shared.conf:/etc/shared.conf:ro']}}\n"
         "secrets: {s: {file: ./secret.txt}}\n"
     )
     assert run(["import", "compose", str(source / "compose.yml"), "-o", str(tmp_path / "to")]) == 0
     assert run(["check", str(tmp_path / "to")]) == 0
-    assert (tmp_path / "to" / "configs" / "a" / "shared.conf").read_text() == "x\n"
+    assert (tmp_path / "to" / "shared.conf").read_text() == "x\n"
     assert "s: {file: ../from/secret.txt}" in (tmp_path / "to" / "site.yaml").read_text()
+
+
+def test_a_file_outside_of_the_folder_is_not_packed_unasked(tmp_path: Path) -> None:
+    (tmp_path / "from").mkdir()
+    (tmp_path / "passwd.conf").write_text("x\n")
+    for path in ("../passwd.conf", "./../from/../passwd.conf"):
+        found = compose(f"services: {{a: {{image: a, volumes: ['{path}:/etc/p.conf:ro']}}}}", tmp_path / "from")
+        assert "../passwd.conf: it is outside of the Compose file's folder" in told(found, Verdict.REFUSED)
+        assert not found.copies
+        assert "configs" not in found.graph
 
 
 def test_what_was_refused_shows_in_the_status_and_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -197,3 +197,40 @@ def test_lints_of_the_graph_are_counted(
     assert f"{len(told)} lint" in said
     assert run(["check", str(tmp_path), "--json"]) == 0
     assert [one["code"] for one in json.loads(capsys.readouterr().out)["lints"]] == [one["code"] for one in told]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("services: {api: [1]}", "services.api: expected a map, at 1.yaml:1:17"),
+        ("services: {api: {ports: 5}}", "services.api.ports: expected a list of texts and maps, at 1.yaml:1:25"),
+        ("services: {api: {networks: x}}", "services.api.networks: expected a map of maps or a list of texts, at"),
+        ("services: {api: {depends_on: 5}}", "services.api.depends_on: expected a map of maps or a list of texts, at"),
+        ("services: {api: {environment: 7}}", "services.api.environment: expected a map of texts or a list of"),
+        ("services: {api: {healthcheck: []}}", "services.api.healthcheck: expected a map, at 1.yaml:1:31"),
+        (
+            "services: {api: {healthcheck: {test: {}}}}",
+            "services.api.healthcheck.test: expected text or a list of texts",
+        ),
+        ("volumes: 3", "volumes: expected a map of maps, at 1.yaml:1:10"),
+        ("volumes: {data: 3}", "volumes.data: expected a map, at 1.yaml:1:17"),
+        ("configs: [x]", "configs: expected a map of maps, at 1.yaml:1:10"),
+        ("secrets: x", "secrets: expected a map of maps, at 1.yaml:1:10"),
+        ("networks: x", "networks: expected a map of maps, at 1.yaml:1:11"),
+        ("name: [x]", "name: expected text, at 1.yaml:1:7"),
+    ],
+)
+def test_what_has_no_form_of_compose_is_refused_where_it_stands_in_any_of_the_files(
+    text: str, told: str, folder: Path
+) -> None:
+    for texts, name in (((BASE, text), "1.yaml"), ((text, BASE), "0.yaml")):
+        refused = laid(*texts, folder=folder).report.of(Verdict.REFUSED)
+        (line,) = (f"{one.where}: {one.message}" for one in refused if "expected" in one.message)
+        assert line.startswith(told.replace("1.yaml", name))
+
+
+def test_services_that_are_no_map_are_none(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"^1.yaml:1:11: services: expected a map of maps"):
+        laid(BASE, "services: x", folder=folder)
+    found = laid("services:\n  a: &a {image: a, user: [x]}\n  b: {<<: *a, user: x}", folder=folder)
+    assert [one.message for one in found.report.of(Verdict.REFUSED)] == ["expected text, at 0.yaml:2:26"]

@@ -142,4 +142,4 @@ def test_h17_truncated_around_every_member(tmp_path: Path) -> None:
 def test_h18_a_compressed_bundle_is_not_one(tmp_path: Path, compress: str) -> None:
     genuine = sample.smallest().write(tmp_path / "genuine").read_bytes()
     (tmp_path / "b").write_bytes(importlib.import_module(compress).compress(genuine))
-    refused(tmp_path / "b", "not a bundle")
+    refused(tmp_path / "b", "neither a bundle nor a library")

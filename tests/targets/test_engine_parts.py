@@ -118,6 +118,18 @@ def test_the_plan_of_a_removal_reads_as_it_always_did(target: EngineTarget) -> N
     assert text(target.plan(None, deployed(target, released()))) == (GOLDEN / "removal.txt").read_text()
 
 
+def test_a_removal_says_which_images_stay_and_why(target: EngineTarget) -> None:
+    there = deployed(target, released())
+    things = tuple(replace(one, shared=one.resource.startswith("image/")) for one in there.things)
+    plan = target.plan(None, replace(there, things=things))
+    (note,) = (str(one) for one in plan.notes)
+    assert note.startswith("adapted: image/tgt-sample/app:1.0.0-")
+    assert (
+        "it stays, as something else uses it; when nothing does: docker image rm bundle.local/tgt-sample/app:" in note
+    )
+    assert not [step for step in plan.steps if step.resource.startswith("image/")]
+
+
 def test_what_is_deployed_needs_nothing(target: EngineTarget) -> None:
     release = released()
     observed = deployed(target, release)

@@ -11,11 +11,13 @@ import pytest
 from clusters import InCluster
 from test_k8s_parts import FEATURES, in_place, nothing, plan, released
 
+from bundler.errors import TargetError
 from bundler.model.observed import Observed, Record
 from targets.k3s import target as k3s
 from targets.k8s import cluster as facts
 from targets.k8s import delivery
 from targets.k8s.cluster import Settings
+from targets.k8s.ground import Ground
 from targets.sample import sample, settled
 
 FAULT = "containerd at /run/containerd.sock: images list: permission denied; run it as root"
@@ -71,6 +73,32 @@ def test_images_go_into_this_nodes_k3s_only_where_the_kubeconfig_is_its_own(
     named = k3s.create({"containerd": "/run/a.sock"})
     assert isinstance(named, k3s.K3sTarget)
     assert named.settings.sockets == ("/run/a.sock",)
+
+
+def test_a_cluster_that_is_no_k3s_is_told_from_one_that_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def ground(*versions: str) -> Ground:
+        nodes = tuple({"status": {"nodeInfo": {"kubeletVersion": one}}} for one in versions)
+        return Ground("1.35", nodes, frozenset(), hidden=False)
+
+    assert k3s.distribution(ground("v1.35.0+k3s1"), Settings()).ok
+    assert k3s.distribution(ground(), Settings()).told == "kubelet of no node that this user sees"
+    other = k3s.distribution(ground("v1.35.0", "v1.35.0+k3s1"), Settings())
+    assert (other.ok, other.needed) == (False, True)
+    assert other.told.startswith("kubelet v1.35.0, v1.35.0+k3s1: no k3s, and here is neither `k3s` nor /var/lib/")
+    way = k3s.distribution(ground("v1.35.0"), Settings(registry="registry.example/site"))
+    assert (way.ok, way.needed, way.hint) == (False, False, "images go by registry.example/site, as with -t k8s")
+
+
+def test_who_has_no_kubeconfig_is_told_where_k3s_writes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if k3s.KUBECONFIG.exists():
+        pytest.skip(f"this is a server of k3s: {k3s.KUBECONFIG} is there")
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "config"))
+    monkeypatch.delenv("KUBECONFIG", raising=False)  # after the package has read it, once
+    with pytest.raises(TargetError, match=f"no kubeconfig at /etc/rancher/k3s/k3s.yaml or {tmp_path}") as raised:
+        k3s.create({}).apps()
+    assert "as a user who may read /etc/rancher/k3s/k3s.yaml (root)" in str(raised.value.hint)
 
 
 @pytest.mark.cluster

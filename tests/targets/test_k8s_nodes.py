@@ -81,6 +81,16 @@ def test_a_removal_unloads_from_each_node() -> None:
     unloads = [step for step in plan(None, in_both(in_place(released())), BOTH).steps if "unload" in str(step.payload)]
     assert [step.payload["socket"] for step in unloads] == [SOCKET, SECOND] * 2
     assert len({step.id for step in unloads}) == 4
+    assert {step.cause for step in unloads} == {"only this app brought it"}
+
+
+def test_a_removal_says_which_images_stay_and_why() -> None:
+    there = in_place(released())
+    things = tuple(replace(one, shared=one.resource == "image/app") for one in there.things)
+    unloads = [step for step in plan(None, replace(there, things=things)).steps if "unload" in str(step.payload)]
+    told = {step.resource: step.cause for step in unloads}
+    assert told.pop("image/app") == "let go of alone: it stays, as another app brought it too"
+    assert set(told.values()) == {"only this app brought it"}
 
 
 def test_a_removal_says_that_images_stay_on_nodes_it_is_not_told_of() -> None:
