@@ -13,7 +13,6 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import PurePath
 from typing import Any
 
@@ -82,7 +81,7 @@ def imported(
     for name in _OVERRIDES:
         if files.kind(name) == "file" and name not in {PurePath(file).name for _, file in texts}:
             report.left_out(name, f"not read, where Compose lays it over by itself: -f {name} has it read too")
-    laid = [shaped(yamltext.read(text, file), partial(yamltext.at, text, file), report) for text, file in texts]
+    laid = [shaped(yamltext.read(text, file), yamltext.positions(text, file), report) for text, file in texts]
     found = project(laid, folder, files, profiles, report)
     return _Import(found, files, report, declared).result()
 

@@ -27,8 +27,7 @@ _MIN_DISTINCT = 6  # characters of a literal that is looked for in other texts
 
 @dataclass(slots=True)
 class Secret:
-    """`literal` is what stands in the file. `users` are the services that are told it; `login`: it was found in an
-    address alone."""
+    """`literal` is what stands in the file. `users` are the services that are told it; `login`: by addresses alone."""
 
     name: str
     variable: str
@@ -112,8 +111,10 @@ def find(project: Project, names: Names, stores: Set[str]) -> Secrets:
     for secret in (each for each in found.all if each.login):
         word = re.compile(_WORD.format(re.escape(secret.literal)))
         for service, data in project.services.items():
-            if any(word.search(settled(text, project.given)) for _, text in _texts(data)):
+            texts = [settled(text, project.given) for _, text in _texts(data)]
+            if any(word.search(text) and not LOGIN.search(text) for text in texts):
                 secret.users.add(service)
+                secret.login = False
     return found
 
 
@@ -153,9 +154,9 @@ def declared(
         elif secret.required or not (secret.literal or secret.variable.upper().endswith(_MADE_HERE)):
             made[secret.name] = {}
             told = "the site gives it"
-        elif secret.login and len(secret.users) == 1:
+        elif secret.login:
             made[secret.name] = {}
-            told = "the site gives it: nobody else in the file has it, so it is built in where it logs in"
+            told = "the site gives it: only addresses in the file have it, so it is built in where they lead to"
         elif len(secret.literal) > _MAX_MADE or re.search(r"\s", secret.literal):
             made[secret.name] = {}
             told = "the site gives it: it is longer than what is made there, or has spaces or lines"

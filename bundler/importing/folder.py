@@ -20,7 +20,7 @@ MAX_COPY_BYTES = 256 << 20  # of a folder that an image is built from
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """`project.Files` of a real folder. Symbolic links are followed: it is the reader's own machine."""
+    """`project.Files` of a real folder. Symbolic links are followed: only what is packed must lie within."""
 
     root: Path
 
@@ -49,6 +49,13 @@ class Folder:
 
     def sizes(self, path: str) -> tuple[int, int]:
         return _sizes(self.root / path, MAX_CONFIG_FILES, MAX_CONFIG_BYTES)
+
+    def outside(self, path: str) -> bool:
+        try:
+            root = self.root.resolve()
+            return not all((root / path / name).resolve().is_relative_to(root) for name in self.names(path))
+        except (OSError, RuntimeError):  # a link to itself
+            return True
 
 
 def write(out: Path, root: Path, texts: Iterable[tuple[str, str]], copies: Iterable[Copy], *, force: bool) -> None:

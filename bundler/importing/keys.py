@@ -14,8 +14,8 @@ ROOT_LEFT_OUT: Mapping[str, str] = {
     "networks": "there are no networks in a graph: whoever connects to a node reaches it",
 }
 # Without the second option, paths are those of one machine, and nothing lies beside the file.
-INTO_ONE = "`docker compose config --no-interpolate --no-path-resolution` writes them into one"
-OTHER_FILES = f"other files are not read; {INTO_ONE}"
+INTO_ONE = "`docker compose config --no-interpolate --no-path-resolution`"
+OTHER_FILES = f"other files are not read; {INTO_ONE} writes them into one"
 ROOT_REFUSED: Mapping[str, str] = {
     "include": OTHER_FILES,
     "models": "model runners are not imported; weights go into models: {NAME: {from: …}}",

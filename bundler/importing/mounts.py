@@ -27,7 +27,8 @@ _SETTINGS = re.compile(
     r"(?i)\.(?:ya?ml|json|toml|ini|conf|cfg|cnf|xml|properties|env|sql|sh|template|tmpl|tpl|crt|pem|cer|lua|js|py|txt)$"
 )
 _SETTINGS_DIR = re.compile(r"(?i)conf|init|settings|template|cert|rules|provision|dashboard|scripts?$|\.d$")
-_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+OUTSIDE = "it is outside of the Compose file's folder: if it may go along, copy it there and name the copy"
+KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----")
 _IGNORED = ("rw", "z", "Z", "cached", "delegated", "consistent", "nocopy", "rprivate", "private", "rshared", "rslave")
 _SHORT = re.compile(r"(?P<source>[^:]+):(?P<target>/[^:]*)(?::(?P<options>[a-zA-Z,]+))?")
 
@@ -194,14 +195,14 @@ def _bind(
     if kind is not None and (packed := _settings(source, kind, path, mount, files)) is not None:
         last = posixpath.basename(source)
         keys = [] if packed else _keys(source, files)
-        if keys == [""] and re.fullmatch(forms.SECRET_MOUNT, f"x:{path}"):
+        if keys == [""]:
             name = mounted.key(source, f"{node}-{posixpath.splitext(last)[0]}", f"{node}-{last}")
             report.taken(place, f"{source} is a private key: the secret {name}, which the site gives")
             return "secrets", f"{name}:{path}"
         if keys:
             packed = f"it holds a private key, {keys[0]}, which no bundle should: mount that file by itself"
-        if not packed and source.startswith("../"):
-            packed = "it is outside of the Compose file's folder: if it may go along, copy it there and mount the copy"
+        if not packed and files.outside(source):
+            packed = OUTSIDE
         if packed:
             report.refused(place, f"{source}: {packed}")
             return None
@@ -240,7 +241,7 @@ def _settings(source: str, kind: str, path: str, mount: Mount, files: Files) -> 
 def _keys(source: str, files: Files) -> list[str]:
     """The private keys in a folder by their paths in it; of a file "" where it is one."""
     paths = {name: posixpath.join(source, name) if name else source for name in files.names(source)}
-    return [name for name, path in paths.items() if _KEY.search(files.text(path) or "")]
+    return [name for name, path in paths.items() if KEY.search(files.text(path) or "")]
 
 
 def beside(source: str, copies: dict[str, Copy], folder: str) -> Copy:

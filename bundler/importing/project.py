@@ -39,6 +39,9 @@ class Files(Protocol):
     def sizes(self, path: str) -> tuple[int, int]:
         """How many files a file or folder is, and how many bytes; counting ends soon behind what can be packed."""
 
+    def outside(self, path: str) -> bool:
+        """Whether a file, or one below a folder, lies elsewhere than in the Compose file's, by its path or a link."""
+
 
 @dataclass(frozen=True, slots=True)
 class Project:

@@ -15,7 +15,8 @@ from bundler.importing.report import Report
 from bundler.importing.texts import Knobs
 from bundler.importing.variables import settled
 
-_KEPT = ("/run/secrets", "/.bundle", "/proc", "/sys", "/dev")
+_SECRETS = "/run/secrets"
+_KEPT = ("/.bundle", "/proc", "/sys", "/dev")
 
 
 @dataclass(slots=True)
@@ -34,7 +35,9 @@ class Stored:
         for mount in mounts.of(service, where, self.project, self.report):
             found = mounts.place(mount, node, where, self.mounts, context, self.files, self.report)
             path = posixpath.normpath(mount.target)
-            if found and any(path == kept or path.startswith(f"{kept}/") for kept in _KEPT):
+            secret = found is not None and found[0] == "secrets" and path != _SECRETS
+            kept = _KEPT if secret else (_SECRETS, *_KEPT)
+            if found and any(path == one or path.startswith(f"{one}/") for one in kept):
                 self.report.refused(f"{where}.volumes", f"{path} belongs to the system or the tool in every container")
             elif found:
                 by_path[path] = found
@@ -97,10 +100,16 @@ class Stored:
             return None
         if any(key in said for key in ("uid", "gid", "mode")):
             self.report.left_out(f"{where}.configs", f"{name}: a config is everybody's to read")
+        file = posixpath.normpath(settled(str(source.get("file", "")), self.project.given))
+        if mounts.KEY.search(str(source.get("content") or self.files.text(file))):
+            self.report.refused(place, "it is a private key, which no bundle should hold: declare it under secrets")
+            return None
         if "content" in source:
             data: Data = {"content": self.knobs.text(str(source["content"]), place)}
-        elif "file" in source and self.files.kind(settled(str(source["file"]), self.project.given)) == "file":
-            file = posixpath.normpath(settled(str(source["file"]), self.project.given))
+        elif self.files.kind(file) == "file":
+            if self.files.outside(file):
+                self.report.refused(place, f"{file}: {mounts.OUTSIDE}")
+                return None
             data = {"file": f"./{mounts.beside(file, self.mounts.copies, 'configs').target}"}
         else:
             self.report.refused(place, "neither its text nor its file is there")

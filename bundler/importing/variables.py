@@ -13,10 +13,10 @@ from dataclasses import dataclass
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATORS = (":-", ":?", ":+", "-", "?", "+")
 _BLANK = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
-_ENTRY = re.compile(
-    r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)[ \t]*"
-    r"""(?P<value>[=:][ \t]*(?:'(?P<literal>[^']*)'|"(?P<quoted>(?:[^"\\]|\\[\s\S])*)"|(?P<bare>(?!['"])[^\n]*?)))?"""
-    r"[ \t]*(?:(?<=\s)#[^\n]*|(?<=['\"])#[^\n]*)?(?:\n|\Z)"
+_ENTRY = re.compile(  # in time that grows with the text alone: nothing of it is tried in two ways
+    r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*+)[ \t]*+"
+    r"""(?P<value>[=:][ \t]*+(?:'(?P<literal>[^']*+)'|"(?P<quoted>(?:[^"\\]|\\[\s\S])*+)"|"""
+    r"""(?P<bare>(?!['"])(?:(?!(?<=[ \t])#)[^\n])*+)))?[ \t]*+(?:(?<=[\s'"])#[^\n]*+)?(?:\n|\Z)"""
 )
 
 
@@ -103,17 +103,17 @@ def read_env(text: str, given: Mapping[str, str]) -> dict[str, str | None]:
     """The variables of an env file; None for a name alone. Values may name variables before them, and one in quotes
     may have several lines."""
     found: dict[str, str | None] = {}
+    known = dict(given)
     for _, entry in _entries(text):
         if entry is None:
             continue
-        known = {**given, **{key: part for key, part in found.items() if part is not None}}
-        if entry["value"] is None:
-            found[entry["name"]] = None
-        elif entry["literal"] is not None:
-            found[entry["name"]] = entry["literal"]
-        else:
+        name, value = entry["name"], entry["literal"]
+        if value is None and entry["value"] is not None:
             quoted = entry["quoted"]
-            found[entry["name"]] = settled(entry["bare"] if quoted is None else _unescaped(quoted), known)
+            value = settled(entry["bare"].strip() if quoted is None else _unescaped(quoted), known)
+        found[name] = value
+        if value is not None:
+            known[name] = value
     return found
 
 

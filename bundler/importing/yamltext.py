@@ -7,24 +7,27 @@ stays the text that was written, so `22:22`, `1.50`, `no` and `0755` are what th
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import yaml
 
 from bundler.errors import Position, UsageError
+from bundler.importing.keys import INTO_ONE
 
 MAX_SIZE_BYTES = 1 << 20
 MAX_VALUES = 100_000  # after aliases: a few lines of them can stand for billions
 MAX_DEPTH = 64
 # As in `graphfile.source`: what a graph cannot hold.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
-
-
 _MERGE = "tag:yaml.org,2002:merge"
 
 
 class _Loader(yaml.SafeLoader):
     """With three implicit types instead of YAML 1.1's eleven."""
+
+    merged = 0  # keys that merge keys brought so far
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, Any]]] = {}  # noqa: RUF012 - PyYAML's own way
 
@@ -51,6 +54,10 @@ class _Loader(yaml.SafeLoader):
                     told = "<< takes a map, or a list of maps"
                     raise yaml.constructor.ConstructorError(None, None, told, each.start_mark)
                 self.flatten_mapping(each)
+                self.merged += len(each.value)
+                if self.merged > MAX_VALUES:
+                    told = f"its merge keys bring more than {MAX_VALUES} values"
+                    raise yaml.constructor.ConstructorError(None, None, told, key.start_mark)
                 for pair in each.value:
                     merged.setdefault(_name(pair[0]), pair)
         names = {_name(key) for key, _ in own}
@@ -81,8 +88,7 @@ def read(text: str, file: str) -> dict[str, Any]:
         said = str(getattr(error, "problem", None) or error).split("\n")[0]
         said = f"not YAML: {said}"
         if tag := re.search(r"'(!reset|!override)'", said):
-            way = "`docker compose config --no-interpolate` writes what it means into one file"
-            said = f"{tag[1]} is not read here; {way}"
+            said = f"{tag[1]} is not read here; {INTO_ONE} writes what it means into one file"
         raise _error(file, said, *((mark.line + 1, mark.column + 1) if mark else ())) from error
     except RecursionError as error:
         raise _error(file, f"nested more than {MAX_DEPTH} levels deep") from error
@@ -93,13 +99,21 @@ def read(text: str, file: str) -> dict[str, Any]:
     return plain
 
 
-def at(text: str, file: str, path: tuple[str, ...]) -> Position:
+def positions(text: str, file: str) -> Callable[[tuple[str, ...]], Position]:
     """Where the value at a path stands in a text that was read; the nearest around it where it came by a merge key."""
-    node: Any = yaml.compose(text, Loader=_Loader)
-    for step in path:
-        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-        node = next((value for key, value in reversed(pairs) if key.value == step), node)
-    return Position(file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+    @cache
+    def top() -> Any:
+        return yaml.compose(text, Loader=_Loader)
+
+    def at(path: tuple[str, ...]) -> Position:
+        node = top()
+        for step in path:
+            pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+            node = next((value for key, value in pairs if key.value == step), node)
+        return Position(file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+    return at
 
 
 def _plain(value: Any, file: str, left: list[int], depth: int) -> Any:

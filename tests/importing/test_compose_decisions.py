@@ -18,6 +18,7 @@ from bundler.importing.addresses import Addresses, Login
 from bundler.importing.compose import Imported, imported
 from bundler.importing.endpoints import Endpoints
 from bundler.importing.folder import Folder
+from bundler.importing.mounts import OUTSIDE
 from bundler.importing.naming import Names, label
 from bundler.importing.process import duration, size
 from bundler.importing.report import Report, Verdict
@@ -346,11 +347,18 @@ def test_into_another_folder_goes_what_the_graph_packs(tmp_path: Path) -> None:
 def test_a_file_outside_of_the_folder_is_not_packed_unasked(tmp_path: Path) -> None:
     (tmp_path / "from").mkdir()
     (tmp_path / "passwd.conf").write_text("x\n")
-    for path in ("../passwd.conf", "./../from/../passwd.conf"):
-        found = compose(f"services: {{a: {{image: a, volumes: ['{path}:/etc/p.conf:ro']}}}}", tmp_path / "from")
-        assert "../passwd.conf: it is outside of the Compose file's folder" in told(found, Verdict.REFUSED)
-        assert not found.copies
-        assert "configs" not in found.graph
+    (tmp_path / "from/link.conf").symlink_to(tmp_path / "passwd.conf")
+    for path in ("../passwd.conf", "./../from/../passwd.conf", "..", "./link.conf", f"{tmp_path}/passwd.conf", "."):
+        mounted = f"services: {{a: {{image: a, volumes: ['{path}:/etc/p.conf:ro']}}}}"
+        named = f"services: {{a: {{image: a, configs: [c]}}}}\nconfigs: {{c: {{file: '{path}'}}}}"
+        for text in (mounted, named) if path.endswith(".conf") else (mounted,):
+            found = compose(text, tmp_path / "from")
+            assert f": {OUTSIDE}" in told(found, Verdict.REFUSED)
+            assert not found.copies
+            assert "configs" not in found.graph
+    (tmp_path / "from/own.conf").write_text("x\n")
+    own = f"services: {{a: {{image: a, volumes: ['{tmp_path}/from/own.conf:/etc/p.conf:ro']}}}}"
+    assert [each.source for each in compose(own, tmp_path / "from").copies] == [f"{tmp_path}/from/own.conf"]
 
 
 def test_what_was_refused_shows_in_the_status_and_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

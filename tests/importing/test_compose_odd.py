@@ -103,6 +103,9 @@ def test_merged_maps_cost_what_they_hold_and_a_map_of_itself_is_no_map() -> None
     text = "\n".join([*lines, "services: {a: {image: a, environment: {<<: *m29}}}"])
     found = imported([(text, "compose.yaml")], "shop", Folder(Path("/nonexistent")))
     assert found.graph["services"]["a"]["environment"] == {"name": "x"}
+    keys = ", ".join(f"k{n}: x" for n in range(400))
+    with pytest.raises(UsageError, match=r"^compose.yaml:1:[0-9]+: not YAML: its merge keys bring more than 100000"):
+        compose(f"environment: &b {{{keys}}}, x: [{', '.join(['{<<: *b}'] * 260)}]")
     for merged in ("*a", "x", "[x]"):
         with pytest.raises(UsageError, match=r"^compose.yaml:1:[0-9]+: "):
             compose(f"environment: &a {{<<: {merged}}}")
@@ -116,6 +119,13 @@ def test_an_env_file_may_have_texts_in_several_lines_and_colons_and_what_is_no_v
     assert refused(compose("env_file: [a.env]", tmp_path)) == [
         "services.a.env_file: a.env sets no variable in line 7, 8: write NAME=TEXT, a text of several in quotes"
     ]
+
+
+@pytest.mark.timeout(10)
+def test_an_env_file_is_read_in_time_that_grows_with_it_and_a_quote_left_open_is_told_of() -> None:
+    text = "A=a b # c\nB= #c\nC=x#y \nD= \"open\nE= 'a' b\nF: 'a'#c\nG = 1\nH\nI=" + " " * 100_000 + "x"
+    assert read_env(text, {}) == {"A": "a b", "B": "", "C": "x#y", "F": "a", "G": "1", "H": None, "I": "x"}
+    assert unread(text) == (4, 5)
 
 
 def test_a_secret_in_several_lines_is_not_made_at_the_site(tmp_path: Path) -> None:
@@ -157,7 +167,7 @@ def test_a_variable_that_is_a_password_somewhere_is_one_everywhere() -> None:
 
 
 def test_a_password_of_an_address_is_made_only_where_the_other_side_is_told_it_too() -> None:
-    text = "services: {{a: {{image: a, {}}}, mq: {{image: 'rabbitmq:3', command: 'serve {}'}}}}"
+    text = "services: {{a: {{image: a, {0}}}, b: {{image: a, {0}}}, mq: {{image: 'rabbitmq:3', command: 'serve {1}'}}}}"
     for keys in (
         "environment: {Q: 'amqp://me:hidden-pw@mq:5672//'}",
         "command: [work, 'amqp://me:hidden-pw@mq:5672//']",
@@ -178,11 +188,21 @@ def test_a_private_key_is_a_secret_and_is_not_packed_with_the_settings_beside_it
     assert found.graph["services"]["a"]["secrets"] == ["a-site:/tls/site.key"]
     assert found.site["secrets"] == {"a-site": {"file": "tls/site.key"}}
     assert [copy.source for copy in found.copies] == ["tls/site.crt"]
+    found = compose("volumes: [./tls/site.key:/run/secrets/site.key:ro]", tmp_path)
+    assert found.graph["services"]["a"]["secrets"] == ["a-site:/run/secrets/site.key"]
+    assert not refused(found)
     found = compose("volumes: [./tls:/tls:ro]", tmp_path)
     assert refused(found) == [
         "services.a.volumes: tls: it holds a private key, site.key, which no bundle should: mount that file by itself"
     ]
     assert not found.copies
+    for held in ("file: ./tls/site.key", f"content: {KEY!r}".replace("'", '"')):
+        text = f"services: {{a: {{image: a, configs: [c]}}}}\nconfigs: {{c: {{{held}}}}}"
+        found = imported([(text, "compose.yaml")], "shop", Folder(tmp_path))
+        assert refused(found) == [
+            "configs.c: it is a private key, which no bundle should hold: declare it under secrets"
+        ]
+        assert "configs" not in found.graph
 
 
 def test_values_have_names_of_their_own_however_long_a_variable_is_and_whatever_its_defaults() -> None:

@@ -115,7 +115,7 @@ def test_an_override_that_compose_would_read_is_named_with_the_way_to_read_it(fo
 
 
 def test_tags_of_merging_are_told_what_to_do_instead() -> None:
-    with pytest.raises(UsageError, match="!override is not read here; `docker compose config --no-interpolate`"):
+    with pytest.raises(UsageError, match=r"!override is not read here; `.* --no-path-resolution` writes what it means"):
         laid("services: {a: {image: a, ports: !override [80]}}")
 
 
