@@ -177,6 +177,8 @@ class Runner:
                 raise _stopped(f"stopped at {step.id!r}: {error.what}", error, progress) from error
             progress.done.add(step.id)
             self.reporter.finished(step)
+            for life in self._lives.values():
+                life.stuck_since = None  # the step may have brought what was lacking
 
     def _wait_for(self, left: list[Step], done: set[str], observed: Observed | None, deadline: float) -> None:
         """Nothing runs and everything left waits: fail on what cannot become ready, else sleep a moment."""

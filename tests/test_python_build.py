@@ -301,8 +301,14 @@ def test_markers_are_decided_by_the_very_python_that_a_base_says_it_has(
     needs = f"dependencies = [\"odd; python_full_version < '{HERE}.3'\"]"
     wheel(graph / "app/wheels", tmp_path / "needy", needs=needs)
     assert "does not pin odd (which tiny-greeting needs)" in refused(request_)[0]
-    shutil.rmtree(graph / "base")
-    base(graph / "base", Env=[f"PYTHON_VERSION={HERE}.3"])
+
+    def base_says(version: str) -> None:
+        shutil.rmtree(graph / "base")
+        base(graph / "base", Env=[f"PYTHON_VERSION={version}"])
+
+    base_says(f"{HERE}.3-acme")
+    assert "does not pin odd" in refused(request_)[0], "it is no version that markers know"
+    base_says(f"{HERE}.3")
     pack.build(request_, Silent())
 
 

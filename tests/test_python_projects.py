@@ -117,6 +117,10 @@ LOCKING = requirements.LOCKING
             'requires-python of pyproject.toml is 3 | write it like ">=3.11"',
         ),
         (
+            {"app/pyproject.toml": "[project]\nrequires-python = 3.13\n"},
+            'requires-python of pyproject.toml is 3.13 | write it like ">=3.11"',
+        ),
+        (
             {"app/pyproject.toml": '[project.scripts]\na = "rm -rf"\n'},
             "the script a of pyproject.toml is no entry point | write NAME = 'module:function'",
         ),
@@ -132,7 +136,7 @@ def test_check_says_what_a_project_lacks(tmp_path: Path, files: dict[str, str], 
         ({"app/requirements.txt": ""}, ", command: [python3.13, x.py]"),
         ({"app/requirements.txt": "", "app/tool/__main__.py": ""}, ""),
         ({"app/pyproject.toml": "", "app/src/tool/__main__.py": "", "app/other/__main__.py": ""}, ""),
-        ({"app/pyproject.toml": '[project]\nrequires-python = ">=3.13.1"\n[project.scripts]\na = "b.c:d.e"\n'}, ""),
+        ({"app/pyproject.toml": '[project]\nrequires-python = "==3.13.5"\n[project.scripts]\na = "b.c:d.e"\n'}, ""),
         (
             {
                 "app/requirements.txt": "-e .\n-i https://example.com/simple\nA_b[c]==1.0 ; sys_platform == 'x'\n",

@@ -194,6 +194,25 @@ def test_what_cannot_start_is_given_a_moment_and_not_the_whole_time() -> None:
 
 
 @dataclass
+class Uploading(Stuck):
+    """A step takes longer than what is stuck is given."""
+
+    clock: Clockwork = field(default_factory=Clockwork)
+
+    def apply(self, step: Step, *given: Any) -> None:
+        super().apply(step, *given)
+        self.clock.sleep(2 * STUCK_S)
+
+
+def test_what_cannot_start_has_its_moment_after_the_step_that_may_mend_it() -> None:
+    target = Uploading(ends=State.COMPLETED, looks=20, ages={"job/load": 0})
+    ready = Ready("job/load", "completed")
+    plan = Plan((step("image/load"), step("service/api", waits=(ready,))), ready=(ready,))
+    replace(runner(target, timeout_s=10**9), clock=target.clock).run(plan)
+    assert target.done == ["create image/load", "create service/api"]
+
+
+@dataclass
 class Mending(Scripted):
     """The service `api` of an earlier release ends again and again until it is replaced."""
 

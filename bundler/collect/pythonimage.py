@@ -6,6 +6,7 @@ Nothing of it is of the machine it was made on: the config holds no time, no his
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -133,7 +134,7 @@ def exact_version(base: OwnImage | UpstreamImage, platform: Platform, version: s
     for has, config in _configs(base):
         if config is not None and manifests.serves(has, platform):
             found = _environment(json.loads(config)).get("PYTHON_VERSION", "")
-            return found if found.startswith(f"{version}.") else version
+            return found if re.fullmatch(rf"{re.escape(version)}\.[0-9]+(?:(?:a|b|rc)[0-9]+)?", found) else version
     return version
 
 

@@ -157,17 +157,17 @@ def require_python(document: Mapping[str, Any], version: str, what: str) -> None
     """Raises SourceError where a pyproject.toml says that the project does not run with a Python such as 3.13."""
     project = document.get("project")
     text = project.get("requires-python") if isinstance(project, dict) else None
-    if not isinstance(text, str):
+    if text is None:
         return
     try:
-        asked = SpecifierSet(text)
+        asked = SpecifierSet(text if isinstance(text, str) else "none")
     except InvalidSpecifier as error:
         raise SourceError(
-            f"{what}: requires-python of pyproject.toml is {shown(text)}", hint='write it like ">=3.11"'
+            f"{what}: requires-python of pyproject.toml is {shown(str(text))}", hint='write it like ">=3.11"'
         ) from error
-    if not any(asked.contains(f"{version}.{patch}", prereleases=True) for patch in (0, 99)):
+    if not any(asked.contains(f"{version}.{patch}", prereleases=True) for patch in range(100)):
         raise SourceError(
-            f"{what}: pyproject.toml requires Python {shown(text)}, and the image has {version}",
+            f"{what}: pyproject.toml requires Python {shown(str(text))}, and the image has {version}",
             hint='write build: {python: FOLDER, version: "3.…"}, or mend requires-python',
         )
 
