@@ -144,7 +144,7 @@ def _verified(source: str, policy: Policy) -> tuple[VerifiedLibrary, str]:
     from bundler.edges.http import HttpClient
 
     reference = _reference(source)
-    if ":" not in source.rpartition("/")[2] and reference.digest is None:
+    if ":" not in source.rpartition("/")[2]:
         raise UsageError(f"{source}: which version of the library?", hint=f"{source}:TAG, or {source}@DIGEST")
     with _registry_errors(), TemporaryDirectory(prefix="bundle-library-") as place, HttpClient() as http:
         path = Path(place) / "library.tar"

@@ -23,8 +23,6 @@ _TLS = frozenset({"https", "rediss", "amqps", "smtps", "ldaps", "mqtts", "grpcs"
 _SPOKEN = {"https": "http", "s3": "http", "otlp": "http"}  # types whose protocol has another name
 _INSIDE = (".svc", ".cluster.local", ".docker.internal")
 _SMTPS = 465  # RFC 8314, section 3.3: TLS from the first byte
-
-
 Where = Callable[[str, str], str | None]  # of an external and a field of it: its place in a site file
 
 
@@ -136,6 +134,7 @@ def _line(external: External, site: Site, where: Where, meant: str) -> str:
         return f"the secret {secret}: {meant}"
     given = site.externals.get(external.name, {})
     field = next((field for field in ADDRESS if field in given), "host")
-    says = f"{field}: …" if field in ("url", "endpoint") else "host: …, port: …"
+    scheme = "url: …" if "://" in meant else "host: …, port: …"
+    says = f"{field}: …" if field in ("url", "endpoint") else scheme
     place = where(external.name, field) or "site file"
     return f"{place}: externals: {{{external.name}: {{{says}}}}}, {meant}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bundler.edges.network import Failure, failure
 
 _MOST_BYTES = 4096
-# RFC 8446, section 5.1: an alert, mostly; Go's and nginx's servers say it in words of HTTP
+# RFC 8446, section 5.1: an alert, mostly; Go's servers say it in words of HTTP
 _TLS = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]|HTTP/1\.[01] 400 .*\bHTTPS\b", re.DOTALL)
 SPEAKS_TLS = "it speaks TLS, and the site says none"
 

@@ -26,9 +26,9 @@ def settle_secrets(
 ) -> tuple[tuple[ReleaseSecret, ...], dict[str, StoredSecret]]:
     """Every secret of the graph and its externals, with its bytes.
 
-    A secret keeps its revision while its bytes are the same. `used` are those that data, such as a database's, was made
-    with: they are not made anew. Raises UsageError naming all that the site must give and did not, and TargetError
-    naming those of `used` that the target has no more.
+    A secret keeps its revision while its bytes are the same. `used` are those that something, such as a database, may
+    have been made with: they are not made anew. Raises UsageError naming all that the site must give and did not, and
+    TargetError naming those of `used` that the target has no more.
     """
     made = {secret.name: secret.generate for secret in graph.secrets}
     made |= dict.fromkeys(external_secrets(graph, given, stored))
@@ -48,9 +48,10 @@ def settle_secrets(
     lost = sorted(set(used) & {name for name, length in made.items() if length is not None} - {*given, *stored})
     if lost:
         raise TargetError(
-            f"the target has lost {', '.join(lost)}, made by an earlier deploy; data in volumes may know the old bytes",
+            f"the target has lost {', '.join(lost)}, kept there by an earlier deploy; "
+            "what was made with the old bytes, such as a database, knows no others",
             hint=f"bundle secrets set APP {lost[0]} --from FILE keeps the old ones again; --generate LENGTH instead of "
-            "--from makes new ones, of which a database in a volume must be told",
+            "--from makes new ones, of which such a database must be told",
         )
     if missing:
         raise UsageError(

@@ -55,7 +55,9 @@ def _unusable(error: Exception, context: str | None, file: Path | None, own: Pat
     elif there and ("current-context" in told or "object with name in" in told):
         what = "the kubeconfig has no current context"
     elif "No configuration found" in told:
-        what = f"there is no kubeconfig at {f'{own} or ' if own else ''}{_place(file)}"
+        what = f"there is no kubeconfig at {_place(file)}"
+        if own is not None:
+            what = f"no kubeconfig can be read at {own} or {_place(file)}"
     mend = "set KUBECONFIG, or write ~/.kube/config"
     if own is not None:
         mend = f"on a server of the cluster, as a user who may read {own} (root); else set KUBECONFIG to a copy of it"

@@ -129,7 +129,8 @@ def test_externals_are_asked_where_the_site_says(shop: Path, page: str) -> None:
     assert "externals, from this machine" in text
 
 
-def test_an_external_that_wants_tls_is_told_with_its_scheme(shop: Path, page: str) -> None:
+@pytest.mark.parametrize("given", ["url=http://{host}:{port}", "host={host} port={port}"])
+def test_an_external_that_wants_tls_is_told_with_its_scheme(shop: Path, page: str, given: str) -> None:
     host = page.partition(":")[0]
     with socket.create_server((host, 0)) as listener:
 
@@ -140,8 +141,9 @@ def test_an_external_that_wants_tls_is_told_with_its_scheme(shop: Path, page: st
                 link.sendall(b"\x15\x03\x03\x00\x02\x02\x0a")
 
         threading.Thread(target=alert, daemon=True).start()
-        given = ("--set", f"externals.store.url=http://{host}:{listener.getsockname()[1]}")
-        one = findings(str(shop), "-t", "kept", *given, status=9)["store (http)"]
+        said = given.format(host=host, port=listener.getsockname()[1]).split()
+        sets = [word for one in said for word in ("--set", f"externals.store.{one}")]
+        one = findings(str(shop), "-t", "kept", *sets, status=9)["store (http)"]
     assert one["hint"] == "site file: externals: {store: {url: …}}, https://…"
 
 

@@ -162,7 +162,7 @@ def test_what_the_target_has_lost_is_set_one_by_one_and_then_the_deploy_goes_on(
     lose(kept_target, "db", "spare", "license", "token")
     refused = away_from_one(*shop)
     assert refused.returncode == 6
-    assert "the target has lost db, spare, made by an earlier deploy" in refused.stderr
+    assert "the target has lost db, spare, kept there by an earlier deploy" in refused.stderr
     assert away_from_one("run", "shop", "count", "-t", "kept").returncode == 6
     for name, given in {"db": old.decode(), "license": "a", "token": "b"}.items():
         done = away_from_one("secrets", "set", "shop", name, "--from", "-", "-t", "kept", stdin=given)

@@ -389,7 +389,7 @@ def test_passwords_that_somebody_deleted_are_not_made_anew_behind_the_back_of_th
     kubectl("delete", "secret", f"{name}-secrets", "--namespace", name)
     before = holds(name)
     refused = bundle("deploy", small, *where, "--app", name, "--yes", status=6)
-    assert "the target has lost token, made by an earlier deploy" in refused.err
+    assert "the target has lost token, kept there by an earlier deploy" in refused.err
     assert holds(name) == before
     bundle("secrets", "set", name, "token", "--generate", "12", *where)
     bundle("deploy", small, *where, "--app", name, "--yes")

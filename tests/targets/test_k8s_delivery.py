@@ -96,7 +96,7 @@ def test_who_has_no_kubeconfig_is_told_where_k3s_writes_one(tmp_path: Path, monk
         pytest.skip(f"this is a server of k3s: {k3s.KUBECONFIG} is there")
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "config"))
     monkeypatch.delenv("KUBECONFIG", raising=False)  # after the package has read it, once
-    with pytest.raises(TargetError, match=f"no kubeconfig at /etc/rancher/k3s/k3s.yaml or {tmp_path}") as raised:
+    with pytest.raises(TargetError, match=f"no kubeconfig can be read at {k3s.KUBECONFIG} or {tmp_path}") as raised:
         k3s.create({}).apps()
     assert "as a user who may read /etc/rancher/k3s/k3s.yaml (root)" in str(raised.value.hint)
 
