@@ -147,11 +147,13 @@ def plan_lines(plan: Plan, app: str, target: str, release: Release | None) -> li
 
 def value_lines(release: Release | None, observed: Observed) -> Iterator[str]:
     """The values that are others than at the last deploy: what was said by `--set` then and is not now falls back."""
+    from bundler.graphfile.source import quoted
+
     before = recorded(observed)
     was = dict(before.values) if before is not None else {}
     for name, text in release.values if release is not None else ():
         if was.get(name, text) != text:
-            yield f"  value {name}: {was[name]} -> {text}"
+            yield f"  value {name}: {quoted(was[name])} -> {quoted(text)}"
 
 
 def exact_lines(exact: Sequence[Note], plan: Plan) -> Iterator[str]:

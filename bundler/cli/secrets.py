@@ -95,13 +95,13 @@ def set_secret(app: str, name: str, *, source: str | None, generate: int | None,
         raise UsageError("--from and --generate are two ways to the bytes", hint="give one of them")
     if source is None and generate is None and not can_ask():
         raise UsageError(f"no bytes for {name}", hint="--from FILE, --from - for standard input, or --generate LENGTH")
-    origin = next((one.origin for one in deploy.listed_secrets(place, app) if one.name == name), "")
+    known = next((one for one in deploy.listed_secrets(place, app) if one.name == name), None)
     value = _bytes(name, source) if generate is None else generated(generate)
     ready = deploy.prepare_secret(place, app, name, value)
     if not ready.plan.steps:
         output.answer(f"no changes: {app} keeps these bytes for {name} already")
         return 0
-    if not yes and can_ask():
+    if known is not None and known.revision is not None and not yes and can_ask():
         require_yes(f"The bytes that {app} on {place.name} keeps for {name} will be lost. Go on?")
     carry_out(ready, None)
     used = next((one.users for one in deploy.listed_secrets(place, app) if one.name == name), ())
@@ -109,9 +109,9 @@ def set_secret(app: str, name: str, *, source: str | None, generate: int | None,
     if used:
         output.note(f"the next deploy brings them to {', '.join(used)}:")
         output.note(f"  bundle deploy FILE --app {app} --target {place.name}{same_place()}")
-    if origin in ("file", "env", "kubernetes"):
+    if known is not None and known.origin in ("file", "env", "kubernetes"):
         output.note(
-            f"warning: at the last deploy, {name} came from {_ORIGINS[origin]}, which would bring its own again"
+            f"warning: at the last deploy, {name} came from {_ORIGINS[known.origin]}, which would bring its own again"
         )
     return 0
 

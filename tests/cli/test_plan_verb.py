@@ -61,11 +61,11 @@ def test_a_value_that_was_given_once_does_not_fall_back_without_a_word(tmp_path:
     (tmp_path / "graph" / "bundle.yaml").write_text(valued)
     assert run(["build", str(tmp_path / "graph"), "-o", str(tmp_path / "shop.tar")]) == 0
     file = (str(tmp_path / "shop.tar"), "-t", "kept")
-    given = ("--set", "values.greeting=hi")
+    given = ("--set", "values.greeting=hi\n+ create service/x")
     first = away_from_one("deploy", *file, *given)
     assert (first.returncode, "value greeting" in first.stderr) == (0, False), first.stderr
     assert "value greeting" not in away_from_one("plan", *file, *given).stdout
-    told = "  value greeting: hi -> hello\n"
+    told = '  value greeting: "hi\\n+ create service/x" -> "hello"\n'
     assert told in away_from_one("plan", *file).stdout
     assert told in away_from_one("deploy", *file).stderr
     assert "value greeting" not in away_from_one("plan", *file).stdout
