@@ -13,8 +13,8 @@ from targets.k8s.names import MANAGER, Json
 
 
 def told(there: Json) -> str:
-    """Fields by their manager (JSON), but for ours and those that have a way of their own, such as status and scale; empty
-    where there are none."""
+    """Fields by their manager (JSON), but for ours and what has a way of its own, as status and scale; empty where
+    there are none."""
     ours: Json = {}
     theirs: dict[str, Json] = {}
     for entry in there["metadata"].get("managedFields") or ():
