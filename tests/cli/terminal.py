@@ -14,7 +14,8 @@ BUNDLE = (sys.executable, "-c", "from bundler.cli.main import main; main()")
 
 def talk(answers: list[tuple[str, str]], *arguments: str) -> tuple[int, str]:
     """Exit status, and all that is seen, of the command on a terminal at which somebody answers one question after
-    the other, and once more where nothing comes of it: what is typed while a terminal changes its mode may be lost."""
+    the other, and once more where nothing but its echo comes of it: what is typed while a terminal changes its mode may
+    be lost, as may a Ctrl-C just before Python waits for a line."""
     child, terminal = pty.fork()
     if child == 0:
         os.execv(sys.executable, [*BUNDLE, *arguments])
@@ -29,7 +30,7 @@ def talk(answers: list[tuple[str, str]], *arguments: str) -> tuple[int, str]:
             if left and left[0][0] in since:
                 since, said = "", left.pop(0)[1]
                 os.write(terminal, said.encode())
-            elif said and not since and silent % 20 == 0:
+            elif said and since in ("", "^C") and silent % 20 == 0:
                 os.write(terminal, said.encode())
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen
