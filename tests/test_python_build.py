@@ -125,7 +125,8 @@ def test_what_is_packed_runs_its_script_with_its_wheels(
     result = pack.build(request_, Silent())
     root = tmp_path / "root"
     for archive in layers(result, key):
-        archive.extractall(root, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.4
+        archive.extractall(root)
     said = config(result, key)["config"]
     moved = {name: text.replace("/app", f"{root}/app").replace("/opt", f"{root}/opt") for name, _, text in
              (line.partition("=") for line in said["Env"]) if name.startswith("PYTHON")}  # fmt: skip

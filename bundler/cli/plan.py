@@ -18,7 +18,7 @@ from bundler.cli.options import (
     target_option,
     unsigned_option,
 )
-from bundler.cli.report import exact_lines, plan_json, plan_lines, value_lines
+from bundler.cli.report import changed_values, exact_lines, plan_json, plan_lines, value_lines
 from bundler.errors import TargetError
 from bundler.release.features import exact
 
@@ -59,7 +59,8 @@ def command(
     ) as (ready, _):
         found = exact(ready.release, ready.plan) if ready.release is not None else ()
         if as_json:
-            output.answer_json(plan_json(ready.plan, ready.app, ready.target.name, found))
+            values = changed_values(ready.release, ready.observed)
+            output.answer_json(plan_json(ready.plan, ready.app, ready.target.name, found, values))
         else:
             changed = value_lines(ready.release, ready.observed)
             planned = plan_lines(ready.plan, ready.app, ready.target.name, ready.release)

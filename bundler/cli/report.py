@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from bundler.cli import output
 from bundler.cli.options import same_place, where
@@ -145,15 +145,20 @@ def plan_lines(plan: Plan, app: str, target: str, release: Release | None) -> li
     return lines
 
 
-def value_lines(release: Release | None, observed: Observed) -> Iterator[str]:
-    """The values that are others than at the last deploy: what was said by `--set` then and is not now falls back."""
-    from bundler.graphfile.source import quoted
-
+def changed_values(release: Release | None, observed: Observed) -> dict[str, tuple[str, str]]:
+    """What each value that is another than at the last deploy was and is: what was said by `--set` then and is not now
+    falls back."""
     before = recorded(observed)
     was = dict(before.values) if before is not None else {}
-    for name, text in release.values if release is not None else ():
-        if was.get(name, text) != text:
-            yield f"  value {name}: {quoted(was[name])} -> {quoted(text)}"
+    now = release.values if release is not None else ()
+    return {name: (was[name], text) for name, text in now if was.get(name, text) != text}
+
+
+def value_lines(release: Release | None, observed: Observed) -> Iterator[str]:
+    from bundler.graphfile.source import quoted
+
+    for name, (before, after) in changed_values(release, observed).items():
+        yield f"  value {name}: {quoted(before)} -> {quoted(after)}"
 
 
 def exact_lines(exact: Sequence[Note], plan: Plan) -> Iterator[str]:
@@ -167,8 +172,10 @@ def exact_lines(exact: Sequence[Note], plan: Plan) -> Iterator[str]:
         yield f"  exact: {', '.join(words)}"
 
 
-def plan_json(plan: Plan, app: str, target: str, exact: Sequence[Note]) -> dict[str, object]:
-    """`exact` beside `notes`, which say what is not."""
+def plan_json(
+    plan: Plan, app: str, target: str, exact: Sequence[Note], values: Mapping[str, tuple[str, str]]
+) -> dict[str, object]:
+    """`exact` beside `notes`, which say what is not; `values`: what each that changes was and is."""
     return {
         "app": app,
         "target": target,
@@ -191,4 +198,5 @@ def plan_json(plan: Plan, app: str, target: str, exact: Sequence[Note]) -> dict[
             for note in plan.notes
         ],
         "exact": [{"resource": note.resource, "feature": note.feature} for note in exact],
+        "values": {name: {"before": before, "after": after} for name, (before, after) in values.items()},
     }

@@ -15,8 +15,8 @@ _OPERATORS = (":-", ":?", ":+", "-", "?", "+")
 _BLANK = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
 _ENTRY = re.compile(  # in time that grows with the text alone: nothing of it is tried in two ways
     r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*+)[ \t]*+"
-    r"""(?P<value>[=:][ \t]*+(?:'(?P<literal>[^']*+)'|"(?P<quoted>(?:[^"\\]|\\[\s\S])*+)"|"""
-    r"""(?P<bare>(?!['"])(?:(?!(?<=[ \t])#)[^\n])*+)))?[ \t]*+(?:(?<=[\s'"])#[^\n]*+)?(?:\n|\Z)"""
+    r"""(?P<value>[=:][ \t]*+(?:'(?P<literal>[^']*+)'|"(?P<quoted>(?:[^"\\]|\\[\s\S])*)"|"""
+    r"""(?P<bare>(?!['"])(?:(?!(?<=[ \t])#)[^\n])*)))?[ \t]*+(?:(?<=[\s'"])#[^\n]*+)?(?:\n|\Z)"""
 )
 
 

@@ -47,7 +47,8 @@ class Thing:
     """Anything else of ours: "network", "volume/data", "files/api", "image/embedder", "secrets",
     "record/3". `spec` is its label's digest or identity, `name` the target's own name for it;
     `foreign` is set where the name is taken by something that is not ours, `owner` then says whose it is
-    ("app search on docker"), where that is known; `shared` where something that is not this app's uses it too."""
+    ("app search on docker"), where that is known; `shared` where something that is not this app's uses it too; `edits`
+    tells what others have set in it, where the target knows."""
 
     resource: str
     name: str
@@ -55,6 +56,7 @@ class Thing:
     foreign: bool = False
     shared: bool = False
     owner: str = ""
+    edits: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bundler.model.observed import Observed, Thing
 from bundler.model.plan import Action, Ready, Step
 from bundler.model.release import Release
+from targets.k8s import edits
 from targets.k8s.cluster import Cluster
 from targets.k8s.objects import Object
 
@@ -46,4 +47,11 @@ class Draft:
 
     def same(self, wanted: Object) -> bool:
         there = self.thing(wanted)
-        return there is not None and there.spec == wanted.spec and there.resource == wanted.resource
+        same = there is not None and there.spec == wanted.spec and there.resource == wanted.resource
+        return same and not self.edited(wanted)
+
+    def edited(self, wanted: Object) -> str:
+        """What somebody has set otherwise, in words; empty where nobody has."""
+        there = self.thing(wanted)
+        fields = edits.of(wanted.body, there.edits) if there is not None else []
+        return f"edited: {', '.join(fields)}" if fields else ""

@@ -25,7 +25,7 @@ from bundler.model.observed import (
 )
 from bundler.model.oci import Digest
 from targets import ownership
-from targets.k8s import claims, names, nodes, pulling
+from targets.k8s import claims, edits, names, nodes, pulling
 from targets.k8s import cluster as facts
 from targets.k8s.api import Api
 from targets.k8s.cluster import Settings
@@ -159,8 +159,11 @@ def _things(found: Snapshot, app: str) -> Iterator[Thing]:
             if names.ours(one, app):
                 if one["metadata"].get("deletionTimestamp"):
                     continue
-                spec = claims.told(one) if kind == claims.KIND else names.annotation(one, ownership.SPEC)
-                yield Thing(names.annotation(one, ownership.RESOURCE), name, spec)
+                resource = names.annotation(one, ownership.RESOURCE)
+                if kind == claims.KIND:  # it may have been made larger by hand
+                    yield Thing(resource, name, claims.told(one))
+                else:
+                    yield Thing(resource, name, names.annotation(one, ownership.SPEC), edits=edits.told(one))
             elif not is_of_the_cluster(kind, one):
                 owner = ownership.owner(one["metadata"].get("labels") or {})
                 yield Thing(f"{kind.lower()}/{one['metadata']['name']}", name, "", foreign=True, owner=owner)

@@ -1,7 +1,8 @@
 """What is, and what should be, to the steps between. Pure.
 
 Order of a deploy: namespace · images, volumes, secrets, files · workloads in waves · record · removal of what is
-obsolete. An object is applied only where it is not there or its annotation names another digest than the release does.
+obsolete. An object is applied only where it is not there, its annotation names another digest than the release does, or
+somebody has edited it.
 """
 
 from __future__ import annotations
@@ -230,7 +231,7 @@ def _decide(draft: Draft, made: Made) -> tuple[Action, str] | None:
     if there is None and displaced == autoscaled:
         return Action.CREATE, "not there"
     if displaced != autoscaled or not draft.same(made.main):
-        cause = changes(instances[0].parts if instances else "", made.main.parts)
+        cause = draft.edited(made.main) or changes(instances[0].parts if instances else "", made.main.parts)
         return (Action.CREATE if cause == f"{objects.SCALE} changed" else Action.REPLACE), cause
     if _renamed(draft, made):
         return Action.REPLACE, "files renamed"
@@ -238,7 +239,8 @@ def _decide(draft: Draft, made: Made) -> tuple[Action, str] | None:
         return Action.CREATE, f"{autoscaled[0]} not wanted"
     other = [one for one in made.around if not draft.same(one)]
     if other:
-        return Action.CREATE, f"{other[0].id} {'changed' if draft.thing(other[0]) else 'not there'}"
+        cause = draft.edited(other[0]) or ("changed" if draft.thing(other[0]) else "not there")
+        return Action.CREATE, f"{other[0].id} {cause}"
     down = [one for one in instances if one.state not in UP]
     if down:
         return Action.START, str(down[0].state)
@@ -267,7 +269,7 @@ def _decide_job(
         wrong = [one for one in made.running if not draft.same(one)]
         if wrong or _renamed(draft, made):
             action = Action.CREATE if draft.thing(made.main) is None else Action.REPLACE
-            return action, f"schedule {job.run}"
+            return action, draft.edited(made.main) or f"schedule {job.run}"
     return None
 
 

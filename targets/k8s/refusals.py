@@ -58,7 +58,7 @@ def refusal(status: int, data: bytes, doing: str) -> TargetError:
             fields = "; ".join(f"{cause.get('field')}: {cause.get('message')}" for cause in causes)
             return TargetError(
                 f"{doing}: others manage fields of it: {fields}",
-                hint="have them let go of these fields (or delete the object), and run the same command again",
+                hint="kubectl delete it, or have them let go of these fields, and run the same command again",
             )
         case 409:
             return Conflict(f"{doing}: {_short(message)}")

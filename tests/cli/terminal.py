@@ -6,6 +6,7 @@ import contextlib
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 
@@ -17,6 +18,7 @@ def talk(answers: list[tuple[str, str]], *arguments: str) -> tuple[int, str]:
     the other, and once more where nothing comes of it: what is typed while a terminal changes its mode may be lost."""
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a shell's job in the background ignores
         os.execv(sys.executable, [*BUNDLE, *arguments])
     seen, since, left, said, silent = "", "", list(answers), "", 0
     with contextlib.suppress(OSError):  # the end of a terminal

@@ -66,6 +66,8 @@ def test_a_value_that_was_given_once_does_not_fall_back_without_a_word(tmp_path:
     assert (first.returncode, "value greeting" in first.stderr) == (0, False), first.stderr
     assert "value greeting" not in away_from_one("plan", *file, *given).stdout
     told = '  value greeting: "hi\\n+ create service/x" -> "hello"\n'
+    as_json = json.loads(away_from_one("plan", *file, "--json").stdout)
+    assert as_json["values"] == {"greeting": {"before": "hi\n+ create service/x", "after": "hello"}}
     assert told in away_from_one("plan", *file).stdout
     assert told in away_from_one("deploy", *file).stderr
     assert "value greeting" not in away_from_one("plan", *file).stdout

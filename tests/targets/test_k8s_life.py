@@ -210,13 +210,38 @@ def test_what_others_manage_is_not_taken_from_them(subject: InCluster, deploymen
         body=theirs,
         media_type="application/apply-patch+yaml",
     )
-    changed = with_service(settled(release, deployment.observe()), "web", environment=(("A", ("b",)),))
+    same = deployment.plan(settled(release, deployment.observe()))
+    assert [step.cause for step in same.steps] == ["edited: spec.revisionHistoryLimit (somebody)"]
+    (refused,) = subject.target.check(same)
+    assert "others manage fields of it" in refused.reason
     with pytest.raises(TargetError, match="somebody") as caught:
-        deployment.carry_out([step for step in deployment.plan(changed).steps if step.resource == "service/web"])
+        deployment.carry_out(same.steps)
     assert "revisionHistoryLimit" in caught.value.what
     there = subject.api.get("Deployment", "web", subject.app)
     assert there is not None
     assert there["spec"]["revisionHistoryLimit"] == 7
+    subject.api.delete("Deployment", "web", subject.app)
+    deployment.go(release)
+    assert deployment.plan(settled(release, deployment.observe())).steps == ()
+
+
+def test_what_others_add_to_an_object_or_set_to_the_same_is_no_edit(subject: InCluster, deployment: Deployment) -> None:
+    release = only(subject)
+    deployment.go(release)
+    there = subject.api.get("Deployment", "web", subject.app)
+    assert there is not None
+    image = there["spec"]["template"]["spec"]["containers"][0]["image"]
+    for argv in (
+        ["annotate", "deployment/web", "example.com/seen=yes"],
+        ["label", "service/web", "team=a"],
+        ["set", "image", "deployment/web", f"web={image}"],
+        ["scale", "deployment/web", "--replicas=2"],
+    ):
+        done = subprocess.run(
+            ["kubectl", "--namespace", subject.app, *argv], capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+    assert deployment.plan(settled(release, deployment.observe())).steps == ()
 
 
 def test_what_may_scale_has_an_autoscaler_and_begins_with_its_least(subject: InCluster, deployment: Deployment) -> None:
