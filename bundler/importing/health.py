@@ -8,7 +8,7 @@ from typing import Any
 
 from bundler.graphfile import placeholders
 from bundler.importing.endpoints import Endpoints
-from bundler.importing.process import duration, words
+from bundler.importing.process import MAX_RETRIES, duration, words
 from bundler.importing.project import Data, as_list, natural
 from bundler.importing.report import Report
 
@@ -20,7 +20,6 @@ _QUIET = re.compile(  # options that change nothing about whether the page is th
 )
 _WITH_VALUE = ("-o", "-O", "-qO", "-m", "-t", "-T", "--output", "--max-time", "--tries", "--timeout", "--retry")
 _TAIL = re.compile(r"\s*(?:\|\|\s*(?:exit\s+[0-9]+|false))?\s*;?\s*$")
-_MAX_RETRIES = 1000
 _SHELL = re.compile(r"[|&;<>$`()]")
 
 
@@ -52,10 +51,10 @@ def healthcheck(
                 made[key] = found
             elif found is None:
                 report.refused(f"{where}.{key}", f"{check[key]} is no duration")
-    if retries := natural(check.get("retries"), _MAX_RETRIES):
+    if retries := natural(check.get("retries"), MAX_RETRIES):
         made["retries"] = retries
     elif str(check.get("retries") or "0") != "0":
-        report.refused(f"{where}.retries", f"{check['retries']} is no number from 1 to {_MAX_RETRIES}")
+        report.refused(f"{where}.retries", f"{check['retries']} is no number from 1 to {MAX_RETRIES}")
     if "start_interval" in check:
         report.left_out(f"{where}.start_interval", "interval holds from the start")
     return made, [ref.field for ref in named]

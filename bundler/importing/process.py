@@ -19,7 +19,7 @@ _MAX_HOURS = 999_999
 _MAX_CPUS = 100_000
 _MAX_GPUS = 1000
 _MAX_SCALE = 1000
-_MAX_RETRIES = 1000
+MAX_RETRIES = 1000
 _LIMITS = ("cpus", "mem_limit", "memory", "shm_size")
 _NO_LIMIT = re.compile(r"0+(?:\.0*)?\s*[bkmgt]?i?b?", re.IGNORECASE)
 
@@ -208,7 +208,7 @@ def _scale(service: Data, made: Data, where: str, report: Report, *, job: bool) 
 def _restart(service: Data, made: Data, where: str, report: Report, *, job: bool) -> None:
     policy, _, times = str(service.get("restart") or "").partition(":")
     if job and policy == "on-failure":
-        made["retries"] = natural(times, _MAX_RETRIES) or 3
+        made["retries"] = natural(times, MAX_RETRIES) or 3
         report.changed(f"{where}.restart", f"a run that fails is repeated {made['retries']} times")
     elif job and policy in ("always", "unless-stopped"):
         report.changed(f"{where}.restart", "others wait for its end, so it is a job, which is not started again")

@@ -17,10 +17,10 @@ from targets.k8s.names import Json
 
 Events = Mapping[str, str]  # uid of a pod, or of what makes pods -> the last warning about it
 _NEVER = (  # https://kubernetes.io/docs/concepts/containers/images/#ensureimagepullcredentialverification
-    "the kubelet of {node} has pulled the same image from a registry, and lets nobody use it under another name: "
-    "deploy with --registry HOST/PATH, or on the node, as root, let it forget that and restart the kubelet: "
-    "rm $(grep -l $(ctr -n k8s.io images list -q target.digest=={digest} | grep ^sha256:) "
-    "/var/lib/kubelet/image_manager/pulled/*). Where the node does not have the image, deploying again brings it"
+    "where {node} lacks the image, deploying again brings it; where not, its kubelet has pulled the same image from a "
+    "registry, and lets nobody use it under another name: deploy with --registry HOST/PATH, or on the node, as root, "
+    "let it forget that and restart the kubelet: rm $(grep -l $(ctr -n k8s.io images list -q "
+    "target.digest=={digest} | grep ^sha256:) /var/lib/kubelet/image_manager/pulled/*)"
 )
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _FORBIDDEN = re.compile(r"authoriz|authentic|denied|forbidden|no basic auth|\b40[13]\b", re.IGNORECASE)

@@ -129,7 +129,6 @@ def test_a_blob_that_may_not_be_taken_over_from_another_repository_is_sent(
     assert sent == [BYTES]
 
 
-@pytest.mark.timeout(60)
 def test_a_registry_is_greeted_as_who_will_push(
     server: Callable[[Handle], str], docker: Callable[[object], None]
 ) -> None:
@@ -148,6 +147,7 @@ def test_a_registry_is_greeted_as_who_will_push(
         Registry(server(lambda handler: answer(handler, 404))).greet("site")
 
 
+@pytest.mark.timeout(60)
 def test_an_upload_that_stalls_is_given_up(server: Callable[[Handle], str], docker: Callable[[object], None]) -> None:
     docker({})
     done = Event()
