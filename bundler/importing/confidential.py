@@ -67,7 +67,7 @@ class Secrets:
         """A literal text with its secrets as placeholders: passwords of addresses, and words that are nothing else."""
         text = LOGIN.sub(self._login, text)
         for literal, secret in self.by_literal.items():
-            if len(literal) >= _MIN_DISTINCT and literal not in self.plain:
+            if literal in text and len(literal) >= _MIN_DISTINCT and literal not in self.plain:
                 text = re.sub(_WORD.format(re.escape(literal)), f"${{secrets.{secret.name}}}", text)
         return text
 
@@ -108,13 +108,13 @@ def find(project: Project, names: Names, stores: Set[str]) -> Secrets:
                 variable = f"{where.partition('.')[2] or service}_PASSWORD"
                 _add(found, names, service, variable, literal, None, f"services.{service}.{where}")
                 found.by_literal[literal].login |= new
+    texts = ((service, text) for service, data in project.services.items() for _, text in _texts(data))
+    plain = [(service, text) for service, raw in texts if not LOGIN.search(text := settled(raw, project.given))]
     for secret in (each for each in found.all if each.login):
         word = re.compile(_WORD.format(re.escape(secret.literal)))
-        for service, data in project.services.items():
-            texts = [settled(text, project.given) for _, text in _texts(data)]
-            if any(word.search(text) and not LOGIN.search(text) for text in texts):
-                secret.users.add(service)
-                secret.login = False
+        told = {service for service, text in plain if secret.literal in text and word.search(text)}
+        secret.users |= told
+        secret.login = not told
     return found
 
 

@@ -10,6 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from bundler.errors import UsageError
+
+MAX_NESTED = 32
+MAX_CHARACTERS = 1 << 20  # of a text with its variables written out
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATORS = (":-", ":?", ":+", "-", "?", "+")
 _BLANK = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
@@ -67,6 +71,8 @@ def _variable(text: str, index: int) -> tuple[str | Variable, int]:
         return (Variable(name[0]), name.end()) if name else ("$", index + 1)
     depth, end = 1, index + 2
     while end < len(text) and depth:
+        if depth > MAX_NESTED:
+            raise UsageError(f"a variable is nested more than {MAX_NESTED} levels deep: {text[:40]}…")
         depth += text.startswith("${", end) - (text[end] == "}")
         end += 1
     name = _NAME.match(text, index + 2)
@@ -85,8 +91,13 @@ def variables(text: str) -> Iterator[Variable]:
 
 
 def settled(text: str, given: Mapping[str, str]) -> str:
-    """The text as Compose makes it."""
-    return "".join(part if isinstance(part, str) else meaning(part, given) for part in parse(text))
+    """The text as Compose makes it. UsageError where that is longer than any that is meant."""
+    made = ""
+    for part in parse(text):
+        made += part if isinstance(part, str) else meaning(part, given)
+        if len(made) > MAX_CHARACTERS:
+            raise UsageError(f"with its variables written out this is longer than 1 MiB: {text[:40]}…")
+    return made
 
 
 def meaning(variable: Variable, given: Mapping[str, str]) -> str:

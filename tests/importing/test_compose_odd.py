@@ -128,6 +128,15 @@ def test_an_env_file_is_read_in_time_that_grows_with_it_and_a_quote_left_open_is
     assert unread(text) == (4, 5)
 
 
+def test_variables_that_stand_for_too_much_are_told_of(tmp_path: Path) -> None:
+    nested = "${A:-" * 3000 + "}" * 3000
+    with pytest.raises(UsageError, match="a variable is nested more than 32 levels deep"):
+        compose(f"environment: {{A: '{nested}'}}")
+    (tmp_path / "a.env").write_text("A0=x\n" + "".join(f"A{n + 1}=${{A{n}}}${{A{n}}}\n" for n in range(60)))
+    with pytest.raises(UsageError, match="with its variables written out this is longer than 1 MiB"):
+        compose("env_file: [a.env]", tmp_path)
+
+
 def test_a_secret_in_several_lines_is_not_made_at_the_site(tmp_path: Path) -> None:
     (tmp_path / "a.env").write_text(f"SIGNING_KEY='{KEY}'\nAPI_KEY=0123456789abcdefghij\n")
     assert compose("env_file: [a.env]", tmp_path).graph["secrets"] == {"signing-key": {}, "api-key": {"generate": 24}}
