@@ -51,11 +51,9 @@ class Folder:
         return _sizes(self.root / path, MAX_CONFIG_FILES, MAX_CONFIG_BYTES)
 
     def outside(self, path: str) -> bool:
-        try:
-            root = self.root.resolve()
-            return not all((root / path / name).resolve().is_relative_to(root) for name in self.names(path))
-        except (OSError, RuntimeError):  # a link to itself
-            return True
+        top = self.root / path
+        below = (Path(folder) / name for folder, *names in os.walk(top) for name in itertools.chain(*names))
+        return any(_is_outside(each, self.root) for each in itertools.chain([top], below))
 
 
 def write(out: Path, root: Path, texts: Iterable[tuple[str, str]], copies: Iterable[Copy], *, force: bool) -> None:
@@ -74,11 +72,16 @@ def write(out: Path, root: Path, texts: Iterable[tuple[str, str]], copies: Itera
                 f"{source} is larger than {MAX_COPY_BYTES >> 20} MiB, which is not copied",
                 hint="without -o the graph is written beside the Compose file, and names it there",
             )
+
+    def left_out(folder: str, names: list[str]) -> list[str]:
+        """Links that lead out, which no build would follow either, and what git keeps."""
+        return [name for name in names if name == ".git" or _is_outside(Path(folder) / name, root)]
+
     for source, target in wanted:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
-                shutil.copytree(source, target, dirs_exist_ok=force, ignore=shutil.ignore_patterns(".git"))
+                shutil.copytree(source, target, dirs_exist_ok=force, ignore=left_out)
             else:
                 shutil.copyfile(source, target)
         except (OSError, shutil.Error) as error:
@@ -94,6 +97,13 @@ def site_from(site: Data, root: Path, out: Path) -> Data:
         if "file" in each and root.resolve() != out.resolve():
             each["file"] = os.path.relpath(root / each["file"], out.resolve())
     return {**site, "secrets": made} if made else site
+
+
+def _is_outside(path: Path, root: Path) -> bool:
+    try:
+        return not path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # a link to itself
+        return True
 
 
 def _sizes(path: Path, max_files: int, max_bytes: int) -> tuple[int, int]:

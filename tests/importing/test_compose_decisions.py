@@ -348,7 +348,11 @@ def test_a_file_outside_of_the_folder_is_not_packed_unasked(tmp_path: Path) -> N
     (tmp_path / "from").mkdir()
     (tmp_path / "passwd.conf").write_text("x\n")
     (tmp_path / "from/link.conf").symlink_to(tmp_path / "passwd.conf")
-    for path in ("../passwd.conf", "./../from/../passwd.conf", "..", "./link.conf", f"{tmp_path}/passwd.conf", "."):
+    (tmp_path / "from/conf").mkdir()
+    (tmp_path / "from/conf/own.conf").write_text("x\n")
+    (tmp_path / "from/conf/more").symlink_to(tmp_path)
+    outside = ("../passwd.conf", "./../from/../passwd.conf", "..", "./link.conf", f"{tmp_path}/passwd.conf", "./conf")
+    for path in outside:
         mounted = f"services: {{a: {{image: a, volumes: ['{path}:/etc/p.conf:ro']}}}}"
         named = f"services: {{a: {{image: a, configs: [c]}}}}\nconfigs: {{c: {{file: '{path}'}}}}"
         for text in (mounted, named) if path.endswith(".conf") else (mounted,):
@@ -359,6 +363,18 @@ def test_a_file_outside_of_the_folder_is_not_packed_unasked(tmp_path: Path) -> N
     (tmp_path / "from/own.conf").write_text("x\n")
     own = f"services: {{a: {{image: a, volumes: ['{tmp_path}/from/own.conf:/etc/p.conf:ro']}}}}"
     assert [each.source for each in compose(own, tmp_path / "from").copies] == [f"{tmp_path}/from/own.conf"]
+
+
+def test_a_folder_to_build_from_goes_into_another_one_without_links_that_lead_out(tmp_path: Path) -> None:
+    (tmp_path / "from/app").mkdir(parents=True)
+    (tmp_path / "secret").write_text("x\n")
+    (tmp_path / "from/app/Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "from/app/same").symlink_to("Dockerfile")
+    (tmp_path / "from/app/out").symlink_to(tmp_path / "secret")
+    (tmp_path / "from/app/loop").symlink_to("loop")
+    (tmp_path / "from/compose.yml").write_text("services: {a: {build: ./app}}\n")
+    assert run(["import", "compose", str(tmp_path / "from"), "-o", str(tmp_path / "to")]) == 0
+    assert {each.name for each in (tmp_path / "to/app").iterdir()} == {"Dockerfile", "same"}
 
 
 def test_what_was_refused_shows_in_the_status_and_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
