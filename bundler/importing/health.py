@@ -64,8 +64,8 @@ def _program(test: list[Any], text: Callable[[str], str]) -> list[str]:
     head = str(test[0])
     if head == "CMD":
         return [text(str(each)) for each in test[1:]]
-    line = str(test[1]) if head == "CMD-SHELL" and len(test) > 1 else " ".join(str(each) for each in test)
-    return ["sh", "-c", text(line)]
+    line = " ".join(str(each) for each in (test[1:2] if head == "CMD-SHELL" else test))
+    return ["sh", "-c", text(line)] if line.strip() else []
 
 
 def _asked(test: list[Any], ports: Endpoints) -> tuple[Data, str]:

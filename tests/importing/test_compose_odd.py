@@ -79,6 +79,8 @@ def test_a_number_that_is_no_port_and_no_count_makes_no_defect(keys: str, number
         ("cpus: 0.0001", "services.a: 0.0001 is no number of CPUs"),
         ("healthcheck: {test: [CMD]}", "services.a.healthcheck.test: it names no program"),
         ("healthcheck: {test: [CMD, NONE]}", "services.a.healthcheck.test: it names no program"),
+        ("healthcheck: {test: [CMD-SHELL]}", "services.a.healthcheck.test: it names no program"),
+        ("healthcheck: {test: [CMD-SHELL, ' ']}", "services.a.healthcheck.test: it names no program"),
         ("stop_grace_period: soon", "services.a.stop_grace_period: soon is no duration"),
         (
             "deploy: {resources: {reservations: {generic_resources: []}}}",
