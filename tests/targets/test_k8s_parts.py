@@ -12,10 +12,10 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from engine_sample import Fixed, text
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from images import AMD64, model
-from test_engine_parts import Fixed, text
 
 from bundler.errors import UsageError
 from bundler.model.graph import Condition, Gpus, Healthcheck, Mount, Resources, Volume

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from engine_sample import Fixed
 from images import image
-from test_engine_parts import Fixed
 from test_k8s_life import serving
 from test_k8s_parts import plan
 
