@@ -8,7 +8,9 @@ import json
 import os
 import tarfile
 import textwrap
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 from bundler.layout.archive import ArchiveReader
 from bundler.model.bundle import Bundle
@@ -19,6 +21,29 @@ from bundler.trust.policy import Policy
 from bundler.trust.verify import verify
 
 LONG_AGO = 10**18
+GRAPH = """
+    bundle: tiny
+    version: 1.0.0
+    models:
+      m: {from: ./w, license: apache-2.0}
+    configs:
+      c: {file: ./c.yaml}
+      d: {dir: ./d}
+      t: {content: "language: ${values.language}\\n"}
+    values:
+      language: {enum: [en, de], default: en}
+    services:
+      web:
+        image: IMAGE
+        command: [/x]
+        expose: {http: 8080}
+        models: [m:/m]
+        configs: [c:/etc/c.yaml, d:/etc/d, t:/etc/t]
+      other:
+        image: IMAGE
+        command: [/x]
+        user: "12"
+"""
 
 
 class Watching(Silent):
@@ -37,6 +62,41 @@ class Watching(Silent):
 
     def line(self, text: str) -> None:
         self.lines.append(text)
+
+
+class Registry:
+    """Serves a layout as an image of a registry on loopback, and counts what was asked for."""
+
+    def __init__(self, layout: Path) -> None:
+        self.asked: list[str] = []
+        registry = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                registry.asked.append(self.path)
+                entry = json.loads((layout / "index.json").read_text())["manifests"][0]
+                name = self.path.rsplit("/", 1)[1]
+                digest = entry["digest"] if name == "1" else name
+                file = layout / "blobs/sha256" / digest.removeprefix("sha256:")
+                body = file.read_bytes() if file.is_file() else b""
+                self.send_response(200 if file.is_file() else 404)
+                self.send_header("Content-Type", entry["mediaType"] if digest == entry["digest"] else "text/plain")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        Thread(target=self._server.serve_forever, daemon=True).start()
+        self.image = f"127.0.0.1:{self._server.server_address[1]}/acme/image:1"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 def write(directory: Path, files: dict[str, str | bytes]) -> Path:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bundler.cli.main import run
+from tests.cli.conftest import write_layout
 from tests.cli.terminal import away_from_one, talk
-from tests.test_cli import write_layout
 
 GRAPH = """\
 bundle: shop

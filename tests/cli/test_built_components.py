@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bundler.cli.main import run
-from tests.test_cli import write_layout
+from tests.cli.conftest import write_layout
 
 COMPONENT = """\
 component: web

@@ -1,13 +1,18 @@
-"""bundle check: what it says of graphs that are right, and of files that are none."""
+"""bundle check: what it says of graphs that are right, of those that are wrong, and of files that are none."""
 
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from bundler.cli.main import run
+from tests.cli.conftest import GRAPH
+
+pytestmark = pytest.mark.usefixtures("home")
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,3 +67,91 @@ def test_what_is_one_of_ours_is_no_compose_file(tmp_path: Path, capsys: pytest.C
     (tmp_path / "a.yaml").write_text(f"{first}\nservices: {{}}\n")
     assert run(["check", str(tmp_path / "a.yaml")]) == 3
     assert "Compose file" not in capsys.readouterr().err
+
+
+def test_the_check_of_a_broken_graph_is_json_on_request(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "bundle.yaml").write_text(GRAPH.replace("expose", "expos"))
+    assert run(["check", str(home), "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert told["valid"] is False
+    assert told["problems"][0]["line"] == 4
+
+
+def test_a_check_tells_of_everything_that_is_not_there(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "empty").mkdir()
+    (home / "there").write_text("x")
+    (home / "bundle.yaml").write_text(
+        """bundle: a
+version: "1"
+models:
+  m: {from: ./weights}
+  e: {from: ./empty}
+configs:
+  c: {file: ./c.yaml}
+  d: {dir: ./there}
+  f: {file: ./there}
+services:
+  web:
+    build: ./empty
+    models: [m:/m, e:/e]
+    configs: [c:/c, d:/d, f:/f]
+  disk: {image: "oci:./layout"}
+jobs:
+  seed: {build: ./nothing, run: manual}
+"""
+    )
+    assert run(["check", str(home), "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)["problems"]
+    assert [(one["line"], one["message"]) for one in told] == [
+        (4, "model m: ./weights is not there"),
+        (5, "model e: ./empty holds no file"),
+        (7, "config c: c.yaml is not there"),
+        (8, "config d: there is not a directory"),
+        (12, "build of web: empty holds no Dockerfile"),
+        (15, "image of disk: ./layout is not there"),
+        (17, "build of seed: nothing is not there"),
+    ]
+    assert all(one["hint"] for one in told)
+    assert all(one["file"] == str(home / "bundle.yaml") for one in told)
+
+
+def test_what_may_not_be_read_is_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "variants"
+        folder.mkdir()
+        (Path(name) / "bundle.yaml").write_text('bundle: a\nversion: "1"\n')
+        assert run(["check", name]) == 0
+        capsys.readouterr()
+        Path(name).chmod(0o755)
+        folder.chmod(0o000)
+        if root:
+            os.seteuid(65534)
+        try:
+            status = run(["check", name])
+        finally:
+            if root:
+                os.seteuid(0)
+            folder.chmod(0o755)
+        said = capsys.readouterr()
+    assert (status, said.out) == (2, "")
+    assert said.err.startswith(f"error: {folder}: Permission denied\n")
+
+
+def test_a_folder_with_a_compose_file_alone_is_told_how_it_becomes_a_graph(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "docker-compose.yml").write_text("services: {a: {image: b}}\n")
+    assert run(["check", str(tmp_path)]) == 2
+    assert f"bundle import compose {tmp_path}\n" in capsys.readouterr().err
+    assert run(["import", "compose", str(tmp_path)]) == 0
+    assert run(["check", str(tmp_path)]) == 0
+
+
+def test_a_variant_whose_file_has_another_end_is_not_passed_over(
+    home: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "graph" / "variants").mkdir()
+    (home / "graph" / "variants" / "acme.yml").write_text("variant: acme\nof: plain\n")
+    assert run(["check", str(home / "graph")]) == 2
+    assert "a variant's file ends in .yaml\n  rename it acme.yaml\n" in capsys.readouterr().err

@@ -17,8 +17,8 @@ import pytest
 from bundler.cli.main import run
 from bundler.doctor.looks import Look, looked
 from bundler.model.finding import Finding
+from tests.cli.conftest import write_layout
 from tests.cli.terminal import away_from_one
-from tests.test_cli import write_layout
 
 GRAPH = """\
 bundle: shop

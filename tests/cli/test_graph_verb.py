@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bundler.cli.main import run
-from tests.test_cli import write_layout
+from tests.cli.conftest import write_layout
 
 GRAPH = """\
 bundle: plain

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import write_layout
 from tests.cli.terminal import away_from_one
-from tests.test_cli import write_layout
 
 GRAPH = "bundle: shop\nversion: '1'\nservices: {web: {image: 'oci:./layout', expose: {http: 80}}}\n"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bundler.cli.main import run
-from tests.test_cli import GRAPH, write_layout
+from tests.cli.conftest import GRAPH, write_layout
 
 VERBS = (
     ["graph", "GRAPH", "-o", "PLACE/x.mmd"],

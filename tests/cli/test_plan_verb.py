@@ -8,8 +8,8 @@ from pathlib import Path
 from bundler.cli.main import run
 from bundler.cli.report import exact_lines
 from bundler.model.plan import Note, Plan, Verdict
+from tests.cli.conftest import write_layout
 from tests.cli.terminal import away_from_one
-from tests.test_cli import write_layout
 
 GRAPH = """\
 bundle: shop

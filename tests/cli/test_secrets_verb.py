@@ -1,4 +1,4 @@
-"""bundle secrets: what a target keeps for an app, and other bytes for one of them. No value is shown."""
+"""bundle secrets: what a target keeps for an app or a site gives, and other bytes for one. No value is shown."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from bundler.cli.main import run
+from bundler.cli.site import read_secrets
+from bundler.model.site import SecretSource, Site
+from tests.cli.conftest import write_layout
 from tests.cli.terminal import away_from_one, talk
-from tests.test_cli import write_layout
 
 GRAPH = """\
 bundle: shop
@@ -176,3 +178,14 @@ def test_what_the_target_has_lost_is_set_one_by_one_and_then_the_deploy_goes_on(
     assert kept(kept_target, "db") == old
     twice = away_from_one("secrets", "set", "shop", "db", "--generate", "8", "--from", "-", "-t", "kept")
     assert (twice.returncode, kept(kept_target, "db")) == (2, old)
+
+
+def test_a_secret_with_a_newline_at_its_end_is_warned_of(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def said(value: bytes) -> str:
+        (home / "secret").write_bytes(value)
+        assert read_secrets(Site(secrets={"s": SecretSource(file=str(home / "secret"))})) == {"s": value}
+        return capsys.readouterr().err
+
+    assert "secret s ends with a newline" in said(b"word\n")
+    assert "printf '%s'" in said(b"word\r\n")
+    assert said(b"word") == said(b"-----BEGIN\nAAAA\n-----END\n") == ""

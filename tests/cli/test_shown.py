@@ -1,4 +1,4 @@
-"""What is shown on terminals: colours where they are wanted, and paths whatever their bytes."""
+"""What terminals show: colours where they are wanted, paths whatever their bytes, and nothing that drives them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from bundler.cli import output, progress
 from bundler.cli.main import run
 from bundler.errors import typed
 
-from ..test_cli import GRAPH, write_layout
+from .conftest import GRAPH, write_layout
 from .terminal import talk
 
 BROKEN = "bundle: a\nversion: '1'\nservices: {web: {imag: a}}\n"
@@ -83,3 +84,16 @@ def test_a_path_that_is_not_utf8_is_shown_by_its_bytes(tmp_path: Path, capsys: p
     assert capsys.readouterr().err == (
         f"error: there is no directory {tmp_path}/caf\\xe9/no\n  make it: mkdir -p $'{tmp_path}/caf\\xe9/no'\n"
     )
+
+
+def test_waiting_for_nothing_known_is_no_empty_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(progress.Line, "draw", lambda _, text, **__: shown.append(text))
+    progress.Steps().waiting(())
+    progress.Steps().waiting(("service/a", "job/b"))
+    assert shown == ["waiting for the first look at what runs", "waiting for service/a, job/b"]
+
+
+def test_nothing_can_drive_the_terminal() -> None:
+    assert output.clean("a\x1b]0;title\x07b\r\u202ec\n") == "a\\x1b]0;title\\x07b\\x0d\\u202ec\n"
+    assert output.clean("ümläut → 語") == "ümläut → 語"

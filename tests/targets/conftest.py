@@ -1,4 +1,4 @@
-"""The tests' program, compiled once per session, and names that nothing else on the engine uses."""
+"""The tests' program, compiled once per session, and for each engine adapter an app of its own on a real engine."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from engines import ADAPTERS, OnEngine
+
+from targets.sample import Deployment
 
 SOURCE = Path(__file__).with_name("server.c")
 
@@ -27,3 +31,16 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def _compilers() -> list[list[str]]:
     found = [[path] for name in ("musl-gcc", "gcc", "cc", "clang") if (path := shutil.which(name))]
     return [*found, [sys.executable, "-m", "ziglang", "cc", "-target", f"{os.uname().machine}-linux-musl"]]
+
+
+@pytest.fixture(params=sorted(ADAPTERS))
+def subject(request: pytest.FixtureRequest, program: bytes) -> OnEngine:
+    return OnEngine(ADAPTERS[request.param](), program)
+
+
+@pytest.fixture
+def deployment(subject: OnEngine) -> Iterator[Deployment]:
+    deployment = Deployment(subject, subject.app)
+    yield deployment
+    deployment.remove(volumes=True)
+    assert subject.remains(subject.app) == []

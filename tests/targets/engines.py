@@ -7,13 +7,20 @@ import socket
 import urllib.request
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 
 from images import Blobs, image
 
+from bundler.model.observed import LogLine
+from bundler.model.release import Release, ReleaseDoor
 from targets import tar
+from targets.compose.target import ComposeTarget
+from targets.docker.target import DockerTarget
 from targets.engine.api import Engine
 from targets.engine.target import EngineTarget
+from targets.sample import Deployment, sample, service, settled, with_service
 
+ADAPTERS: dict[str, type[EngineTarget]] = {"docker": DockerTarget, "compose": ComposeTarget}
 IMAGES = "bundle.local/tgt-sample/*"
 
 
@@ -74,3 +81,19 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def only(subject: OnEngine, **changes: object) -> Release:
+    """One published service."""
+    door = ReleaseDoor("front", "web", 8000, "http", "127.0.0.1", subject.port)
+    web = service("web", **{"doors": (door,), **changes})
+    base = sample(subject)
+    return replace(base, services=(web,), jobs=(), volumes=(), doors=(door,), waves=(("web",),))
+
+
+def changed(release: Release, deployment: Deployment, name: str = "web", **changes: object) -> Release:
+    return with_service(settled(release, deployment.observe()), name, **changes)
+
+
+def logs(subject: OnEngine, name: str) -> list[LogLine]:
+    return list(subject.target.logs(subject.app, name, follow=False, since=None, tail=None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from test_k8s_parts import ALL, documents, in_place, made, plan, released
+from k8s_sample import ALL, documents, in_place, made, plan, released
 
 from bundler.model.graph import Mount, Resources
 from bundler.model.observed import Instance, Observed, State, Thing

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from test_k8s_parts import FEATURES, made, nothing, plan, released
+from k8s_sample import FEATURES, made, nothing, plan, released
 
 from bundler.errors import UsageError
 from bundler.model.graph import Resources

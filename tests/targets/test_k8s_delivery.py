@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from clusters import InCluster
-from test_k8s_parts import FEATURES, in_place, nothing, plan, released
+from k8s_sample import FEATURES, in_place, nothing, plan, released
 
 from bundler.errors import TargetError
 from bundler.model.observed import Observed, Record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from test_k8s_parts import FEATURES, nothing, plan, released
+from k8s_sample import FEATURES, nothing, plan, released
 
 from bundler import release as releasing
 from bundler.model.graph import Gpus, Resources

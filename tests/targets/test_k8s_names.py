@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from test_k8s_parts import documents, plan, released
+from k8s_sample import documents, plan, released
 
 from bundler.model.graph import Condition, Mount
 from bundler.model.release import Need, Release

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_k8s_parts import FEATURES, SETTINGS, SOCKET, Json, container, in_place, nothing, plan, pod, released
+from k8s_sample import FEATURES, SETTINGS, SOCKET, Json, container, in_place, nothing, plan, pod, released
 
 from bundler.errors import TargetError
 from bundler.model.observed import Observed, Record, Thing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from test_k8s_parts import container, made, plan, released
+from k8s_sample import container, made, plan, released
 
 from bundler.model.graph import Healthcheck
 from bundler.model.plan import Verdict

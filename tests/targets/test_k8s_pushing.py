@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from engine_sample import Fixed
 from images import image
-from test_engine_parts import Fixed
+from k8s_sample import plan
 from test_k8s_life import serving
-from test_k8s_parts import plan
 
 from bundler.edges.push import Registry
 from bundler.model.oci import Descriptor

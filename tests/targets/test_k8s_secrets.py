@@ -6,7 +6,7 @@ import base64
 from dataclasses import replace
 from typing import Any
 
-from test_k8s_parts import container, made, plan, released
+from k8s_sample import container, made, plan, released
 
 from bundler.model.observed import StoredSecret
 from bundler.model.plan import Verdict

@@ -1,19 +1,18 @@
-"""What a cluster shows of pods and nodes, as it is taken: the pure parts."""
+"""What a cluster shows of pods, their logs and nodes, as it is taken: the pure parts."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
+import pytest
+from k8s_sample import Json, owner, running, states
 from test_k8s_checks import GIB, lacking, node, steps
-from test_k8s_parts import owner, running, states
 
-from bundler.model.observed import Instance, State
-from targets.k8s import names, nodes
+from bundler.model.observed import Instance, LogLine, State
+from targets.k8s import logs, names, nodes
 from targets.k8s.instances import instances, is_ready
 from targets.k8s.instances import lacking as lacks
 from targets.k8s.logs import has_begun
-
-Json = dict[str, Any]
 
 
 def seen(pod: Json) -> Instance:
@@ -78,6 +77,33 @@ def test_an_imported_image_that_the_kubelet_withholds_is_no_thing_to_wait_for() 
     assert not seen({**pod, "status": {"phase": "Pending", "containerStatuses": [{"name": "web", **waiting}]}}).stuck
 
 
+def test_a_healthy_pod_of_an_earlier_template_is_not_ready() -> None:
+    assert states([running("s1")]) == [State.STARTING, State.CREATED]
+    assert states([running("s1"), running("s2", name="web-2")]) == [State.HEALTHY, State.STARTING]
+    assert states([running("s2")]) == [State.HEALTHY]
+
+
+def test_what_is_scaled_to_nothing_is_stopped() -> None:
+    assert states([], owner(replicas=0)) == [State.STOPPED]
+
+
+def test_an_image_that_may_not_be_pulled_says_what_to_do() -> None:
+    message = "pull access denied, repository does not exist or may require authorization: no basic auth credentials"
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": message}}
+    for where in ("containerStatuses", "initContainerStatuses"):
+        pod = running("s2", ready=False)
+        pod["status"] = {"phase": "Pending", where: [{"name": "web", "state": waiting}]}
+        objects_there = {"Deployment": [owner()]}
+        (one,) = instances(objects_there, [pod], {}, "sample")
+        assert "--pull-secret-from" in one.detail
+
+
+def test_a_pod_that_ends_does_not_count() -> None:
+    ending = running("s2")
+    ending["metadata"]["deletionTimestamp"] = "now"
+    assert states([ending]) == [State.CREATED]
+
+
 # pods that are missing
 
 
@@ -133,3 +159,18 @@ def test_a_taint_is_one_for_the_choice_of_nodes_and_for_the_room_on_them() -> No
         assert bool(nodes.taking_pods([there])) is takes
         assert nodes.closing(there) == closed
         assert bool(lacking(steps(GIB), [there], [])) is bool(closed)
+
+
+# logs
+
+
+@pytest.mark.timeout(20)
+def test_an_error_of_any_kind_ends_a_followed_log() -> None:
+    def broken() -> Iterator[LogLine]:
+        yield LogLine("2026-01-01T00:00:00Z", "web", 0, "first")
+        raise ValueError("no line")
+
+    lines = logs.as_they_come([broken(), iter(())])
+    assert next(lines).text == "first"
+    with pytest.raises(ValueError, match="no line"):
+        next(lines)

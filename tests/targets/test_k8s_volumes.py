@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from test_k8s_parts import SETTINGS, container, in_place, nothing, plan, pod, released
+from k8s_sample import SETTINGS, container, in_place, nothing, plan, pod, released
 
 from bundler.model.graph import Mount, Volume
 from bundler.model.observed import Observed, Thing

@@ -10,10 +10,10 @@ from dataclasses import replace
 import kubernetes_validate
 import pytest
 from clusters import InCluster
+from engine_sample import Fixed
 from images import image, model
-from test_engine_parts import Fixed
+from k8s_sample import FEATURES, SETTINGS, Json, full, in_place, made, nothing, owner, plan, released, running
 from test_k8s_life import get, only
-from test_k8s_parts import FEATURES, SETTINGS, Json, full, in_place, made, nothing, owner, plan, released, running
 
 from bundler.model.graph import Gpus, Mount, Resources
 from bundler.model.observed import Observed, State

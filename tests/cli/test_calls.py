@@ -1,0 +1,83 @@
+"""A call that cannot be done: its exit status, what is said, and the command that is proposed."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from bundler.cli.main import run
+from bundler.cli.options import same_place, where
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["chek"], 2, "Did you mean 'check'?"),
+        (["check", "/dev/null"], 2, "/dev/null is no regular file"),
+        (["check", "/nowhere"], 2, "there is no graph at /nowhere"),
+        (["verify", "/nowhere.tar"], 2, "there is no file /nowhere.tar"),
+        (["verify", "/etc/passwd"], 5, "/etc/passwd: neither a bundle nor a library"),
+        (["deploy", "FILE"], 2, "no target named"),
+        (["deploy", "FILE", "--target", "dokcer"], 2, "did you mean 'docker'?"),
+        (["deploy", "FILE", "--target", "docker", "--timeout", "soon"], 2, "--timeout soon: not a duration"),
+        (["logs", "app", "-t", "docker", "--since", "yesterday"], 2, "how long ago: 10m"),
+        (["logs", "app", "-t", "docker", "--since", ""], 2, "neither a time nor a duration"),
+        (["logs", "app", "-t", "docker", "--since", "1795489200"], 2, "neither a time nor a duration"),
+        (["logs", "app", "-t", "docker", "--since", "9999-12-31T23:59:59-23:59"], 2, "neither a time nor a duration"),
+        (["build", "GRAPH", "--platform", "linux"], 2, "not a platform: 'linux'"),
+        (["build", "GRAPH", "--platform", "linux/arm64"], 4, "arm64"),
+        (["build", "GRAPH", "--mirror", "docker.io"], 2, "--mirror docker.io: it is written REGISTRY=HOST/PATH"),
+        (["up", "GRAPH", "--mirror", "docker.io=mirror"], 2, "begins with a host: 'mirror'"),
+        (
+            ["build", "GRAPH", "--mirror", "docker.io=a.example", "--mirror", "index.docker.io=b.example/x"],
+            2,
+            "--mirror: docker.io has two, a.example and b.example/x",
+        ),
+        (["keys", "trust", "FILE"], 5, "FILE: not a public key in PEM\n  bundle keys export"),
+        (["import", "compse"], 2, "Did you mean 'compose'?"),
+    ],
+)
+def test_a_wrong_call_says_what_and_how(
+    bundle: Path, home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, said: str
+) -> None:
+    capsys.readouterr()
+    named = {"FILE": str(bundle), "GRAPH": str(home / "graph")}
+    assert run([named.get(one, one) for one in arguments]) == status
+    assert said.replace("FILE", str(bundle)) in capsys.readouterr().err
+
+
+def test_an_engine_that_is_not_there_is_a_target_error(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    for arguments in (["list", "-t", "docker"], ["deploy", str(bundle), "-t", "compose"]):
+        assert run(arguments) == 6
+        said = "no Docker engine answers at unix:///nowhere.sock: No such file or directory\n"
+        assert said in capsys.readouterr().err
+
+
+def test_without_a_home_directory_the_variable_to_set_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    for variable in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable)
+    monkeypatch.setattr("pwd.getpwuid", unknown)  # of a user who is in no /etc/passwd
+    assert run(["keys", "list"]) == 2
+    assert "set HOME, or XDG_DATA_HOME" in capsys.readouterr().err
+
+
+def test_a_command_that_is_proposed_leads_to_the_same_place() -> None:
+    context = click.Context(click.Command("status"))
+    context.meta["bundler.cli.options.told"] = {"context": "my cluster's", "containerd": "/run/a b.sock,docker://n2"}
+    with context:
+        words = shlex.split(same_place())
+        assert (where(), "".join(shlex.split(where())[1:])) == (""" --context 'my cluster'"'"'s'""", "my cluster's")
+    assert words == ["--context", "my cluster's", "--containerd", "/run/a b.sock", "--containerd", "docker://n2"]
