@@ -112,7 +112,7 @@ def _spoken(link: socket.socket, protocol: str | None, host: str, port: int, end
                 raise
             more = b""
         said += more
-    if _TLS.match(said):
+    if not isinstance(link, ssl.SSLSocket) and _TLS.match(said):
         raise UnreachedError(Failure.PROTOCOL, SPEAKS_TLS)
     if found := words.answer.match(said):
         told = found[1].decode("ascii", "replace") if found.re.groups and found[1] else ""

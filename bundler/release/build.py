@@ -79,7 +79,7 @@ def release(inputs: Inputs) -> Released:
     values = settle_values(graph, inputs.site)
     doors = choose_doors(graph, inputs.site, inputs.observed, before.release.doors if before else ())
     used = {secret.name for secret in before.release.secrets} if before and kept_data else ()
-    secrets, kept = settle_secrets(graph, inputs.given, inputs.stored, inputs.revision, used)
+    secrets, kept = settle_secrets(graph, inputs.given, inputs.stored, inputs.revision, inputs.app, used)
     secrets = with_origins(secrets, inputs.site, inputs.given, before.release if before else None)
     check_externals(graph, inputs.site, kept)
     scope = Scope(graph, inputs.site, values, {door.name: door for door in doors}, frozenset(kept))

@@ -22,6 +22,7 @@ def settle_secrets(
     given: Mapping[str, bytes],
     stored: Mapping[str, StoredSecret],
     revision: Callable[[], str],
+    app: str,
     used: Iterable[str] = (),
 ) -> tuple[tuple[ReleaseSecret, ...], dict[str, StoredSecret]]:
     """Every secret of the graph and its externals, with its bytes.
@@ -50,8 +51,8 @@ def settle_secrets(
         raise TargetError(
             f"the target has lost {', '.join(lost)}, kept there by an earlier deploy; "
             "what was made with the old bytes, such as a database, knows no others",
-            hint=f"bundle secrets set APP {lost[0]} --from FILE keeps the old ones again; --generate LENGTH instead of "
-            "--from makes new ones, of which such a database must be told",
+            hint=f"bundle secrets set {app} {lost[0]} --target TARGET --from FILE keeps the old ones again; --generate "
+            "LENGTH instead of --from makes new ones, of which such a database must be told",
         )
     if missing:
         raise UsageError(

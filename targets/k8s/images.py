@@ -92,7 +92,7 @@ def left(settings: Settings, observed: Observed) -> list[Note]:
     """What a removal does not get at."""
     features = observed.host.features
     reached, nodes = len(facts.reached(settings, features)), _nodes(features)
-    by_registry = settings.registry or facts.told(features, facts.PULLS_FROM)
+    by_registry = facts.told(features, facts.PULLS_FROM)
     if not observed.records:
         return []
     if by_registry:
