@@ -92,13 +92,12 @@ def left(settings: Settings, observed: Observed) -> list[Note]:
     """What a removal does not get at."""
     features = observed.host.features
     reached, nodes = len(facts.reached(settings, features)), _nodes(features)
-    by_registry = facts.told(features, facts.PULLS_FROM)
+    pulled, fault = facts.told(features, facts.PULLS_FROM), facts.told(features, facts.UNASKED)
     if not observed.records:
         return []
-    if by_registry:
-        return [notes.left_in_registry(by_registry)]
-    fault = facts.told(features, facts.UNASKED)
-    if fault is not None:
+    if pulled:
+        return [notes.left_in_registry(pulled)]
+    if fault is not None and not settings.registry:
         return [notes.unasked("removal", f"{fault}; without --containerd (or CONTAINERD_ADDRESS) they stay there")]
     return [notes.left_on_nodes(nodes, reached)] if reached < nodes else []
 
