@@ -72,7 +72,7 @@ def read_secrets(site: Site) -> Mapping[str, bytes]:
 
 def warn_of_newline(name: str, value: bytes, path: str) -> None:
     """One that an editor or `echo` has put there; several lines, as of a key in PEM, end with one."""
-    if value.find(b"\n") == len(value) - 1:
+    if value and value.find(b"\n") == len(value) - 1:
         output.note(
             f"warning: secret {name} ends with a newline, which is part of it; "
             f"if it should not be: printf '%s' … > {path}"

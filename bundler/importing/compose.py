@@ -21,7 +21,7 @@ from bundler.importing import confidential, endpoints, images, keys, mounts, ord
 from bundler.importing.addresses import Addresses, Login
 from bundler.importing.endpoints import Declared, Endpoints, Published
 from bundler.importing.mounts import Copy, Mounted
-from bundler.importing.naming import Names
+from bundler.importing.naming import Names, label
 from bundler.importing.program import Program
 from bundler.importing.project import Data, Files, Project, as_list, as_map, project
 from bundler.importing.report import Report
@@ -158,7 +158,7 @@ class _Import:
             self.site["publish"] = {door: {"port": port.host} for door, _, port in doors if port.host}
         self._unplaced(addresses)
         sections: Data = {
-            "bundle": self.project.name,
+            "bundle": label(self.project.name),
             "version": "1.0.0",
             "values": knobs.values,
             "secrets": {**secrets, **stored.secrets(self.site)},
@@ -208,7 +208,8 @@ class _Import:
         """The image or what it is built from."""
         where = f"services.{name}"
         image, build = str(service.get("image") or ""), service.get("build")
-        own = f"{self.project.name}-{self.node[name]}"
+        own = f"{self.project.name}-{name}"  # as Compose names what it builds
+        own = own if re.fullmatch(forms.REFERENCE, own) else f"{label(self.project.name)}-{self.node[name]}"
         if build is not None:
             said = as_map(build) if isinstance(build, dict) else {"context": build}
             context = posixpath.normpath(str(said.get("context", ".")))

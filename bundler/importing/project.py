@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from bundler.errors import UsageError
 from bundler.importing import keys
-from bundler.importing.naming import label
 from bundler.importing.report import Report
 from bundler.importing.variables import read_env, settled, unread
 
@@ -45,7 +44,8 @@ class Files(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """`given` are the variables of `.env`, and what is settled of services is settled with them."""
+    """`name` is as Compose writes it. `given` are the variables of `.env`, and what is settled of services is settled
+    with them."""
 
     name: str
     services: Mapping[str, Data]
@@ -86,7 +86,7 @@ def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[
     if not services:
         raise UsageError("there is no service in the file", hint="a Compose file has services: {NAME: {image: …}}")
     return Project(
-        label(settled(str(root["name"]), given)),
+        re.sub(r"[^a-z0-9_-]", "", settled(str(root["name"]), given).lower()).lstrip("_-"),
         services,
         {name: as_map(part) for name, part in root["volumes"].items()},
         {name: as_map(part) for name, part in root["configs"].items()},

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from bundler.model.observed import Instance, State
 from targets import ownership
 from targets.k8s import names, weights
+from targets.k8s.delivery import PREFIX
 from targets.k8s.names import Json
 
 Events = Mapping[str, str]  # uid of a pod, or of what makes pods -> the last warning about it
@@ -205,7 +206,7 @@ def _copying(pod: Json) -> str:
 
 def _with_hint(pod: Json, reason: str, message: str) -> str:
     hint = ""
-    if reason == "ErrImageNeverPull":
+    if reason == "ErrImageNeverPull" and PREFIX in message:  # else somebody has given it another image
         digest = _DIGEST.search(message)
         told = _NEVER.format(node=pod["spec"].get("nodeName", "the node"), digest=digest[0] if digest else "…")
         hint = f"; {told}"

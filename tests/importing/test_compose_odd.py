@@ -222,3 +222,11 @@ def test_values_have_names_of_their_own_however_long_a_variable_is_and_whatever_
     keys = ", ".join(f"{name}: '${{{one}}}'" for name, one in told.items())
     found = compose(f"environment: {{{keys}}}")
     assert [each["default"] for each in found.graph["values"].values()] == ["1", "2", "1", "2", "3"]
+
+
+def test_what_compose_builds_is_taken_by_the_name_that_compose_gives_it() -> None:
+    text = "name: nc_odd\nservices: {api_1: {build: {context: ., dockerfile_inline: FROM a}}}"
+    found = imported([(text, "compose.yaml")], "Dir.x", Folder(Path("/nonexistent")))
+    assert (found.graph["bundle"], found.graph["services"]["api-1"]["image"]) == ("nc-odd", "nc_odd-api_1")
+    found = imported([(text.partition("\n")[2], "compose.yaml")], "nc_Dir.x", Folder(Path("/nonexistent")))
+    assert found.graph["services"]["api-1"]["image"] == "nc_dirx-api_1"

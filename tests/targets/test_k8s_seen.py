@@ -73,6 +73,8 @@ def test_an_imported_image_that_the_kubelet_withholds_is_no_thing_to_wait_for() 
         assert (found.state, found.stuck) == (State.CREATED, True)
         assert "where n1 lacks the image, deploying again brings it; where not, its kubelet has" in found.detail
         assert f"images list -q target.digest=={digest} | grep" in found.detail
+    waiting["state"]["waiting"] |= {"message": 'Container image "nosuch:1" is not present with pull policy of Never'}
+    assert seen(pod).detail == 'ErrImageNeverPull: Container image "nosuch:1" is not present with pull policy of Never'
     waiting["state"]["waiting"] = {"reason": "ErrImagePull", "message": "timeout"}
     assert not seen({**pod, "status": {"phase": "Pending", "containerStatuses": [{"name": "web", **waiting}]}}).stuck
 
