@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -112,6 +113,10 @@ class Observed:
 
     def of(self, resource: str) -> tuple[Instance, ...]:
         return tuple(instance for instance in self.instances if instance.resource == resource)
+
+    def lacks(self, volumes: Iterable[str]) -> bool:
+        """Whether one of these volumes is not there: what a job once did in it is gone, too."""
+        return any(self.thing(f"volume/{name}") is None for name in volumes)
 
     def thing(self, resource: str) -> Thing | None:
         return next((thing for thing in self.things if thing.resource == resource), None)

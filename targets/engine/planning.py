@@ -127,7 +127,7 @@ def _workloads(
         there = () if resource in freed else draft.observed.of(resource)
         if resource in cleared:
             there = tuple(one for one in there if one.name in form.names(draft.release, container))
-        decided = _decide(container, there)
+        decided = _decide(container, there, draft.observed)
         if decided is None:
             continue
         action, cause = decided
@@ -192,11 +192,11 @@ def _waits(release: Release, container: Container, ready: Mapping[str, Ready]) -
     return waits
 
 
-def _decide(container: Container, there: tuple[Instance, ...]) -> tuple[Action, str] | None:
+def _decide(container: Container, there: tuple[Instance, ...], observed: Observed) -> tuple[Action, str] | None:
     """What a workload needs, and why; None where nothing."""
     same = [instance for instance in there if instance.spec == container.spec]
     if isinstance(container.workload, ReleaseJob):
-        return _decide_job(container.workload, container, there, same)
+        return _decide_job(container.workload, container, there, same, observed)
     if not there:
         return Action.CREATE, "not there"
     if len(same) < len(there):
@@ -211,12 +211,12 @@ def _decide(container: Container, there: tuple[Instance, ...]) -> tuple[Action, 
 
 
 def _decide_job(
-    job: ReleaseJob, container: Container, there: tuple[Instance, ...], same: list[Instance]
+    job: ReleaseJob, container: Container, there: tuple[Instance, ...], same: list[Instance], observed: Observed
 ) -> tuple[Action, str] | None:
     if not job.due:
         return None
     if len(same) == len(there) == container.instances and all(i.state in UP | {State.COMPLETED} for i in same):
-        return None
+        return (Action.RUN, "its volume is new") if observed.lacks(one.name for one in job.volumes) else None
     if any(instance.state is State.FAILED for instance in same):
         return Action.RUN, "failed before"
     return Action.RUN, {"manual": "asked for", "install": "first run"}.get(job.run, "this release's run")

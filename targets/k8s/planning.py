@@ -260,7 +260,8 @@ def _decide_job(
     if job.due:
         same = [one for one in instances if one.spec == made.main.spec]
         if same and len(same) == len(instances) and all(one.state in UP | {State.COMPLETED} for one in same):
-            return None
+            new = draft.observed.lacks(mount.name for mount in job.volumes)
+            return (Action.RUN, "its volume is new") if new else None
         if any(one.state is State.FAILED for one in same):
             return Action.RUN, "failed before"
         asked = {"manual": "asked for", "install": "first run", "upgrade": "this release's run"}

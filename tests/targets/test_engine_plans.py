@@ -151,6 +151,17 @@ def test_failed_workers_of_an_earlier_release_go_before_the_job_is_waited_for(
     assert "remove job/train" in steps["run job/train"].after
 
 
+def test_a_due_job_that_has_done_its_work_in_a_volume_that_is_gone_runs_again(target: EngineTarget) -> None:
+    setup = job("setup", "0", volumes=(Mount("data", "/data"),))
+    release = replace(released(), services=(), jobs=(setup,), volumes=(Volume("data", None),), waves=(("setup",),))
+    there = deployed(target, release)
+    assert not any(step.resource == "job/setup" for step in target.plan(release, there).steps)
+    lost = replace(there, things=tuple(one for one in there.things if one.resource != "volume/data"))
+    steps = {step.id: step for step in target.plan(release, lost).steps}
+    assert steps["run job/setup"].cause == "its volume is new"
+    assert "create volume/data" in steps["run job/setup"].after
+
+
 def test_no_two_containers_share_a_name(target: EngineTarget) -> None:
     services = (service("api", min_instances=3), service("api-2"))
     jobs = (job("api-3", "0"), job("train", "0", max_workers=2, ranked=True))

@@ -9,15 +9,16 @@ from engine_sample import Fixed, text
 from images import AMD64
 from k8s_sample import ALL, FEATURES, in_place, nothing, plan, released
 
-from bundler.model.graph import Condition
-from bundler.model.observed import Host, Observed, Thing
+from bundler.model.graph import Condition, Mount
+from bundler.model.observed import Host, Instance, Observed, State, Thing
 from bundler.model.plan import Ready
 from bundler.model.release import FileMount, Need
+from targets import ownership
 from targets.k8s import cluster as facts
 from targets.k8s import planning
 from targets.k8s.cluster import Settings
 from targets.k8s.files import LIMIT_BYTES
-from targets.sample import settled
+from targets.sample import job, settled
 
 
 def test_needs_are_waited_for() -> None:
@@ -39,6 +40,19 @@ def test_a_first_deploy_is_in_order() -> None:
         "create service/web",
         "store record/1",
     ]
+
+
+def test_a_due_job_that_has_done_its_work_in_a_volume_that_is_gone_runs_again() -> None:
+    setup = job("seed", "0", volumes=(Mount("data", "/data"),))
+    release = replace(released(), jobs=(setup,))
+    (run,) = [step for step in plan(release).steps if step.resource == "job/seed"]
+    spec = run.payload["objects"][-1]["object"]["metadata"]["annotations"][ownership.SPEC]  # type: ignore[index]
+    done = Instance("job/seed", "id", "seed-x", 0, spec, State.COMPLETED)
+    there = replace(in_place(release), instances=(done,))
+    assert not any(step.resource == "job/seed" for step in plan(release, there).steps)
+    lost = replace(there, things=tuple(one for one in there.things if one.resource != "volume/data"))
+    (again,) = [step for step in plan(release, lost).steps if step.resource == "job/seed"]
+    assert (again.cause, "create volume/data" in again.after) == ("its volume is new", True)
 
 
 def test_what_is_in_place_gives_no_steps() -> None:
