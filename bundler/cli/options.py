@@ -155,7 +155,7 @@ def open_target(name: str | None, site: Site | None = None) -> Target:
     try:
         return discovery.load(name, told)
     except UsageError as error:
-        if site is None or site.target in (None, name):
+        if site is None or site.target in (None, name) or not any(places.values()):  # not for what the site says
             raise
         mend = f"the site file is for target {site.target}: leave --target out, or name a site file for {name}"
         raise UsageError(error.what, hint=mend) from error
