@@ -29,7 +29,8 @@ IN_K3S = "k3s://"  # the containerd that `k3s ctr` finds by itself
 IN_CONTAINER = "docker://"  # a "socket" that is a node's container, as kind, k3d and minikube have them
 PREFIX = "bundle.local/"
 
-_RACED = "failed to extract layer"  # of an import, where another one, or a removal, was at the same layer
+# What an import says where another one, or a removal, was at the same blobs: at a layer, or at one it need not send.
+_RACED = re.compile(r"failed to extract layer|content digest sha256:\w+: not found")
 AT_ONCE = 8  # nodes that are asked together
 
 T = TypeVar("T")
@@ -186,9 +187,9 @@ def load(node: Node, payload: Payload, blobs: BlobSource, progress: Callable[[in
     try:
         node.load(tar.stream(_archive(payload, node.blobs(), blobs, progress)))
     except TargetError as error:
-        if _RACED not in error.what:
+        if not _RACED.search(error.what):
             raise
-        node.load(tar.stream(_archive(payload, node.blobs(), blobs, lambda _: progress(0))))
+        node.load(tar.stream(_archive(payload, frozenset(), blobs, lambda _: progress(0))))  # all, counted before
     if node.images().get(reference, ("",))[0] != digest or not _claim(node, payload):
         raise TargetError(f"containerd did not keep {reference}", hint="run the same command again")
 

@@ -104,20 +104,32 @@ def test_who_has_no_kubeconfig_is_told_where_k3s_writes_one(tmp_path: Path, monk
     assert "as a user who may read /etc/rancher/k3s/k3s.yaml (root)" in str(raised.value.hint)
 
 
+_AT_A_LAYER = """#!/bin/sh
+case "$*" in *" images import "*)
+  [ -e {once} ] || {{
+    cat >{once}
+    echo "ctr: failed to extract layer (application/vnd.oci.image.layer.v1.tar sha256:0) to overlayfs: not found" >&2
+    exit 1
+  }} ;;
+esac
+exec {ctr} "$@"
+"""
+# What is listed is gone by the time of the import, which then says so by itself.
+_AT_A_BLOB = """#!/bin/sh
+case "$*" in *" content list "*) [ -e {once} ] || {{ echo {layer}; : >{once}; }} ;; esac
+exec {ctr} "$@"
+"""
+
+
 @pytest.mark.cluster
+@pytest.mark.parametrize("ctr", [_AT_A_LAYER, _AT_A_BLOB], ids=["at a layer", "at a blob"])
 def test_an_import_that_another_one_got_in_the_way_of_is_done_again(
-    program: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    program: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ctr: str
 ) -> None:
-    """As a real one says it, which nobody brings about at will."""
     subject = InCluster(program)
-    once = tmp_path / "once"
-    said = "ctr: failed to extract layer (application/vnd.oci.image.layer.v1.tar sha256:0) to overlayfs: not found"
-    (tmp_path / "ctr").write_text(
-        f"""#!/bin/sh
-        case "$*" in *" images import "*) [ -e {once} ] || {{ cat >{once}; echo "{said}" >&2; exit 1; }} ;; esac
-        exec {shutil.which("ctr")} "$@"
-        """
-    )
+    part = subject.image.platforms[0]
+    once, layer = tmp_path / "once", part.layers[0].digest
+    (tmp_path / "ctr").write_text(ctr.format(once=once, layer=layer, ctr=shutil.which("ctr")))
     (tmp_path / "ctr").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     steps = subject.target.plan(sample(subject), subject.target.observe(subject.app)).steps
@@ -126,7 +138,6 @@ def test_an_import_that_another_one_got_in_the_way_of_is_done_again(
     subject.target.apply(load, subject.blobs, {}, moved.append)
     try:
         assert once.exists()
-        part = subject.image.platforms[0]
         assert sum(moved) == sum(one.size_bytes for one in (*part.layers, part.config, part.manifest)), "each byte once"
         assert load.payload["reference"] in subject.node.images()
     finally:
