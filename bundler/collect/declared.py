@@ -1,7 +1,7 @@
 """VOLUMEs that an image declares and a graph does not mention.
 
 Docker gives each container a volume of its own for them, and throws it away with the container: what a service keeps
-there is lost at its next replacement, on every target.
+there is lost at its next replacement, on every target. What a job leaves goes with its run, wherever it lies.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 
 from bundler.layout.assembly import PackedImage
-from bundler.model.graph import Graph, Workload
+from bundler.model.graph import Graph, Service
 
 
 def unmentioned_volumes(
     graph: Graph, images: Iterable[PackedImage], images_of: Mapping[str, str], variant: str = ""
 ) -> tuple[str, ...]:
-    """A sentence for each workload and directory; `images_of` names each workload's image."""
-    workloads: dict[str, Workload] = {one.name: one for one in (*graph.services, *graph.jobs)}
+    """A sentence for each service and directory; `images_of` names each workload's image."""
+    services = {one.name: one for one in graph.services}
     found = []
     which = f" (in the variant {variant})" if variant else ""
     for image in images:
         declared = sorted({path for document in image.documents.values() for path in _volumes(document)})
-        for name in (workload for workload, used in images_of.items() if used == image.name):
-            mounted = _mounted(workloads[name])
+        for name in (one for one, used in images_of.items() if used == image.name and one in services):
+            mounted = _mounted(services[name])
             found += [
                 f"{name}{which}: its image keeps data in {path}, where the graph mounts no volume: it is lost whenever "
                 f"{name} is replaced (volumes: [NAME:{path}])"
@@ -34,9 +34,9 @@ def unmentioned_volumes(
     return tuple(sorted(found))
 
 
-def _mounted(workload: Workload) -> set[str]:
-    mounts = {mount.path for mount in (*workload.volumes, *workload.models)}
-    return mounts | {tmpfs.path for tmpfs in workload.tmpfs}
+def _mounted(service: Service) -> set[str]:
+    mounts = {mount.path for mount in (*service.volumes, *service.models)}
+    return mounts | {tmpfs.path for tmpfs in service.tmpfs}
 
 
 def _volumes(document: bytes) -> Iterator[str]:

@@ -35,7 +35,7 @@ def missing(draft: Draft, made: tuple[Made, ...]) -> list[Missing]:
     recorded."""
     release, cluster = draft.release, draft.cluster
     wanted = [cluster.images[thing.reference] for thing in facts.needed(release) if thing.reference in cluster.images]
-    if any(init_containers.needed(workload, cluster) for workload in release.workloads):
+    if any(init_containers.needed(release, workload, cluster) for workload in release.workloads):
         helper = cluster.helper
         wanted.append(Image("helper", helper.tagged, helper.reference, helper.part))
     if cluster.registry is None and cluster.sockets:
@@ -64,7 +64,8 @@ def references(draft: Draft, made: Made) -> list[str]:
     workload, release = made.workload, draft.release
     tagged = [release.image(workload.image).reference, *(release.model(m.name).reference for m in workload.models)]
     needed = [image.reference for one in tagged if (image := draft.cluster.images.get(one)) is not None]
-    return [*needed, draft.cluster.helper.reference] if init_containers.needed(workload, draft.cluster) else needed
+    helped = init_containers.needed(release, workload, draft.cluster)
+    return [*needed, draft.cluster.helper.reference] if helped else needed
 
 
 def undelivered(settings: Settings, cluster: Cluster, lacking: list[Missing]) -> list[Note]:

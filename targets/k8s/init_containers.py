@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bundler.model.release import Release, Workload
+from bundler.model.release import Release, ReleaseJob, Workload
 from targets.helper import MOUNT_PATH
 from targets.k8s import containers, helper, names, volumes, weights
 from targets.k8s.cluster import Cluster
@@ -14,10 +14,21 @@ from targets.k8s.security import init_container_security
 from targets.k8s.seeds import Seed
 
 VOLUME_ROOT = "/.bundle-volume"
+ROUTED_S = 60  # a node takes a moment to learn where a Service leads, once its pods are ready
 
 
-def needed(workload: Workload, cluster: Cluster) -> bool:
+def needed(release: Release, workload: Workload, cluster: Cluster) -> bool:
     """Whether the workload's pods bring the helper."""
+    return _filled(workload, cluster) or bool(routed(release, workload, cluster))
+
+
+def routed(release: Release, workload: Workload, cluster: Cluster) -> list[Json]:
+    """A job begins when its node leads to what it needs: a service that comes too early is started again, a job has
+    failed."""
+    return waiting(release, workload, ROUTED_S, cluster) if isinstance(workload, ReleaseJob) else []
+
+
+def _filled(workload: Workload, cluster: Cluster) -> bool:
     return bool(workload.volumes) or weights.copied(workload, cluster)
 
 
@@ -27,7 +38,7 @@ def filling(release: Release, workload: Workload, mounted: Sequence[Seed], clust
     filled = [_seed(release, workload, seed, cluster) for seed in mounted]
     if weights.copied(workload, cluster):
         filled += [_copy(release, workload, name, volume, cluster) for name, volume in weights.models(workload).items()]
-    if not needed(workload, cluster):
+    if not _filled(workload, cluster):
         return []
     return [_within(workload, one) for one in (_bring_helper(workload.user, cluster), *filled)]
 
@@ -51,9 +62,18 @@ def _bring_helper(user: str | None, cluster: Cluster) -> Json:
     }
 
 
-def waiting(workload: Workload, node: str, port: int, timeout_s: int, cluster: Cluster) -> Json:
-    """An init container that ends when a service takes connections."""
-    made = {
+def waiting(release: Release, workload: Workload, timeout_s: int, cluster: Cluster) -> list[Json]:
+    """For each service that the workload needs an init container that ends when it takes connections."""
+    ports = {service.name: service.ports for service in release.services}
+    return [
+        _within(workload, _wait(workload, need.node, ports[need.node][0][1], timeout_s, cluster))
+        for need in workload.needs
+        if ports.get(need.node)
+    ]
+
+
+def _wait(workload: Workload, node: str, port: int, timeout_s: int, cluster: Cluster) -> Json:
+    return {
         "name": names.fitting(f"wait-{node}"),
         "image": cluster.helper.reference,
         "imagePullPolicy": cluster.pull_policy,
@@ -61,7 +81,6 @@ def waiting(workload: Workload, node: str, port: int, timeout_s: int, cluster: C
         "command": [MOUNT_PATH, "wait", "tcp", node, str(port), str(timeout_s)],
         "securityContext": init_container_security(workload.user),
     }
-    return _within(workload, made)
 
 
 def _copy(release: Release, workload: Workload, name: str, volume: str, cluster: Cluster) -> Json:

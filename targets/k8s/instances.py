@@ -147,13 +147,9 @@ def _state(pod: Json, events: Events) -> tuple[State, str]:
     warning = events.get(pod["metadata"]["uid"], "")
     status = main(pod)
     state = status.get("state") or {}
-    for init in (pod.get("status") or {}).get("initContainerStatuses") or ():
-        ended = (init.get("state") or {}).get("terminated") or (init.get("lastState") or {}).get("terminated") or {}
-        if ended.get("exitCode"):
-            return (
-                State.RESTARTING,
-                f"{init['name']}: {ended.get('message') or 'exit status ' + str(ended['exitCode'])}",
-            )
+    broken = _broken(pod)
+    if broken:
+        return State.RESTARTING, broken
     if "running" in state:
         has_check = "readinessProbe" in _own(pod["spec"]["containers"], pod)
         if is_ready(pod):
@@ -165,6 +161,15 @@ def _state(pod: Json, events: Events) -> tuple[State, str]:
         return State.RESTARTING, _ending(last)
     waiting = _waiting(pod)
     return State.CREATED, _with_hint(pod, *waiting) if waiting else _unscheduled(pod) or _copying(pod) or warning
+
+
+def _broken(pod: Json) -> str:
+    """What an init container said that failed."""
+    for init in (pod.get("status") or {}).get("initContainerStatuses") or ():
+        ended = (init.get("state") or {}).get("terminated") or (init.get("lastState") or {}).get("terminated") or {}
+        if ended.get("exitCode"):
+            return f"{init['name']}: {ended.get('message') or 'exit status ' + str(ended['exitCode'])}"
+    return ""
 
 
 def is_ready(pod: Json) -> bool:
@@ -286,10 +291,10 @@ def _worker(pod: Json, events: Events, *, complete: bool, failed: Json | None) -
     if complete:
         return State.COMPLETED, ""
     if failed is not None:
-        detail = _ending(terminated) if terminated else str(failed.get("message", ""))
+        detail = _ending(terminated) if terminated else _broken(pod) or str(failed.get("message", ""))
         return (State.COMPLETED if phase == "Succeeded" else State.FAILED), detail
     if phase == "Succeeded":
         return State.RUNNING, "ended"
     if phase == "Failed":
-        return State.RESTARTING, _ending(terminated)
+        return State.RESTARTING, _ending(terminated) if terminated else _broken(pod)
     return _state(pod, events)

@@ -36,10 +36,11 @@ def template(
         spec["nodeSelector"] = {"kubernetes.io/arch": platform.architecture, "kubernetes.io/os": platform.os}
     if cluster.pull_secret is not None:
         spec["imagePullSecrets"] = [{"name": cluster.pull_secret}]
-    before = init_containers.filling(release, workload, mounted, cluster)
+    filling = init_containers.filling(release, workload, mounted, cluster)
+    before = [*init_containers.routed(release, workload, cluster), *filling]
     if before:
         spec["initContainers"] = before
-    there = volumes.volumes(release, workload, files, cluster, helped=bool(before))
+    there = volumes.volumes(release, workload, files, cluster, helped=bool(filling))
     if there:
         spec["volumes"] = there
     if labels:

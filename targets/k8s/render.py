@@ -120,13 +120,12 @@ def _waiting(release: Release, made: Made, cluster: Cluster) -> Json:
         body["metadata"]["name"] = names.fitting(named, names.LABEL_LIMIT - names.rank_length(workload))
     if isinstance(workload, ReleaseJob) and workload.run == "manual":
         body["spec"]["suspend"] = True
-    ports = {service.name: service.ports for service in release.services}
-    waits = [(need.node, ports[need.node][0][1]) for need in workload.needs if ports.get(need.node)]
-    if waits:
+    before = init_containers.waiting(release, workload, WAIT_S, cluster)
+    if before:
         holder = body["spec"]["jobTemplate"] if body["kind"] == "CronJob" else body
         pod = holder["spec"]["template"]["spec"]
-        before = [init_containers.waiting(workload, node, port, WAIT_S, cluster) for node, port in waits]
-        pod["initContainers"] = [*before, *pod.get("initContainers", ())]
+        known = {one["name"] for one in before}  # a job waits anyway, not as long
+        pod["initContainers"] = [*before, *(one for one in pod.get("initContainers", ()) if one["name"] not in known)]
     return body
 
 

@@ -17,6 +17,7 @@ from targets.k8s import cluster as facts
 from targets.k8s import names, seeds
 from targets.k8s.cluster import Cluster
 from targets.k8s.files import LIMIT_BYTES
+from targets.sample import with_service
 
 
 def test_configs_are_split_where_one_map_does_not_hold_them() -> None:
@@ -51,6 +52,17 @@ def test_every_pod_is_closed() -> None:
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
     }
+
+
+def test_a_job_waits_until_its_node_leads_to_what_it_needs() -> None:
+    (wait,) = pod(released(), "seed")["initContainers"]
+    assert wait["command"][1:] == ["wait", "tcp", "store", "8000", "60"]
+    assert "initContainers" not in pod(released(), "web")
+
+
+def test_a_job_that_waits_brings_the_helper() -> None:
+    release = with_service(released(), "store", volumes=())
+    assert "create helper" in [step.id for step in plan(replace(release, volumes=())).steps]
 
 
 def test_what_keeps_data_has_one_pod_at_a_time() -> None:
