@@ -115,8 +115,9 @@ def _asked(one: Adding, given: Mapping[str, str], library: Library) -> dict[str,
         told = f"{one.component.name} needs {slot}, {need(type)}"
         fitting = one.fitting[slot]
         has = f"there is: {', '.join(fitting)}" if fitting else "the graph has none"
-        if not fitting and type == "volume":
-            hint = f"{has} yet; one of any name is added: --connect {slot}=NAME"
+        if type == "volume":
+            has += "; another name adds one" if fitting else " yet; any name adds one"
+            hint = f"{has}: --connect {slot}={slot}"
         elif not fitting:
             first = "".join(f"\nbundle add {name} adds one" for name in offering(library, type))
             raise UsageError(told, hint=f"{has}; what lies outside goes into externals{first}")
@@ -124,7 +125,7 @@ def _asked(one: Adding, given: Mapping[str, str], library: Library) -> dict[str,
             hint = f"{has}\n--connect {slot}={fitting[0]}"
         if not can_ask():
             raise UsageError(told, hint=hint)
-        output.note(f"{told}; {has}{'' if fitting else ' yet, and one is added'}")
+        output.note(f"{told}; {has}")
         default = slot if not fitting else fitting[0] if len(fitting) == 1 else None
         answers[slot] = str(click.prompt(slot, default=default, err=True)).strip()
     return answers

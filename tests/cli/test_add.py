@@ -147,7 +147,7 @@ def test_a_graph_without_libraries_is_told_how_to_name_one(graph: Path, capsys: 
         (["postgres", "--connect", "logs"], 2, "--connect logs: not of the form SLOT=TARGET\n  --connect logs=runs"),
         (["postgres", "--connect", "logs=a"], 2, "it needs nothing: leave --connect out"),
         (["tensorboard", "--connect", "log=a"], 2, 'needs nothing of the name "log"\n  did you mean "logs"?'),
-        (["tensorboard"], 2, "the graph has none yet; one of any name is added: --connect logs=NAME"),
+        (["tensorboard"], 2, "the graph has none yet; any name adds one: --connect logs=logs"),
         (["acme/tracker"], 2, "what lies outside goes into externals\n  bundle add p"),
         (["postgres", "--publish"], 2, "postgres has no endpoint that speaks http, so no front door"),
         (["tensorboard", "--connect", "logs=api"], 3, '"api" is a service\n    write the name of a volume'),
@@ -185,7 +185,7 @@ def test_what_is_needed_and_there_is_named(graph: Path, capsys: pytest.CaptureFi
     graph.write_text(GRAPH + "volumes: {runs: {}, more: {}}\nexternals: {store: {as: postgres}}\n")
     assert run(["add", "postgres", "--as", "db"]) == 0
     assert run(["add", "tensorboard"]) == 2
-    assert "there is: runs, more, db-data\n  --connect logs=runs\n" in capsys.readouterr().err
+    assert "there is: runs, more, db-data; another name adds one: --connect logs=logs\n" in capsys.readouterr().err
     assert run(["add", "acme/tracker"]) == 2
     assert "there is: db.sql, store\n  --connect store=db.sql\n" in capsys.readouterr().err
 
@@ -241,8 +241,8 @@ def answering(answer: bytes, *arguments: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("volumes", "answer", "written", "seen"),
     [
-        ("", b"\n", "connect: {logs: logs}", "the graph has none yet, and one is added"),
-        ("volumes: {runs: {}}\n", b"\n", "connect: {logs: runs}", "there is: runs"),
+        ("", b"\n", "connect: {logs: logs}", "the graph has none yet; any name adds one"),
+        ("volumes: {runs: {}}\n", b"\n", "connect: {logs: runs}", "there is: runs; another name adds one"),
         ("volumes: {runs: {}, b: {}}\n", b"b\n", "connect: {logs: b}", "there is: runs, b"),
     ],
 )
