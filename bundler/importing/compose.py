@@ -33,26 +33,6 @@ from bundler.importing.variables import settled, variables
 _OVERRIDES = tuple(f"{stem}.override.{end}" for stem in ("compose", "docker-compose") for end in ("yaml", "yml"))
 _ANYWHERE = "host.docker.internal"  # the machine, as Docker names it inside containers
 _MAX_IMAGE = 255  # characters, as in a graph
-_BUILD_TAKEN = frozenset({"context", "dockerfile"})
-_BUILD_LEFT_OUT = frozenset(
-    [
-        "cache_from",
-        "cache_to",
-        "labels",
-        "tags",
-        "pull",
-        "no_cache",
-        "network",
-        "platforms",
-        "shm_size",
-        "provenance",
-        "sbom",
-        "isolation",
-        "privileged",
-        "ulimits",
-        "entitlements",
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +194,10 @@ class _Import:
             said = as_map(build) if isinstance(build, dict) else {"context": build}
             context = posixpath.normpath(str(said.get("context", ".")))
             context = context if re.fullmatch(forms.RELATIVE_PATH, context) else ""
-            for key in (key for key in said if key in _BUILD_LEFT_OUT):
-                self.report.left_out(f"{where}.build.{key}", "how an image is built is said in its Dockerfile")
-            more = [key for key in said if key not in _BUILD_TAKEN | _BUILD_LEFT_OUT]
+            known = keys.PARTS["build"]
+            for key in (key for key in said if key in known.left_out):
+                self.report.left_out(f"{where}.build.{key}", known.left_out[key])
+            more = [key for key in said if key not in {*known.taken, *known.left_out}]
             more += ["dockerfile"] if said.get("dockerfile") not in (None, "Dockerfile", "./Dockerfile") else []
             why = f"{', '.join(more)}: a graph builds a folder with a Dockerfile and nothing else" if more else ""
             why = why or ("its folder is not below this one" if not context else "")
@@ -250,7 +231,7 @@ class _Import:
             for each in others if name not in jobs else ():
                 hosts.setdefault(each, self.node[name])
             if "networks" in service:
-                self.report.left_out("networks", keys.ROOT_LEFT_OUT["networks"])
+                self.report.left_out("networks", keys.NETWORKS)
             for key in ("container_name", "hostname", "links"):
                 if key in service:
                     told = f"it is reached by its node's name, {self.node[name]}"

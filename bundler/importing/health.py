@@ -55,8 +55,6 @@ def healthcheck(
         made["retries"] = retries
     elif str(check.get("retries") or "0") != "0":
         report.refused(f"{where}.retries", f"{check['retries']} is no number from 1 to {MAX_RETRIES}")
-    if "start_interval" in check:
-        report.left_out(f"{where}.start_interval", "interval holds from the start")
     return made, [ref.field for ref in named]
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from bundler.graphfile import forms
 from bundler.graphfile.atoms import CAPABILITIES
-from bundler.importing import keys
 from bundler.importing.project import Data, as_list, as_map, natural, truth
 from bundler.importing.report import Report
 
@@ -129,15 +128,10 @@ def _capabilities(service: Data, where: str, report: Report) -> list[str]:
 
 
 def _resources(service: Data, where: str, report: Report) -> Data:
-    service = _limited(service)
     deploy = as_map(service.get("deploy"))
-    for key in deploy:
-        if key in keys.DEPLOY_LEFT_OUT:
-            report.left_out(f"{where}.deploy.{key}", keys.DEPLOY_LEFT_OUT[key])
-        elif key not in keys.DEPLOY_TRANSLATED:
-            report.refused(f"{where}.deploy.{key}", "no key that this version of bundle knows")
-    limits = _limited(as_map(as_map(deploy.get("resources")).get("limits")))
-    reserved = as_map(as_map(deploy.get("resources")).get("reservations"))
+    resources = as_map(deploy.get("resources"))
+    limits, reserved = as_map(resources.get("limits")), as_map(resources.get("reservations"))
+    service, limits = _limited(service), _limited(limits)
     made: Data = {}
     asked = service.get("cpus") or limits.get("cpus")
     if cpus := _cpus(asked):
@@ -151,14 +145,6 @@ def _resources(service: Data, where: str, report: Report) -> Data:
             made[key] = text
         else:
             report.refused(where, f"{value} is no size")
-    for key in ("cpus", "memory"):
-        if key in reserved:
-            told = "the limit is what counts, and what a target reserves follows from it"
-            report.left_out(f"{where}.deploy.resources.reservations.{key}", told)
-    for key in (key for key in reserved if key not in ("cpus", "memory", "devices")):
-        report.refused(f"{where}.deploy.resources.reservations.{key}", "a graph asks for CPUs, memory and GPUs")
-    for key in (key for key in limits if key not in ("cpus", "memory")):
-        report.left_out(f"{where}.deploy.resources.limits.{key}", "the graph limits CPUs, memory and GPUs")
     if gpus := _gpus(service, reserved, where, report):
         made["gpus"] = gpus
     return made

@@ -64,7 +64,7 @@ def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[
     written: dict[str, Data] = {}
     root: Data = {}
     for data in laid:
-        _account_root(data, report)
+        keys.account("file", data, "", report)
         own = as_map(data.get("services"))
         for name in own:
             written[name] = _over(written.get(name, {}), _extended(name, own, report, ()))
@@ -81,7 +81,7 @@ def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[
             told = f"only with the profile {' or '.join(sorted(wanted))}, as in Compose: --profile {min(wanted)}"
             report.left_out(where, told)
             continue
-        _account(service, where, report)
+        keys.account("service", service, where, report)
         services[name] = whole
     if not services:
         raise UsageError("there is no service in the file", hint="a Compose file has services: {NAME: {image: …}}")
@@ -95,38 +95,13 @@ def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[
     )
 
 
-def _account_root(data: Data, report: Report) -> None:
-    for key in data:
-        if key.startswith("x-"):
-            report.left_out(key, "an extension is what the rest of the file makes of it")
-        elif key in keys.ROOT_LEFT_OUT:
-            report.left_out(key, keys.ROOT_LEFT_OUT[key])
-        elif key not in keys.ROOT:
-            report.refused(key, keys.ROOT_REFUSED.get(key, "no key that this version of bundle knows"))
-
-
-def _account(service: Data, where: str, report: Report) -> None:
-    """Every key that is not translated is told of."""
-    for key, value in service.items():
-        if key in keys.TRANSLATED:
-            continue
-        if key.startswith("x-"):
-            report.left_out(f"{where}.{key}", "an extension is what the rest of the file makes of it")
-        elif key in keys.LEFT_OUT:
-            report.left_out(f"{where}.{key}", keys.LEFT_OUT[key])
-        elif key == "privileged" and truth(value) is False:
-            report.left_out(f"{where}.{key}", "no container of a graph is privileged")
-        else:
-            told = keys.REFUSED.get(key, "no key that this version of bundle knows")
-            report.refused(f"{where}.{key}", told)
-
-
 def _extended(name: str, services: Mapping[str, Data], report: Report, below: tuple[str, ...]) -> Data:
     service = _normal(services[name])
     extends = service.pop("extends", None)
     if extends is None:
         return service
     where = f"services.{name}.extends"
+    keys.account("extends", as_map(extends), where, report)
     other = as_map(extends).get("service") if isinstance(extends, dict) else extends
     if as_map(extends).get("file"):
         report.refused(where, keys.OTHER_FILES)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bundler.graphfile import forms
-from bundler.importing import mounts
+from bundler.importing import keys, mounts
 from bundler.importing.mounts import Mounted
 from bundler.importing.project import Data, Files, Project, as_list, truth
 from bundler.importing.report import Report
@@ -81,8 +81,6 @@ class Stored:
         made = self._secrets[name]
         target = str(said.get("target") or name)
         path = target if target.startswith("/") else f"/run/secrets/{target}"
-        if any(key in said for key in ("uid", "gid", "mode")):
-            self.report.left_out(f"{where}.secrets", f"{name}: a secret is its user's alone to read")
         if not re.fullmatch(forms.SECRET_MOUNT, f"{made}:{path}"):
             self.report.refused(f"{where}.secrets", f"{path} is no path that a graph can mount at")
             return None
@@ -98,8 +96,6 @@ class Stored:
         if source is None or not re.fullmatch(forms.CONTAINER_PATH, path):
             self.report.refused(f"{where}.configs", f"there is no config {name} for {path}")
             return None
-        if any(key in said for key in ("uid", "gid", "mode")):
-            self.report.left_out(f"{where}.configs", f"{name}: a config is everybody's to read")
         file = posixpath.normpath(settled(str(source.get("file", "")), self.project.given))
         if mounts.KEY.search(str(source.get("content") or self.files.text(file))):
             self.report.refused(place, "it is a private key, which no bundle should hold: declare it under secrets")
@@ -119,13 +115,12 @@ class Stored:
 
     def _options(self, name: str, options: Data) -> None:
         """What a volume is at a place is the site's."""
-        for key, value in options.items():
-            where = f"volumes.{name}.{key}"
-            if key == "external" and truth(value):
-                self.report.changed(where, "the volume is a new one here; data from elsewhere is brought in by a job")
-            elif key == "driver_opts" and isinstance(value, dict) and "device" in value:
-                self.report.changed(where, f"{value['device']} is the site's; the volume is a new one here")
-            elif key in ("driver", "driver_opts", "name", "labels", "external"):
-                self.report.left_out(where, "where and how a volume is kept is the site's: storage")
-            else:
-                self.report.refused(where, "no key that this version of bundle knows")
+        opts = options.get("driver_opts")
+        if truth(options.get("external")):
+            told = "the volume is a new one here; data from elsewhere is brought in by a job"
+            self.report.changed(f"volumes.{name}.external", told)
+        if isinstance(opts, dict) and "device" in opts:
+            told = f"{settled(str(opts['device']), self.project.given)} is the site's; the volume is a new one here"
+            self.report.changed(f"volumes.{name}.driver_opts", told)
+        elif opts:
+            self.report.left_out(f"volumes.{name}.driver_opts", keys.STORAGE)

@@ -83,7 +83,7 @@ def test_a_number_that_is_no_port_and_no_count_makes_no_defect(keys: str, number
         ("healthcheck: {test: [CMD-SHELL, ' ']}", "services.a.healthcheck.test: it names no program"),
         ("stop_grace_period: soon", "services.a.stop_grace_period: soon is no duration"),
         (
-            "deploy: {resources: {reservations: {generic_resources: []}}}",
+            "deploy: {resources: {reservations: {generic_resources: [{}]}}}",
             "services.a.deploy.resources.reservations.generic_resources: a graph asks for CPUs, memory and GPUs",
         ),
     ],
