@@ -28,7 +28,7 @@ from bundler.importing.report import Report
 from bundler.importing.shape import shaped
 from bundler.importing.stored import Stored
 from bundler.importing.texts import Knobs
-from bundler.importing.variables import settled, variables
+from bundler.importing.variables import origin, settled, several, variables
 
 _OVERRIDES = tuple(f"{stem}.override.{end}" for stem in ("compose", "docker-compose") for end in ("yaml", "yml"))
 _ANYWHERE = "host.docker.internal"  # the machine, as Docker names it inside containers
@@ -81,6 +81,9 @@ class _Import:
     def result(self) -> Imported:
         services = self.project.services
         self._name_nodes()
+        for section in ("volumes", "configs", "secrets"):
+            for name, part in getattr(self.project, section).items():
+                self._decided(f"{section}.{name}", {key: text for key, text in part.items() if key != "content"})
         jobs = {name for name in services if order.is_waited_out(name, services)}
         plain = {name: self._settled(name) for name in services}
         sources = {name: self._source(name, plain[name]) for name in services}
@@ -172,17 +175,22 @@ class _Import:
     def _settled(self, name: str) -> Data:
         """The service with everything settled but its texts; what a variable decided there is told."""
         service = self.project.services[name]
-        texts = ("environment", "command", "entrypoint", "healthcheck", "env_file")
+        texts = ("environment", "command", "entrypoint", "healthcheck")
         for key, value in service.items():
-            if key in texts or (key == "image" and "build" in service):
-                continue
-            chosen = [part for part in _strings(value) if any(variables(part))]
-            if chosen:
-                names = dict.fromkeys(one.name for part in chosen for one in variables(part))
-                fixed = ", ".join(settled(part, self.project.given) for part in chosen)
-                decided = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} decided now"
-                self.report.changed(f"services.{name}.{key}", f"{decided}: {fixed}")
+            if key in keys.TRANSLATED and key not in texts and not (key == "image" and "build" in service):
+                taken = keys.PARTS["build"].taken if key == "build" else as_map(value)
+                value = {name: part for name, part in value.items() if name in taken} if as_map(value) else value
+                self._decided(f"services.{name}.{key}", value)
         return {key: part if key in texts else _settle(part, self.project.given) for key, part in service.items()}
+
+    def _decided(self, where: str, value: Any) -> None:
+        """Tell of the variables that stand in it, which no site will be asked for."""
+        chosen = [part for part in _strings(value) if any(variables(part))]
+        if chosen:
+            whole, given = "".join(chosen), self.project.given
+            names = list(dict.fromkeys(one.name for one in variables(whole)))
+            fixed = ", ".join(settled(part, given) for part in chosen)
+            self.report.changed(where, f"{several(names)} decided now: {fixed}{origin(whole, given)}")
 
     def _source(self, name: str, service: Data) -> _Source:
         """The image or what it is built from."""

@@ -16,7 +16,7 @@ from bundler.graphfile.confidential import LOGIN, PLAIN, is_secret
 from bundler.importing.naming import Names
 from bundler.importing.project import Project
 from bundler.importing.report import Report
-from bundler.importing.variables import Variable, meaning, parse, settled, variables
+from bundler.importing.variables import Variable, asked, meaning, parse, settled, variables
 
 _MADE_HERE = ("PASSWORD", "PASSWD", "PASS", "PWD", "SALT", "SECRET", "PASSPHRASE")  # not somebody else's to give
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
@@ -90,16 +90,17 @@ def find(project: Project, names: Names, stores: Set[str]) -> Secrets:
             if is_secret(variable) and not PLAIN.fullmatch(literal) and not _address(literal):
                 _add(found, names, service, variable, literal, whole, where)
             elif not is_secret(variable):
-                found.plain.update(re.findall(r"[A-Za-z0-9_.-]+", "" if LOGIN.search(literal) else literal))
-            for one in variables(text):
+                words = set(re.findall(r"[A-Za-z0-9_.-]+", "" if LOGIN.search(literal) else literal))
+                hidden = (meaning(one, project.given) for one in asked(text, project.given) if is_secret(one.name))
+                found.plain |= words.difference(hidden)
+            for one in asked(text, project.given):
                 known = is_secret(one.name) or one.name in found.by_variable
-                if known and one != whole and not PLAIN.fullmatch(meaning(one, project.given)):
-                    _add(found, names, service, one.name, meaning(one, project.given), one, where)
+                if known and one != whole:
+                    _of_variable(found, names, service, one, text, where, project.given)
         for key in ("command", "entrypoint"):
-            for one in (one for text in _words(data.get(key)) for one in variables(text)):
-                if is_secret(one.name) and not PLAIN.fullmatch(meaning(one, project.given)):
-                    where = f"services.{service}.{key}"
-                    _add(found, names, service, one.name, meaning(one, project.given), one, where)
+            for text in _words(data.get(key)):
+                for one in (one for one in asked(text, project.given) if is_secret(one.name)):
+                    _of_variable(found, names, service, one, text, f"services.{service}.{key}", project.given)
     for service, data in project.services.items():
         for where, text in _texts(data):
             for login in LOGIN.finditer(settled(text, project.given)):
@@ -116,6 +117,15 @@ def find(project: Project, names: Names, stores: Set[str]) -> Secrets:
         secret.users |= told
         secret.login = not told
     return found
+
+
+def _of_variable(
+    found: Secrets, names: Names, service: str, one: Variable, text: str, where: str, given: Mapping[str, str]
+) -> None:
+    """One that stands in a text, or in a default in it that holds."""
+    literal = meaning(one, given)
+    if not PLAIN.fullmatch(literal) and (literal or one in variables(text)):
+        _add(found, names, service, one.name, literal, one, where)
 
 
 def _add(

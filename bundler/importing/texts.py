@@ -10,7 +10,7 @@ from typing import Any
 from bundler.importing.confidential import Secrets
 from bundler.importing.naming import Names
 from bundler.importing.report import Report
-from bundler.importing.variables import Variable, meaning, parse
+from bundler.importing.variables import Variable, asked, behind, meaning, origin, parse
 
 _OURS = re.compile(r"\$(?=\{[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+\})")
 _PASSWORD = re.compile(r"://[^:/@\s]*:\$\{secrets\.[a-z0-9-]+(?=\}@)")
@@ -48,18 +48,24 @@ class Knobs:
 
     def _variable(self, one: Variable, where: str, variable: str) -> str:
         text = meaning(one, self.given)
-        if one.operator in (":+", "+"):
-            self.report.changed(where, f"${{{one.name}{one.operator}…}} is decided now: {text or 'nothing'}")
-            return text
-        if secret := self.secrets.by_variable.get(one.name):
+        inner = {each.name for each in asked(one.written, self.given)} - {one.name}
+        secret = self.secrets.by_variable.get(one.name)
+        if secret is None and not inner.isdisjoint(self.secrets.by_variable):
+            secret = self.secrets.by_literal.get(text)
+        if secret:
             return f"${{secrets.{secret.name}}}"
-        if any(self.is_address(name, text) for name in (variable, one.name)):
-            self.report.changed(where, f"{one.name} was a knob for an address, which is an edge now")
-            return self.secrets.placed(text)
-        if self.secrets.has_login(text):
-            self.report.changed(where, f"{one.name} was a knob with a password in it, which is a secret now")
-            return self.secrets.placed(text)
-        return f"${{values.{self._value(one, text, where)}}}"
+        placed, named = self.secrets.placed(text), origin(one.written, self.given)
+        if one.operator in (":+", "+"):
+            placed = self.text(behind(one, self.given) or "", where, variable)
+            told = f"${{{one.name}{one.operator}…}} is decided now: {placed or 'nothing'}{named}"
+        elif any(self.is_address(name, text) for name in (variable, one.name)):
+            told = f"{one.name} is no value for a site to give: the address in it is the graph's own{named}"
+        elif placed != text:
+            told = f"{one.name} is no value for a site to give: the password in it is a secret{named}"
+        else:
+            return f"${{values.{self._value(one, text, where)}}}"
+        self.report.changed(where, told)
+        return placed
 
     def _value(self, one: Variable, text: str, where: str) -> str:
         default = None if one.required and one.name not in self.given else text
@@ -70,7 +76,8 @@ class Knobs:
             told = "which the site gives" if default is None else f'"{default}" unless the site says otherwise'
             if default == "" and not one.optional:
                 told += "; nothing sets it here"
-            self.report.taken(where, f"{one.name} is the value {name}, {told}")
+            subject = "" if where.endswith(f".environment.{one.name}") else f"{one.name} is "
+            self.report.taken(where, f"{subject}the value {name}, {told}{origin(one.written, self.given)}")
         return self._known[key]
 
 

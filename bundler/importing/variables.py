@@ -7,7 +7,7 @@ of it with the variables of `.env` and no others: the shell of whoever imports i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bundler.errors import UsageError
@@ -36,6 +36,10 @@ class Variable:
     def optional(self) -> bool:
         """Whether the file says what holds without it."""
         return self.operator in (":-", "-")
+
+    @property
+    def written(self) -> str:
+        return f"${{{self.name}{self.operator}{self.rest}}}"
 
     @property
     def required(self) -> bool:
@@ -101,13 +105,41 @@ def settled(text: str, given: Mapping[str, str]) -> str:
 
 
 def meaning(variable: Variable, given: Mapping[str, str]) -> str:
+    rest = behind(variable, given)
+    return given.get(variable.name) or "" if rest is None else settled(rest, given)
+
+
+def behind(variable: Variable, given: Mapping[str, str]) -> str | None:
+    """What stands behind its operator where that holds, and not the variable."""
     value = given.get(variable.name)
     has = bool(value) if variable.operator.startswith(":") else value is not None
     if variable.operator in (":+", "+"):
-        return settled(variable.rest, given) if has else ""
-    if variable.optional and not has:
-        return settled(variable.rest, given)
-    return value or ""
+        return variable.rest if has else ""
+    return variable.rest if variable.optional and not has else None
+
+
+def asked(text: str, given: Mapping[str, str]) -> Iterator[Variable]:
+    """The variables that the meaning of a text comes from: those within a default where it holds."""
+    for one in variables(text):
+        yield one
+        yield from asked(behind(one, given) or "", given)
+
+
+def origin(text: str, given: Mapping[str, str]) -> str:
+    """Which of them `.env` sets, for people; empty where one says it all, and it is not set."""
+    names = list(dict.fromkeys(one.name for one in asked(text, given)))
+    within, without = ([name for name in names if (name in given) is known] for known in (True, False))
+    said = [f"{several(without)} not set"] if without else []
+    said += [f"{several(within)} set in .env"] if within else []
+    return f" ({', '.join(said)})" if within or len(names) > 1 else ""
+
+
+def several(names: Sequence[str]) -> str:
+    return f"{listed(names)} {'is' if len(names) == 1 else 'are'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def read_env(text: str, given: Mapping[str, str]) -> dict[str, str | None]:
