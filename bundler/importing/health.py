@@ -8,7 +8,7 @@ from typing import Any
 
 from bundler.graphfile import placeholders
 from bundler.importing.endpoints import Endpoints
-from bundler.importing.process import MAX_RETRIES, duration, words
+from bundler.importing.process import MAX_ARGUMENT, MAX_RETRIES, duration, words
 from bundler.importing.project import Data, as_list, natural
 from bundler.importing.report import Report
 
@@ -35,6 +35,9 @@ def healthcheck(
         made = {"test": _program(test, text)}
         if made["test"][:1] in ([], ["CMD"], ["CMD-SHELL"], ["NONE"]):
             report.refused(f"{where}.test", "it names no program")
+            return {}, []
+        if any(len(each) > MAX_ARGUMENT for each in made["test"]):
+            report.refused(f"{where}.test", f"an argument of a graph has {MAX_ARGUMENT} characters, and this one more")
             return {}, []
     named = [ref for each in made.get("test", ()) for ref in placeholders.refs(each) if ref.scope == "secrets"]
     if named:

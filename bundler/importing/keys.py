@@ -140,7 +140,7 @@ _LABELS = "labels are the target's"
 _REPLACED = "how it is replaced is the target's"
 STORAGE = "where and how a volume is kept is the site's: storage"
 _BY_NAME = "nodes are found by their names"
-_OPTION = "a mount of a graph has no such option"
+NO_OPTION = "a mount of a graph has no such option"
 _SOURCE = "what it is kept in at a swarm is the target's"
 _MODE = ("uid", "gid", "mode")
 
@@ -189,11 +189,11 @@ PARTS: Mapping[str, Part] = {
     ),
     "mount": Part(
         frozenset(["type", "source", "target", "read_only", "bind", "volume", "tmpfs"]),
-        {"consistency": _OPTION},
+        {"consistency": NO_OPTION},
         inner={key: f"mount.{key}" for key in ("bind", "volume", "tmpfs")},
     ),
     "mount.bind": Part(
-        frozenset(["create_host_path"]), dict.fromkeys(("propagation", "recursive", "selinux"), _OPTION)
+        frozenset(["create_host_path"]), dict.fromkeys(("propagation", "recursive", "selinux"), NO_OPTION)
     ),
     "mount.volume": Part(
         frozenset(["subpath"]), {"nocopy": "a volume begins as what the image has there", "labels": _LABELS}
@@ -206,13 +206,9 @@ PARTS: Mapping[str, Part] = {
         frozenset(["source", "target"]), dict.fromkeys(_MODE, "a secret is its user's alone to read")
     ),
     "use of a network": Part(
-        frozenset(["aliases"]),
+        frozenset(["aliases", "ipv4_address", "ipv6_address"]),
         dict.fromkeys(
-            (
-                *("ipv4_address", "ipv6_address", "link_local_ips", "mac_address", "interface_name", "driver_opts"),
-                *("priority", "gw_priority"),
-            ),
-            _BY_NAME,
+            ("link_local_ips", "mac_address", "interface_name", "driver_opts", "priority", "gw_priority"), _BY_NAME
         ),
     ),
     "deploy": Part(

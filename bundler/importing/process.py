@@ -19,6 +19,7 @@ _MAX_CPUS = 100_000
 _MAX_GPUS = 1000
 _MAX_SCALE = 1000
 MAX_RETRIES = 1000
+MAX_ARGUMENT = 1 << 16  # characters, as in a graph
 _LIMITS = ("cpus", "mem_limit", "memory", "shm_size")
 _NO_LIMIT = re.compile(r"0+(?:\.0*)?\s*[bkmgt]?i?b?", re.IGNORECASE)
 
@@ -63,6 +64,8 @@ def process(service: Data, where: str, report: Report, *, job: bool) -> Data:
     for key in ("read_only", "init"):
         if truth(service.get(key)):
             made[key] = True
+        elif truth(service.get(key, False)) is None:
+            report.refused(f"{where}.{key}", f"{service[key]} is neither true nor false")
     if tmpfs := _tmpfs(service, where, report):
         made["tmpfs"] = tmpfs
     if caps := _capabilities(service, where, report):
@@ -112,6 +115,8 @@ def _tmpfs(service: Data, where: str, report: Report) -> list[Any]:
         if not re.fullmatch(forms.CONTAINER_PATH, path):
             report.refused(f"{where}.tmpfs", f"{entry} is no path that a graph can mount at")
             continue
+        if limit and not size(limit):
+            report.refused(f"{where}.tmpfs", f"{limit} is no size")
         made.append({"path": path, "size": size(limit)} if limit and size(limit) else path)
     return made
 
@@ -131,7 +136,7 @@ def _resources(service: Data, where: str, report: Report) -> Data:
     deploy = as_map(service.get("deploy"))
     resources = as_map(deploy.get("resources"))
     limits, reserved = as_map(resources.get("limits")), as_map(resources.get("reservations"))
-    service, limits = _limited(service), _limited(limits)
+    service, limits = _limited(service, where, report), _limited(limits, f"{where}.deploy.resources.limits", report)
     made: Data = {}
     asked = service.get("cpus") or limits.get("cpus")
     if cpus := _cpus(asked):
@@ -150,18 +155,25 @@ def _resources(service: Data, where: str, report: Report) -> Data:
     return made
 
 
-def _limited(data: Data) -> Data:
+def _limited(data: Data, where: str, report: Report) -> Data:
     """Without limits of 0, which are none in Compose."""
-    return {key: value for key, value in data.items() if key not in _LIMITS or not _NO_LIMIT.fullmatch(str(value))}
+    none = [key for key in _LIMITS if _NO_LIMIT.fullmatch(str(data.get(key)))]
+    for key in none:
+        report.left_out(f"{where}.{key}", f"{data[key]} is no limit")
+    return {key: value for key, value in data.items() if key not in none}
 
 
 def _gpus(service: Data, reserved: Data, where: str, report: Report) -> int:
-    asked = [{"count": "all"} if each == "all" else as_map(each) for each in as_list(service.get("gpus"))]
-    for device in map(as_map, as_list(reserved.get("devices"))):
-        if "gpu" in as_list(device.get("capabilities")) and device.get("driver") in (None, "nvidia"):
+    gpus = [{"count": "all"} if each == "all" else as_map(each) for each in as_list(service.get("gpus"))]
+    devices = [*gpus, *map(as_map, as_list(reserved.get("devices")))]
+    asked = []
+    for index, device in enumerate(devices):
+        gpu = index < len(gpus) or "gpu" in as_list(device.get("capabilities"))
+        if gpu and device.get("driver") in (None, "nvidia"):
             asked.append(device)
         else:
-            report.refused(f"{where}.deploy.resources", "devices that are no GPUs of nvidia are the machine's")
+            place = f"{where}.gpus" if index < len(gpus) else f"{where}.deploy.resources"
+            report.refused(place, "devices that are no GPUs of nvidia are the machine's")
     runtime = service.get("runtime")
     if runtime == "nvidia" and not asked:
         asked.append({"count": "all"})
@@ -201,6 +213,8 @@ def _restart(service: Data, made: Data, where: str, report: Report, *, job: bool
     elif policy in ("no", "false", "on-failure") and not job:
         told = "services always restart; if it ends by itself, move it to jobs with run: upgrade"
         report.changed(f"{where}.restart", f"{policy}: {told}")
+    elif policy not in ("", "no", "false", "always", "unless-stopped", "on-failure"):
+        report.refused(f"{where}.restart", f"{policy} is no policy of Compose")
 
 
 def _cpus(value: Any) -> float | int | None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from bundler.errors import UsageError
 from bundler.importing import keys
 from bundler.importing.report import Report
-from bundler.importing.variables import read_env, settled, unread
+from bundler.importing.variables import MAX_CHARACTERS, listed, named, read_env, settled, several, unread
 
 Data = dict[str, Any]
 _MAPS = ("environment", "labels", "depends_on", "extra_hosts", "networks", "sysctls", "annotations")
@@ -28,6 +28,9 @@ class Files(Protocol):
 
     def kind(self, path: str) -> str | None:
         """`file`, `dir`, or None for what is not there."""
+
+    def data(self, path: str) -> bytes | None:
+        """A file's bytes; None where there is none of up to 1 MiB."""
 
     def text(self, path: str) -> str | None:
         """A file's text; None where there is none in UTF-8."""
@@ -44,10 +47,11 @@ class Files(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """`name` is as Compose writes it. `given` are the variables of `.env`, and what is settled of services is settled
-    with them."""
+    """`name` is as Compose writes it, `written` as it is said, or the folder's. `given` are the variables of `.env`,
+    and what is settled of services is settled with them."""
 
     name: str
+    written: str
     services: Mapping[str, Data]
     volumes: Mapping[str, Data]
     configs: Mapping[str, Data]
@@ -71,22 +75,32 @@ def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[
         for key in ("volumes", "configs", "secrets"):
             root[key] = _over(root.get(key, {}), as_map(data.get(key)))
         root["name"] = data.get("name") or root.get("name") or folder
-    asked = set(profiles)
+        if "networks" in data:
+            report.left_out("networks", keys.NETWORKS)
+    name = given.get("COMPOSE_PROJECT_NAME") or settled(str(root["name"]), given)
+    room = _Room()
+    for section in ("volumes", "configs", "secrets"):
+        room.take(root[section], given, section)
+    asked = set(profiles) or {each.strip() for each in given.get("COMPOSE_PROFILES", "").split(",") if each.strip()}
+    if asked and not profiles:
+        report.taken(".env", f"COMPOSE_PROFILES: services of {listed(sorted(asked))} too")
     services = {}
-    for name, service in written.items():
-        where = f"services.{name}"
-        whole = _merged_env(service, where, files, given, report)
+    for service_name, service in written.items():
+        where = f"services.{service_name}"
+        room.take(service, given, where)
+        whole = _merged_env(service, where, files, given, room, report)
         wanted = {settled(each, given) for each in as_list(whole.get("profiles"))}
         if wanted and not wanted & asked:
             told = f"only with the profile {' or '.join(sorted(wanted))}, as in Compose: --profile {min(wanted)}"
             report.left_out(where, told)
             continue
         keys.account("service", service, where, report)
-        services[name] = whole
+        services[service_name] = whole
     if not services:
         raise UsageError("there is no service in the file", hint="a Compose file has services: {NAME: {image: …}}")
     return Project(
-        re.sub(r"[^a-z0-9_-]", "", settled(str(root["name"]), given).lower()).lstrip("_-"),
+        re.sub(r"[^a-z0-9_-]", "", name.lower()).lstrip("_-"),
+        name,
         services,
         {name: as_map(part) for name, part in root["volumes"].items()},
         {name: as_map(part) for name, part in root["configs"].items()},
@@ -160,7 +174,27 @@ def pairs(value: Any) -> Data:
     return made
 
 
-def _merged_env(service: Data, where: str, files: Files, given: Mapping[str, str], report: Report) -> Data:
+@dataclass(slots=True)
+class _Room:
+    """What is left for the texts of all services, with their variables written out."""
+
+    characters: int = MAX_CHARACTERS
+
+    def take(self, value: Any, given: Mapping[str, str], where: str) -> None:
+        """UsageError where a part of the file has texts that are too long for what is left."""
+        if isinstance(value, dict | list):
+            for part in value.values() if isinstance(value, dict) else value:
+                self.take(part, given, where)
+        elif isinstance(value, str):
+            self.characters -= len(settled(value, given))
+        if self.characters < 0:
+            raise UsageError(
+                f"{where}: with it, the texts of the whole file are longer than 1 MiB, which is all that a graph holds",
+                hint="put long texts into files that are mounted, or import fewer services: --profile, -f",
+            )
+
+
+def _merged_env(service: Data, where: str, files: Files, given: Mapping[str, str], room: _Room, report: Report) -> Data:
     """With the variables of its env files below those that it has itself; theirs are literal, so `$` is doubled."""
     found: Data = {}
     for entry in as_list(service.get("env_file")):
@@ -171,11 +205,17 @@ def _merged_env(service: Data, where: str, files: Files, given: Mapping[str, str
             report.left_out(f"{where}.env_file", f"{path} is not there, and need not be")
         elif text is None:
             report.refused(f"{where}.env_file", f"{path} is not there, so its variables are missing")
+        elif isinstance(entry, dict) and entry.get("format") not in (None, ""):
+            told = f"{path}: the format {entry['format']} is not read: write its variables under environment"
+            report.refused(f"{where}.env_file", told)
         else:
             more = read_env(text, given)
+            room.take(more, {}, f"{where}.env_file: {path}")
             _refuse_unread(text, path, f"{where}.env_file", report)
             found |= {name: None if part is None else part.replace("$", "$$") for name, part in more.items()}
             report.taken(f"{where}.env_file", f"the variables of {path} are written out")
+            if names := named(text, given):
+                report.changed(f"{where}.env_file", f"{path}: {several(names)} decided now")
     return {**service, "environment": {**found, **as_map(service.get("environment"))}}
 
 

@@ -55,19 +55,24 @@ class Knobs:
         if secret:
             return f"${{secrets.{secret.name}}}"
         placed, named = self.secrets.placed(text), origin(one.written, self.given)
+        subject = "" if where.endswith(f".environment.{one.name}") else f"{one.name} is "
         if one.operator in (":+", "+"):
             placed = self.text(behind(one, self.given) or "", where, variable)
             told = f"${{{one.name}{one.operator}…}} is decided now: {placed or 'nothing'}{named}"
         elif any(self.is_address(name, text) for name in (variable, one.name)):
-            told = f"{one.name} is no value for a site to give: the address in it is the graph's own{named}"
+            told = f"{subject}no value for a site to give: the address in it is the graph's own{named}"
         elif placed != text:
-            told = f"{one.name} is no value for a site to give: the password in it is a secret{named}"
+            told = f"{subject}no value for a site to give: the password in it is a secret{named}"
+        elif len(text) > _MAX_VALUE:
+            told = (
+                f"{subject}no value for a site to give: it has {len(text)} characters, and a value {_MAX_VALUE}{named}"
+            )
         else:
-            return f"${{values.{self._value(one, text, where)}}}"
+            return f"${{values.{self._value(one, text, where, subject)}}}"
         self.report.changed(where, told)
         return placed
 
-    def _value(self, one: Variable, text: str, where: str) -> str:
+    def _value(self, one: Variable, text: str, where: str, subject: str) -> str:
         default = None if one.required and one.name not in self.given else text
         key = (one.name, default)
         if key not in self._known:
@@ -76,9 +81,9 @@ class Knobs:
             told = "which the site gives" if default is None else f'"{default}" unless the site says otherwise'
             if default == "" and not one.optional:
                 told += "; nothing sets it here"
-            subject = "" if where.endswith(f".environment.{one.name}") else f"{one.name} is "
             self.report.taken(where, f"{subject}the value {name}, {told}{origin(one.written, self.given)}")
         return self._known[key]
 
 
+_MAX_VALUE = 4096  # characters, as in a graph
 _MARK = "\ue000{}\ue001"  # private characters around what is settled, so that it is not read again

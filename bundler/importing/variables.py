@@ -51,9 +51,11 @@ def parse(text: str) -> tuple[str | Variable, ...]:
     parts: list[str | Variable] = []
     literal, index = "", 0
     while index < len(text):
-        char = text[index]
-        if char != "$":
-            literal, index = literal + char, index + 1
+        dollar = text.find("$", index)
+        if dollar != index:
+            end = dollar if dollar > 0 else len(text)
+            literal += text[index:end]
+            index = end
             continue
         found, index = _variable(text, index)
         if isinstance(found, str):
@@ -158,6 +160,14 @@ def read_env(text: str, given: Mapping[str, str]) -> dict[str, str | None]:
         if value is not None:
             known[name] = value
     return found
+
+
+def named(text: str, given: Mapping[str, str]) -> list[str]:
+    """The variables that values of an env file name, and that it does not set itself."""
+    found = [entry for _, entry in _entries(text) if entry is not None]
+    texts = (entry["quoted"] or entry["bare"] or "" for entry in found)
+    own = {entry["name"] for entry in found}
+    return list(dict.fromkeys(one.name for each in texts for one in asked(each, given) if one.name not in own))
 
 
 def unread(text: str) -> tuple[int, ...]:
