@@ -65,20 +65,22 @@ def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[
     env = files.text(".env") or ""
     given = {key: value for key, value in read_env(env, {}).items() if value is not None}
     _refuse_unread(env, ".env", ".env", report)
+    room = _Room()
     written: dict[str, Data] = {}
     root: Data = {}
     for data in laid:
         keys.account("file", data, "", report)
         own = as_map(data.get("services"))
         for name in own:
-            written[name] = _over(written.get(name, {}), _extended(name, own, report, ()))
+            more = _extended(name, own, report, ())
+            room.take(more, given, f"services.{name}")
+            written[name] = _over(written.get(name, {}), more)
         for key in ("volumes", "configs", "secrets"):
             root[key] = _over(root.get(key, {}), as_map(data.get(key)))
         root["name"] = data.get("name") or root.get("name") or folder
         if "networks" in data:
             report.left_out("networks", keys.NETWORKS)
     name = given.get("COMPOSE_PROJECT_NAME") or settled(str(root["name"]), given)
-    room = _Room()
     for section in ("volumes", "configs", "secrets"):
         room.take(root[section], given, section)
     asked = set(profiles) or {each.strip() for each in given.get("COMPOSE_PROFILES", "").split(",") if each.strip()}
@@ -87,7 +89,6 @@ def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[
     services = {}
     for service_name, service in written.items():
         where = f"services.{service_name}"
-        room.take(service, given, where)
         whole = _merged_env(service, where, files, given, room, report)
         wanted = {settled(each, given) for each in as_list(whole.get("profiles"))}
         if wanted and not wanted & asked:
