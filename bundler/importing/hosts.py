@@ -20,16 +20,12 @@ def names_of(plain: Mapping[str, Data], nodes: Mapping[str, str], jobs: set[str]
     """Every name that a service is reached by -> its node. `plain`: the services, settled."""
     hosts = {name: nodes[name] for name in plain if name not in jobs}
     for name, service in plain.items():
-        node = nodes[name]
-        for where, other in _others(name, service):
-            if name in jobs or hosts.setdefault(other, node) == node:
+        for where, other, named in _others(name, service):
+            node = nodes.get(named)
+            if node and (named in jobs or hosts.setdefault(other, node) == node):
                 report.left_out(where, f"{other}: its name is its node's, {node}")
-            else:
+            elif node:
                 report.changed(where, f"{other} is {hosts[other]} here: a name leads to one node")
-        for link in as_list(service.get("links")):
-            target, _, alias = str(link).partition(":")
-            if target in plain and target not in jobs and alias:
-                hosts.setdefault(alias, nodes[target])
         if "networks" in service:
             report.left_out("networks", keys.NETWORKS)
         if "links" in service:
@@ -39,14 +35,19 @@ def names_of(plain: Mapping[str, Data], nodes: Mapping[str, str], jobs: set[str]
     return hosts
 
 
-def _others(name: str, service: Data) -> Iterator[tuple[str, str]]:
+def _others(name: str, service: Data) -> Iterator[tuple[str, str, str]]:
+    """Where another name is given, that name, and of which service."""
     for key in ("container_name", "hostname"):
         if service.get(key):
-            yield f"services.{name}.{key}", str(service[key])
+            yield f"services.{name}.{key}", str(service[key]), name
     for network, said in as_map(service.get("networks")).items():
         for key in ("aliases", "ipv4_address", "ipv6_address"):
             for each in as_list(as_map(said).get(key)):
-                yield f"services.{name}.networks.{network}.{key}", str(each)
+                yield f"services.{name}.networks.{network}.{key}", str(each), name
+    for link in as_list(service.get("links")):
+        target, _, alias = str(link).partition(":")
+        if alias:
+            yield f"services.{name}.links", alias, target
 
 
 def _host_shaped(name: str, service: Data, report: Report) -> None:

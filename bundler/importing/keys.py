@@ -141,7 +141,8 @@ _REPLACED = "how it is replaced is the target's"
 STORAGE = "where and how a volume is kept is the site's: storage"
 _BY_NAME = "nodes are found by their names"
 NO_OPTION = "a mount of a graph has no such option"
-_SOURCE = "what it is kept in at a swarm is the target's"
+_SOURCE = "how it is kept is the target's"
+_NAME = "the name of its node is its only one"
 _MODE = ("uid", "gid", "mode")
 
 PARTS: Mapping[str, Part] = {
@@ -247,11 +248,11 @@ PARTS: Mapping[str, Part] = {
     "volume": Part(frozenset(["driver_opts", "external"]), dict.fromkeys(("driver", "name", "labels"), STORAGE)),
     "config": Part(
         frozenset(["file", "content", "environment", "external"]),
-        {"labels": _LABELS, "name": _BY_NAME, "template_driver": _SOURCE},
+        {"labels": _LABELS, "name": _NAME, "template_driver": _SOURCE},
     ),
     "secret": Part(
         frozenset(["file", "environment", "external"]),
-        {"labels": _LABELS, **dict.fromkeys(("name", "driver", "driver_opts", "template_driver"), _SOURCE)},
+        {"labels": _LABELS, "name": _NAME, **dict.fromkeys(("driver", "driver_opts", "template_driver"), _SOURCE)},
     ),
 }
 

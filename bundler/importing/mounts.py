@@ -72,6 +72,7 @@ class Mounted:
     copies: dict[str, Copy] = field(default_factory=dict)  # by the path in the Compose file
     scripts: dict[str, dict[str, str]] = field(default_factory=dict)  # node -> path in it -> what runs it
     keys: dict[str, str] = field(default_factory=dict)  # secret -> the private key's file
+    data: set[str] = field(default_factory=set)  # folders that hold no settings, for one service at least
     named: dict[str, str] = field(default_factory=dict)
     _packed: dict[str, str] = field(default_factory=dict)
 
@@ -104,7 +105,7 @@ def of(service: Data, where: str, project: Project, report: Report, below: tuple
         other, _, mode = str(entry).partition(":")
         if other not in project.services or other in below:
             told = "mounts what this one does" if other in below else "is no service of the file"
-            report.refused(f"{where}.volumes_from", f"{other} {told}")
+            report.refused(f"{where}.volumes_from", f"{entry} {told}")
             continue
         report.taken(f"{where}.volumes_from", f"what {other} mounts is written out")
         for each in of(project.services[other], where, project, report, (*below, other)):
@@ -223,7 +224,11 @@ def _bind(
     if context is not None and kind == "dir" and (source == context or source.startswith(f"{context}/")):
         report.left_out(place, f"{source} is the folder that the image is built from, and is in it already")
         return None
-    if kind is not None and (packed := _settings(source, kind, path, mount, files)) is not None:
+    if (
+        kind is not None
+        and source not in mounted.data
+        and (packed := _settings(source, kind, path, mount, files)) is not None
+    ):
         last = posixpath.basename(source)
         keys = [] if packed else _keys(source, files)
         if keys == [""]:
@@ -253,6 +258,13 @@ def _bind(
     what = "; what is in it now is not packed" if kind == "dir" and files.sizes(source)[0] else ""
     report.changed(place, f"{source} is the volume {name}, which the site makes{what}")
     return "volumes", f"{name}:{path}{suffix}"
+
+
+def is_data(mount: Mount, files: Files) -> bool:
+    """Whether a folder of the machine holds what a service makes, and not settings."""
+    source, path = posixpath.normpath(mount.source), posixpath.normpath(mount.target)
+    bound = mount.kind == "bind" and files.kind(source) == "dir"
+    return bound and _settings(source, "dir", path, mount, files) is None
 
 
 def _settings(source: str, kind: str, path: str, mount: Mount, files: Files) -> str | None:

@@ -183,7 +183,7 @@ def _gpus(service: Data, reserved: Data, where: str, report: Report) -> int:
     for device in asked:
         ids, count = as_list(device.get("device_ids")), natural(device.get("count", "all"), _MAX_GPUS)
         if ids:
-            report.changed(where, f"{len(ids)} GPUs, not those of these numbers")
+            report.changed(where, f"as many GPUs as there are device_ids, {len(ids)}, and not just those")
         elif count is None:
             report.changed(where, "one GPU for all of them: not every target can give all")
         total += len(ids) or (1 if count is None else count)

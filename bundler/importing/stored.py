@@ -33,6 +33,11 @@ class Stored:
     _secrets: dict[str, str] = field(default_factory=dict)
     _configs: set[str] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        for name, service in self.project.services.items():
+            found = mounts.of(service, f"services.{name}", self.project, Report())
+            self.mounts.data |= {posixpath.normpath(each.source) for each in found if mounts.is_data(each, self.files)}
+
     def mounted(self, name: str, node: str, service: Data, context: str | None) -> Data:
         """The keys of a service for what it mounts; what comes later at a path replaces what was there."""
         where = f"services.{name}"
@@ -96,7 +101,7 @@ class Stored:
         ):
             for name in getattr(self.project, section):
                 if name not in used:
-                    self.report.left_out(f"{section}.{name}", "no service mounts it")
+                    self.report.left_out(f"{section}.{name}", "nothing in the graph mounts it")
         for volume, options in self.project.volumes.items():
             self._options(volume, options)
         for made, file in self.mounts.keys.items():

@@ -33,6 +33,7 @@ def lines(found: Imported) -> list[str]:
         ("hostname: pg", "pg"),
         ("networks: {back: {aliases: [pg]}}", "pg"),
         ("networks: {back: {ipv4_address: 10.0.0.9}}", "10.0.0.9"),
+        ("links: ['The_C:c']", "c"),
     ],
 )
 def test_an_address_by_another_name_of_a_service_is_told_with_that_name(named: str, host: str) -> None:
@@ -43,6 +44,21 @@ def test_an_address_by_another_name_of_a_service_is_told_with_that_name(named: s
         assert f"taken services.a.{where}: {host} is the-c here: connect {{the-c: the-c.redis}}" in said
     where = f"left out services.The_C.{named.partition(':')[0]}"
     assert any(line.startswith(where) and f" {host}: its name is its node's, the-c" in line for line in said)
+
+
+def test_a_folder_that_one_service_writes_is_data_for_all(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/rows").write_bytes(b"x")
+    for first, second in ((":ro", ""), ("", ":ro")):
+        volumes = [f"volumes: ['./data:/data{mode}']" for mode in (first, second)]
+        found = compose(f"services: {{a: {{image: a, {volumes[0]}}}, b: {{image: b, {volumes[1]}}}}}", tmp_path)
+        made = {name: service["volumes"] for name, service in found.graph["services"].items()}
+        assert made == {"a": [f"a-data:/data{first}"], "b": [f"a-data:/data{second}"]}
+
+
+def test_both_ways_to_say_a_tmpfs_count() -> None:
+    found = compose("services: {a: {image: a, tmpfs: /run, volumes: [{type: tmpfs, target: /t, tmpfs: {size: 2m}}]}}")
+    assert found.graph["services"]["a"]["tmpfs"] == ["/run", {"path": "/t", "size": "2MiB"}]
 
 
 def test_a_name_that_two_services_have_leads_to_one_node_and_that_is_told() -> None:
@@ -181,11 +197,11 @@ def test_what_is_decided_has_a_line(text: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("volumes: {v: }", "left out volumes.v: no service mounts it"),
+        ("volumes: {v: }", "left out volumes.v: nothing in the graph mounts it"),
         ("volumes: {v: {external: {name: w}}}", "changed volumes.v.external: the volume is a new one here"),
         ("volumes: {v: {driver_opts: {o: x}}}", "left out volumes.v.driver_opts: where and how"),
         ("volumes: {v: {odd: x}}", "refused volumes.v.odd: no key"),
-        ("configs: {c: {content: x}}", "left out configs.c: no service mounts it"),
+        ("configs: {c: {content: x}}", "left out configs.c: nothing in the graph mounts it"),
         ("configs: {c: {name: d, content: x}}", "left out configs.c.name: "),
         ("secrets: {s: {file: x, labels: {a: b}}}", "left out secrets.s.labels: "),
         ("networks: {n: {external: true}}", "left out networks.n.external: what other projects have in it"),
