@@ -125,11 +125,9 @@ class _Import:
         made: dict[str, Data] = {}
         for name in services:
             made[name] = {**sources[name].data, **programs[name].translated()}
-            mounted = stored.mounted(name, self.node[name], plain[name], sources[name].context)
-            ran = process.process(plain[name], f"services.{name}", self.report, job=name in jobs)
-            made[name] |= mounted | ran
-            if both := [*ran.get("tmpfs", ()), *mounted.get("tmpfs", ())]:
-                made[name]["tmpfs"] = both
+            made[name] |= process.process(plain[name], f"services.{name}", self.report, job=name in jobs)
+            tmpfs = made[name].pop("tmpfs", ())
+            made[name] |= stored.mounted(name, self.node[name], plain[name], sources[name].context, tmpfs)
             scripts.run_by_interpreters(made[name], stored.mounts.scripts.get(self.node[name], {}), name, self.report)
         externals = self._externals(outside, addresses)
         edges = order.edges(self.project, self.node, jobs, addresses, made, externals, self.report)

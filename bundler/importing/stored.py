@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,10 +38,12 @@ class Stored:
             found = mounts.of(service, f"services.{name}", self.project, Report())
             self.mounts.data |= {posixpath.normpath(each.source) for each in found if mounts.is_data(each, self.files)}
 
-    def mounted(self, name: str, node: str, service: Data, context: str | None) -> Data:
-        """The keys of a service for what it mounts; what comes later at a path replaces what was there."""
+    def mounted(self, name: str, node: str, service: Data, context: str | None, tmpfs: Sequence[Any]) -> Data:
+        """The keys of a service for what it mounts, `tmpfs` too; what comes later at a path replaces what was there."""
         where = f"services.{name}"
         by_path: dict[str, tuple[str, Any]] = {}
+        for each in tmpfs:
+            self._replace(by_path, each["path"] if isinstance(each, dict) else each, ("tmpfs", each), f"{where}.tmpfs")
         for mount in mounts.of(service, where, self.project, self.report):
             found = mounts.place(mount, node, where, self.mounts, context, self.files, self.report)
             path = posixpath.normpath(mount.target)
@@ -59,7 +61,8 @@ class Stored:
                 self._replace(by_path, found[0], ("configs", f"{found[1]}:{found[0]}"), f"{where}.configs")
         for entry in as_list(service.get("secrets")):
             if text := self._secret(entry, where):
-                by_path[f"secret {text}"] = ("secrets", text)
+                path = text.partition(":")[2] or f"{_SECRETS}/{text}"
+                self._replace(by_path, path, ("secrets", text), f"{where}.secrets")
         made: Data = {}
         for key, text in by_path.values():
             made.setdefault(key, []).append(text)

@@ -61,6 +61,26 @@ def test_both_ways_to_say_a_tmpfs_count() -> None:
     assert found.graph["services"]["a"]["tmpfs"] == ["/run", {"path": "/t", "size": "2MiB"}]
 
 
+@pytest.mark.parametrize(
+    ("keys", "kept"),
+    [
+        ("tmpfs: [/d, '/d:size=1m']", "tmpfs"),
+        ("tmpfs: /d, volumes: ['v:/d']", "volumes"),
+        ("volumes: ['v:/d', './far:/d']", "volumes"),
+        ("volumes: ['v:/d'], configs: [{source: c, target: /d}]", "configs"),
+        ("tmpfs: /d, secrets: [{source: s, target: /d}]", "secrets"),
+        ("secrets: [s, {source: t, target: s}]", "secrets"),
+    ],
+)
+def test_of_two_mounts_at_a_path_the_later_counts_and_that_is_told(keys: str, kept: str) -> None:
+    found = compose(
+        f"services: {{a: {{image: a, {keys}}}}}\nvolumes: {{v: }}\nconfigs: {{c: {{content: x}}}}\n"
+        "secrets: {s: {environment: S}, t: {environment: T}}"
+    )
+    assert [line for line in lines(found) if "mounted twice, and what comes later counts" in line]
+    assert {"tmpfs", "volumes", "configs", "secrets"} & set(found.graph["services"]["a"]) == {kept}
+
+
 def test_a_name_that_two_services_have_leads_to_one_node_and_that_is_told() -> None:
     both = "networks: {back: {aliases: [pool]}}"
     found = compose(f"services: {{a: {{image: a, {both}}}, b: {{image: b, {both}}}}}")
@@ -164,7 +184,6 @@ def test_a_password_within_a_default_is_in_nothing_that_is_written(tmp_path: Pat
         ("volumes: [{type: bind, source: ./v, target: /v, bind: {propagation: x}}]", "left out services.a.volumes.bin"),
         ("volumes: [{type: image, source: i, target: /v}]", "refused services.a.volumes: image i at /v is no mount"),
         ("volumes: [{type: tmpfs, target: /v, tmpfs: {size: x}}]", "refused services.a.volumes: tmpfs at /v is no"),
-        ("volumes: ['v:/v', 'w:/v']", "changed services.a.volumes: /v is mounted twice, and what comes later counts"),
         ("tmpfs: ['/t:size=x']", "refused services.a.tmpfs: x is no size"),
         ("expose: ['53/udp']", "refused services.a.expose: 53/udp is neither a TCP port nor a range"),
         ("entrypoint: [], command: [x]", "changed services.a.entrypoint: empty, so the command is the whole of it"),
