@@ -148,7 +148,8 @@ class _Import:
                 told = "others wait for its end, so it is a job: it runs at the first deploy and when it has changed"
                 self.report.changed(f"services.{name}", f"{told}, not at every start (run: upgrade)")
         self._defaults(made, jobs)
-        secrets = confidential.declared(knobs.secrets, edges.reached(self.project), stores, self.report)
+        reached = edges.reached(self.project)
+        secrets = confidential.declared(knobs.secrets, reached, stores, self.project.given, self.report)
         if doors:
             self.site["publish"] = {door: {"port": port.host} for door, _, port in doors if port.host}
         self._unplaced(addresses)

@@ -16,7 +16,7 @@ from bundler.graphfile.confidential import LOGIN, PLAIN, is_secret
 from bundler.importing.naming import Names
 from bundler.importing.project import Project
 from bundler.importing.report import Report
-from bundler.importing.variables import Variable, asked, meaning, parse, settled, variables
+from bundler.importing.variables import Variable, asked, meaning, origin, parse, settled, variables
 
 _MADE_HERE = ("PASSWORD", "PASSWD", "PASS", "PWD", "SALT", "SECRET", "PASSPHRASE")  # not somebody else's to give
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
@@ -27,11 +27,13 @@ _MIN_DISTINCT = 6  # characters of a literal that is looked for in other texts
 
 @dataclass(slots=True)
 class Secret:
-    """`literal` is what stands in the file. `users` are the services that are told it; `login`: by addresses alone."""
+    """`literal` is what stands in the file, or what `source` gives. `users` are the services that are told it; `login`:
+    by addresses alone."""
 
     name: str
     variable: str
     literal: str
+    source: Variable | None = None
     required: bool = False
     optional: bool = False
     login: bool = False
@@ -135,8 +137,8 @@ def _add(
     if secret is None:
         secret = found.by_variable.get(one.name if one else variable) if not literal else None
     if secret is None:
-        source = one.name if one else variable
-        secret = Secret(names.take(source, f"{service}-{source}"), source, literal)
+        named = one.name if one else variable
+        secret = Secret(names.take(named, f"{service}-{named}"), named, literal, one)
         found.all.append(secret)
     if literal:
         found.by_literal[literal] = secret
@@ -149,7 +151,7 @@ def _add(
 
 
 def declared(
-    found: Secrets, reached: Mapping[str, set[str]], stores: Set[str], report: Report
+    found: Secrets, reached: Mapping[str, set[str]], stores: Set[str], given: Mapping[str, str], report: Report
 ) -> dict[str, dict[str, int]]:
     """The secrets as a graph has them. `reached`: who connects to or waits for a service; `stores`: services of
     well-known images."""
@@ -179,6 +181,7 @@ def declared(
         else:
             made[secret.name] = {"generate": max(24, len(secret.literal))}
             told = "made at the site, unless the site gives it"
+        told += origin(secret.source.written, given) if secret.source else ""
         report.taken(where, f"the secret {secret.name}{also}; {told}")
     return made
 
