@@ -121,7 +121,8 @@ class _Import:
         }
         for name, program in programs.items():
             self._login(name, sources[name].image, program, addresses)
-        stored = Stored(Mounted(self.names, self.report), self.project, self.files, self.report, knobs, addresses)
+        mounted = Mounted(self.names, self.report)
+        stored = Stored(mounted, self.project, self.files, self.report, knobs, addresses, set(outside.values()))
         made: dict[str, Data] = {}
         for name in services:
             made[name] = {**sources[name].data, **programs[name].translated()}
@@ -208,7 +209,7 @@ class _Import:
         """Tell of the variables that stand in it, which no site will be asked for."""
         chosen = [part for part in _strings(value) if any(variables(part))]
         if chosen:
-            whole, given = "".join(chosen), self.project.given
+            whole, given = "\n".join(chosen), self.project.given
             names = list(dict.fromkeys(one.name for one in variables(whole)))
             fixed = ", ".join(settled(part, given) for part in chosen)
             self.report.changed(where, f"{several(names)} decided now: {fixed}{origin(whole, given)}")

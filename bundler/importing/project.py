@@ -80,28 +80,28 @@ def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[
         root["name"] = data.get("name") or root.get("name") or folder
         if "networks" in data:
             report.left_out("networks", keys.NETWORKS)
-    name = given.get("COMPOSE_PROJECT_NAME") or settled(str(root["name"]), given)
+    called = given.get("COMPOSE_PROJECT_NAME") or settled(str(root["name"]), given)
     for section in ("volumes", "configs", "secrets"):
         room.take(root[section], given, section)
     asked = set(profiles) or {each.strip() for each in given.get("COMPOSE_PROFILES", "").split(",") if each.strip()}
     if asked and not profiles:
         report.taken(".env", f"COMPOSE_PROFILES: services of {listed(sorted(asked))} too")
     services = {}
-    for service_name, service in written.items():
-        where = f"services.{service_name}"
+    for name, service in written.items():
+        where = f"services.{name}"
         whole = _merged_env(service, where, files, given, room, report)
         wanted = {settled(each, given) for each in as_list(whole.get("profiles"))}
-        if wanted and not wanted & asked:
+        if wanted and not (wanted | {"*"}) & asked:
             told = f"only with the profile {' or '.join(sorted(wanted))}, as in Compose: --profile {min(wanted)}"
             report.left_out(where, told)
             continue
         keys.account("service", service, where, report)
-        services[service_name] = whole
+        services[name] = whole
     if not services:
         raise UsageError("there is no service in the file", hint="a Compose file has services: {NAME: {image: …}}")
     return Project(
-        re.sub(r"[^a-z0-9_-]", "", name.lower()).lstrip("_-"),
-        name,
+        re.sub(r"[^a-z0-9_-]", "", called.lower()).lstrip("_-"),
+        called,
         services,
         {name: as_map(part) for name, part in root["volumes"].items()},
         {name: as_map(part) for name, part in root["configs"].items()},

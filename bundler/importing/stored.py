@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ class Stored:
     report: Report
     knobs: Knobs
     addresses: Addresses
+    outside: Set[str]  # nodes that are no services
     _secrets: dict[str, str] = field(default_factory=dict)
     _configs: set[str] = field(default_factory=set)
 
@@ -77,7 +78,9 @@ class Stored:
         """`texts`: what they are called -> those of files that are packed as they are."""
         for file, text in texts.items():
             for host, node in self.addresses.renamed(text).items():
-                self.report.refused(where, f"{file} names {host}, which is {node} here: write {node} there")
+                told = f"is {node} here: write {node} there"
+                told = "lies outside: no packed file is told where" if node in self.outside else told
+                self.report.refused(where, f"{file} names {host}, which {told}")
 
     def secrets(self, site: Data) -> dict[str, Data]:
         """Those that the file declares; where they come from goes into the site file."""

@@ -122,6 +122,14 @@ def test_a_packed_file_that_names_a_service_by_another_name_is_not_the_whole_sys
         assert [line for line in lines(found) if told in line] == [f"refused configs.c: {where} {told}"]
 
 
+def test_a_packed_file_that_names_a_host_outside_is_not_the_whole_system(tmp_path: Path) -> None:
+    (tmp_path / "web.conf").write_text("push host.docker.internal:9091;\n")
+    named = "environment: {U: 'http://host.docker.internal:9091/'}"
+    found = compose(f"services: {{web: {{image: w, {named}, volumes: ['./web.conf:/w.conf']}}}}", tmp_path)
+    told = "web.conf names host.docker.internal, which lies outside: no packed file is told where"
+    assert f"refused services.web.volumes: ./{told}" in lines(found)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -145,7 +153,8 @@ def test_variables_that_no_site_is_asked_for_are_named_wherever_they_stand(tmp_p
     (tmp_path / "here.env").write_text("X=${PLACE}\nY=${X}\nZ='${TAG}'\n")
     found = compose(
         "name: ${PLACE}\n"
-        "services: {a: {image: 'a:${T:-${TAG}}', env_file: '${PLACE}.env', labels: {l: '${PLACE}'}, secrets: [s]}}\n"
+        "services: {a: {image: 'a:${T:-${TAG}}', volumes: ['v:/$PLACE', 'w$TAG:/w'],\n"
+        "    env_file: '${PLACE}.env', labels: {l: '${PLACE}'}, secrets: [s]}}\n"
         "secrets: {s: {file: './${PLACE}.txt'}}",
         tmp_path,
     )
@@ -154,6 +163,7 @@ def test_variables_that_no_site_is_asked_for_are_named_wherever_they_stand(tmp_p
         "changed services.a.env_file: here.env: PLACE is decided now",
         "changed secrets.s: PLACE is decided now: ./here.txt (PLACE is set in .env)",
         "changed services.a.image: T is decided now: a:2 (T is not set, TAG is set in .env)",
+        "changed services.a.volumes: PLACE and TAG are decided now: v:/here, w2:/w (PLACE and TAG are set in .env)",
         "changed services.a.env_file: PLACE is decided now: here.env (PLACE is set in .env)",
     ]
 
@@ -259,8 +269,9 @@ def test_what_env_says_to_compose_itself_holds_and_is_told(tmp_path: Path) -> No
     assert "left out .env: COMPOSE_FILE is not read: files that are not given are left out (a.yaml:b.yaml)" in lines(
         found
     )
-    asked = imported([(text, "compose.yaml")], "shop", Folder(tmp_path), ["other"])
-    assert list(asked.graph["services"]) == ["b"]
+    for profile, services in (("other", ["b"]), ("*", ["a", "b"])):
+        asked = imported([(text, "compose.yaml")], "shop", Folder(tmp_path), [profile])
+        assert list(asked.graph["services"]) == services
 
 
 def test_a_part_s_key_has_one_decision_and_every_part_is_there() -> None:
