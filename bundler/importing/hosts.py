@@ -60,7 +60,8 @@ def _host_shaped(name: str, service: Data, report: Report) -> None:
         report.left_out(f"services.{name}.network_mode", "there are no networks in a graph")
     for key in ("pid", "ipc"):
         value = str(service.get(key) or "")
-        told = "containers share no namespaces" + ("; shm_size gives a program more shared memory" * (key == "ipc"))
+        told = "containers share no namespaces"
+        told += "; shm_size gives a program more shared memory" if key == "ipc" else ""
         if value.startswith(_SHARED):
             report.refused(f"services.{name}.{key}", f"{value}: {told}")
         elif value:
@@ -74,13 +75,17 @@ def outer_hosts(
     others until the end."""
     texts = [settled(raw, project.given) for name in plain for raw in Program.texts(project.services[name])]
     found: dict[str, str] = {}
-    extra = {host: name for name, service in plain.items() for host in as_map(service.get("extra_hosts"))}
+    extra = {
+        host: (f"services.{name}.extra_hosts", f", at {address} in the file" if address else "")
+        for name, service in plain.items()
+        for host, address in as_map(service.get("extra_hosts")).items()
+    }
     for host in dict.fromkeys([*extra, _ANYWHERE]):
-        where = f"services.{extra[host]}.extra_hosts" if host in extra else "services"
+        where, at = extra.get(host, ("services", ""))
         if any(re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w.-])", text) for text in texts):
             found[host] = names.take(host)
             hosts.setdefault(host, found[host])
-            report.changed(where, f"{host} lies outside: the site says where, under externals")
+            report.changed(where, f"{host} lies outside{at}: the site says where, under externals")
         elif host == _ANYWHERE and host in extra:
             report.left_out(where, f"no text of the file names {host}")
         elif host in extra:

@@ -141,6 +141,8 @@ def several(names: Sequence[str]) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
+    """For people; of many the first eight."""
+    names = [*names[:8], f"{len(names) - 8} more"] if len(names) > 9 else names
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 

@@ -215,6 +215,10 @@ def test_a_password_within_a_default_is_in_nothing_that_is_written(tmp_path: Pat
         ("expose: [9, '10-11']", "taken services.a.expose: its endpoints: port-9 on 9, port-10 on 10, port-11 on 11"),
         ("x-y: 1", "taken services.db.environment: who connects to its postgres is told user, password and database"),
         ("healthcheck: {test: x}", "changed services: a health check that does not say them has the graph's interval,"),
+        (
+            "environment: {L: 'ldap://far.example:389'}, extra_hosts: ['far.example:10.0.0.9']",
+            "changed services.a.extra_hosts: far.example lies outside, at 10.0.0.9 in the file: the site says where",
+        ),
         ("ports: ['80:80']", "changed services: front doors open on this machine alone, where Compose opens them to"),
     ],
 )  # fmt: skip
@@ -246,6 +250,12 @@ def test_what_is_decided_has_a_line(text: str, told: str) -> None:
 def test_what_the_file_declares_has_a_line_too(text: str, told: str) -> None:
     found = compose(f"services: {{a: {{image: a}}}}\n{text}")
     assert [line for line in lines(found) if line.startswith(told)], "\n".join(lines(found))
+
+
+def test_of_many_names_the_first_eight_are_told() -> None:
+    many = ", ".join(f"s{index}: {{image: a}}" for index in range(12))
+    (told,) = (line for line in lines(compose(f"services: {{{many}}}")) if "restart" in line)
+    assert told.endswith("is started again: s0, s1, s2, s3, s4, s5, s6, s7 and 4 more")
 
 
 def test_a_service_whose_end_is_waited_for_is_told_to_be_a_job() -> None:
