@@ -74,13 +74,18 @@ class Addresses:
         names = "|".join(re.escape(host) for host in sorted(self.hosts, key=lambda each: (-len(each), each)))
         host = rf"(?P<host>{names or '(?!)'})"
         self._url = re.compile(
-            rf"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<login>[^/@\s\"',]*@)?{host}(?::(?P<port>[0-9]{{1,5}}))?"
+            rf"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{{0,39}})://(?P<login>[^/@\s\"',]*@)?{host}(?::(?P<port>[0-9]{{1,5}}))?"
             r"(?![A-Za-z0-9_.-])"
         )
         self._pair = re.compile(rf"(?<![A-Za-z0-9_.$/{{-]){host}:(?P<port>[0-9]{{1,5}})(?![A-Za-z0-9_.-])")
         self._given = re.compile(
             rf"(?i:(?<![A-Za-z])(?P<key>host|hostname|server|data source|addr|address)=)(?-i:{host})(?![A-Za-z0-9_.:-])"
         )
+
+    def renamed(self, text: str) -> dict[str, str]:
+        """The hosts of the addresses in a text that have another name in the graph -> that name."""
+        found = [each["host"] for pattern in (self._url, self._pair) for each in pattern.finditer(text)]
+        return {host: self.hosts[host] for host in found if self.hosts[host] != host}
 
     def mine(self, text: str) -> None:
         """Learn the ports that a text names."""

@@ -20,39 +20,20 @@ from bundler.graphfile import forms
 from bundler.importing import confidential, endpoints, images, keys, mounts, order, process, scripts, yamltext
 from bundler.importing.addresses import Addresses, Login
 from bundler.importing.endpoints import Declared, Endpoints, Published
+from bundler.importing.hosts import names_of, outer_hosts
 from bundler.importing.mounts import Copy, Mounted
-from bundler.importing.naming import Names, label
+from bundler.importing.naming import Names, label, renamed
 from bundler.importing.program import Program
-from bundler.importing.project import Data, Files, Project, as_list, as_map, project
+from bundler.importing.project import Data, Files, Project, as_map, project
 from bundler.importing.report import Report
 from bundler.importing.shape import shaped
 from bundler.importing.stored import Stored
 from bundler.importing.texts import Knobs
-from bundler.importing.variables import settled, variables
+from bundler.importing.variables import listed, origin, settled, several, variables
 
 _OVERRIDES = tuple(f"{stem}.override.{end}" for stem in ("compose", "docker-compose") for end in ("yaml", "yml"))
-_ANYWHERE = "host.docker.internal"  # the machine, as Docker names it inside containers
+_VERSION = "1.0.0"
 _MAX_IMAGE = 255  # characters, as in a graph
-_BUILD_TAKEN = frozenset({"context", "dockerfile"})
-_BUILD_LEFT_OUT = frozenset(
-    [
-        "cache_from",
-        "cache_to",
-        "labels",
-        "tags",
-        "pull",
-        "no_cache",
-        "network",
-        "platforms",
-        "shm_size",
-        "provenance",
-        "sbom",
-        "isolation",
-        "privileged",
-        "ulimits",
-        "entitlements",
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +64,8 @@ def imported(
             report.left_out(name, f"not read, where Compose lays it over by itself: -f {name} has it read too")
     laid = [shaped(yamltext.read(text, file), yamltext.positions(text, file), report) for text, file in texts]
     found = project(laid, folder, files, profiles, report)
+    if named := found.given.get("COMPOSE_FILE"):
+        report.left_out(".env", f"COMPOSE_FILE is not read: files that are not given are left out ({named})")
     return _Import(found, files, report, declared).result()
 
 
@@ -101,6 +84,9 @@ class _Import:
     def result(self) -> Imported:
         services = self.project.services
         self._name_nodes()
+        for section in ("volumes", "configs", "secrets"):
+            for name, part in getattr(self.project, section).items():
+                self._decided(f"{section}.{name}", {key: text for key, text in part.items() if key != "content"})
         jobs = {name for name in services if order.is_waited_out(name, services)}
         plain = {name: self._settled(name) for name in services}
         sources = {name: self._source(name, plain[name]) for name in services}
@@ -110,8 +96,9 @@ class _Import:
             if name not in jobs
         }
         stores = {name for name, source in sources.items() if source.image and images.known(source.image)}
-        hosts = self._hosts(plain, jobs)
-        outside = self._outside(plain, hosts, ports)
+        hosts = names_of(plain, self.node, jobs, self.report)
+        outside = outer_hosts(self.project, plain, self.names, hosts, self.report)
+        ports |= {node: Endpoints() for node in outside.values()}
         open_ports = self._published(plain, jobs, ports)
         addresses = Addresses(hosts, ports, {})
         knobs = Knobs(
@@ -134,12 +121,14 @@ class _Import:
         }
         for name, program in programs.items():
             self._login(name, sources[name].image, program, addresses)
-        stored = Stored(Mounted(self.names), self.project, self.files, self.report, knobs)
+        mounted = Mounted(self.names, self.report)
+        stored = Stored(mounted, self.project, self.files, self.report, knobs, addresses, set(outside.values()))
         made: dict[str, Data] = {}
         for name in services:
             made[name] = {**sources[name].data, **programs[name].translated()}
-            made[name] |= stored.mounted(name, self.node[name], plain[name], sources[name].context)
             made[name] |= process.process(plain[name], f"services.{name}", self.report, job=name in jobs)
+            tmpfs = made[name].pop("tmpfs", ())
+            made[name] |= stored.mounted(name, self.node[name], plain[name], sources[name].context, tmpfs)
             scripts.run_by_interpreters(made[name], stored.mounts.scripts.get(self.node[name], {}), name, self.report)
         externals = self._externals(outside, addresses)
         edges = order.edges(self.project, self.node, jobs, addresses, made, externals, self.report)
@@ -148,18 +137,26 @@ class _Import:
             made[name] |= edges.of(name)
             if node in ports and ports[node].ports:
                 made[name]["expose"] = ports[node].written()
+                told = ", ".join(f"{each} on {port}" for each, (port, _) in ports[node].ports.items())
+                self.report.taken(f"services.{name}.expose", f"its endpoints: {told}")
             if node in addresses.logins and any(node == to for to, _ in edges.addressed):
                 login = addresses.logins[node]
                 made[name]["outputs"] = {login.endpoint: dict(login.fields)}
+                told = f"who connects to its {login.endpoint} is told {listed(list(login.fields))}"
+                self.report.taken(f"services.{name}.environment", told)
             if name in jobs:
                 made[name]["run"] = "upgrade"
-        secrets = confidential.declared(knobs.secrets, edges.reached(self.project), stores, self.report)
+                told = "others wait for its end, so it is a job: it runs at the first deploy and when it has changed"
+                self.report.changed(f"services.{name}", f"{told}, not at every start (run: upgrade)")
+        self._defaults(made, jobs)
+        reached = edges.reached(self.project)
+        secrets = confidential.declared(knobs.secrets, reached, stores, self.project.given, self.report)
         if doors:
             self.site["publish"] = {door: {"port": port.host} for door, _, port in doors if port.host}
         self._unplaced(addresses)
         sections: Data = {
-            "bundle": label(self.project.name),
-            "version": "1.0.0",
+            "bundle": self._named(),
+            "version": _VERSION,
             "values": knobs.values,
             "secrets": {**secrets, **stored.secrets(self.site)},
             "externals": {name: {"as": kind} for name, (kind, _, _) in externals.items()},
@@ -186,23 +183,36 @@ class _Import:
         for name in self.project.services:
             self.node[name] = self.names.take(name)
             if self.node[name] != name:
-                told = f"is {self.node[name]}: names are DNS labels, and who connects to it is told the new one"
-                self.report.changed(f"services.{name}", told)
+                self.report.changed(f"services.{name}", renamed(self.node[name]))
 
     def _settled(self, name: str) -> Data:
         """The service with everything settled but its texts; what a variable decided there is told."""
         service = self.project.services[name]
-        texts = ("environment", "command", "entrypoint", "healthcheck", "env_file")
+        texts = ("environment", "command", "entrypoint", "healthcheck")
         for key, value in service.items():
-            if key in texts or (key == "image" and "build" in service):
-                continue
-            chosen = [part for part in _strings(value) if any(variables(part))]
-            if chosen:
-                names = dict.fromkeys(one.name for part in chosen for one in variables(part))
-                fixed = ", ".join(settled(part, self.project.given) for part in chosen)
-                decided = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} decided now"
-                self.report.changed(f"services.{name}.{key}", f"{decided}: {fixed}")
+            if key in keys.TRANSLATED and key not in texts and not (key == "image" and "build" in service):
+                taken = keys.PARTS["build"].taken if key == "build" else as_map(value)
+                value = {name: part for name, part in value.items() if name in taken} if as_map(value) else value
+                self._decided(f"services.{name}.{key}", value)
         return {key: part if key in texts else _settle(part, self.project.given) for key, part in service.items()}
+
+    def _named(self) -> str:
+        written, made = self.project.written, label(self.project.name)
+        told = f"the bundle is {made}, version {_VERSION}"
+        if written == made:
+            self.report.taken("name", told)
+        else:
+            self.report.changed("name", f"{told}: {written} is no DNS label")
+        return made
+
+    def _decided(self, where: str, value: Any) -> None:
+        """Tell of the variables that stand in it, which no site will be asked for."""
+        chosen = [part for part in _strings(value) if any(variables(part))]
+        if chosen:
+            whole, given = "\n".join(chosen), self.project.given
+            names = list(dict.fromkeys(one.name for one in variables(whole)))
+            fixed = ", ".join(settled(part, given) for part in chosen)
+            self.report.changed(where, f"{several(names)} decided now: {fixed}{origin(whole, given)}")
 
     def _source(self, name: str, service: Data) -> _Source:
         """The image or what it is built from."""
@@ -214,9 +224,10 @@ class _Import:
             said = as_map(build) if isinstance(build, dict) else {"context": build}
             context = posixpath.normpath(str(said.get("context", ".")))
             context = context if re.fullmatch(forms.RELATIVE_PATH, context) else ""
-            for key in (key for key in said if key in _BUILD_LEFT_OUT):
-                self.report.left_out(f"{where}.build.{key}", "how an image is built is said in its Dockerfile")
-            more = [key for key in said if key not in _BUILD_TAKEN | _BUILD_LEFT_OUT]
+            known = keys.PARTS["build"]
+            for key in (key for key in said if key in known.left_out):
+                self.report.left_out(f"{where}.build.{key}", known.left_out[key])
+            more = [key for key in said if key not in {*known.taken, *known.left_out}]
             more += ["dockerfile"] if said.get("dockerfile") not in (None, "Dockerfile", "./Dockerfile") else []
             why = f"{', '.join(more)}: a graph builds a folder with a Dockerfile and nothing else" if more else ""
             why = why or ("its folder is not below this one" if not context else "")
@@ -236,66 +247,6 @@ class _Import:
             image = own
         return _Source({"image": image}, image, None)
 
-    def _hosts(self, plain: Mapping[str, Data], jobs: set[str]) -> dict[str, str]:
-        """Every name that a service is reached by."""
-        hosts = {name: self.node[name] for name in plain if name not in jobs}
-        for name, service in plain.items():
-            others = [str(service[key]) for key in ("container_name", "hostname") if service.get(key)]
-            for network in as_map(service.get("networks")).values():
-                others += [str(each) for each in as_list(as_map(network).get("aliases"))]
-            links = (str(each).partition(":")[::2] for each in as_list(service.get("links")))
-            for target, alias in links:
-                if target in plain and target not in jobs and alias:
-                    hosts.setdefault(alias, self.node[target])
-            for each in others if name not in jobs else ():
-                hosts.setdefault(each, self.node[name])
-            if "networks" in service:
-                self.report.left_out("networks", keys.ROOT_LEFT_OUT["networks"])
-            for key in ("container_name", "hostname", "links"):
-                if key in service:
-                    told = f"it is reached by its node's name, {self.node[name]}"
-                    if key == "links":
-                        told = "who is named in a text is connected to, the others are waited for"
-                    self.report.left_out(f"services.{name}.{key}", told)
-            self._host_shaped(name, service)
-        return hosts
-
-    def _host_shaped(self, name: str, service: Data) -> None:
-        mode = str(service.get("network_mode") or "bridge")
-        if mode.startswith(("host", "service:", "container:")):
-            told = f"{mode}: every node has a network of its own"
-            self.report.refused(f"services.{name}.network_mode", told)
-        elif "network_mode" in service:
-            self.report.left_out(f"services.{name}.network_mode", "there are no networks in a graph")
-        for key in ("pid", "ipc"):
-            value = str(service.get(key) or "")
-            if value.startswith(("host", "service:", "container:")):
-                self.report.refused(f"services.{name}.{key}", f"{value}: containers share no namespaces")
-            elif value:
-                self.report.left_out(f"services.{name}.{key}", "containers share no namespaces")
-
-    def _outside(self, plain: Mapping[str, Data], hosts: dict[str, str], ports: dict[str, Endpoints]) -> dict[str, str]:
-        """Hosts outside that texts name -> their first name in the graph; they are nodes like others until the end."""
-        texts = [
-            settled(raw, self.project.given) for name in plain for raw in Program.texts(self.project.services[name])
-        ]
-        found: dict[str, str] = {}
-        extra = {host: name for name, service in plain.items() for host in as_map(service.get("extra_hosts"))}
-        for host in dict.fromkeys([*extra, _ANYWHERE]):
-            where = f"services.{extra[host]}.extra_hosts" if host in extra else "services"
-            if any(re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w.-])", text) for text in texts):
-                found[host] = self.names.take(host)
-                hosts.setdefault(host, found[host])
-                ports.setdefault(found[host], Endpoints())
-                self.report.changed(where, f"{host} lies outside: the site says where, under externals")
-            elif host == _ANYWHERE and host in extra:
-                self.report.left_out(where, f"no text of the file names {host}")
-            elif host in extra:
-                self.report.refused(
-                    where, f"{host}: no text names it, so it is no external; programs that know it miss it"
-                )
-        return found
-
     def _externals(self, outside: Mapping[str, str], addresses: Addresses) -> dict[str, tuple[str, str, int]]:
         """Name -> type, host and port of each address outside."""
         made: dict[str, tuple[str, str, int]] = {}
@@ -310,8 +261,9 @@ class _Import:
         opened: dict[str, list[Published]] = {}
         for name, service in plain.items():
             opened[name] = list(endpoints.published(service, f"services.{name}", self.report))
-            if name in jobs and opened[name]:
-                self.report.refused(f"services.{name}.ports", "a job listens on no port")
+            for key in ("ports", "expose") if name in jobs else ():
+                if service.get(key):
+                    self.report.refused(f"services.{name}.{key}", "a job listens on no port")
                 opened[name] = []
             for each in opened[name]:
                 ports[self.node[name]].add(each.port)
@@ -333,11 +285,12 @@ class _Import:
                 told = f"the front door {door}"
                 if each.host:
                     told += f"; its port {each.host} is in the site file"
-                if each.host and each.address is None:
-                    told += ", and it opens on this machine alone unless the site says bind: 0.0.0.0"
-                elif each.address not in (None, "127.0.0.1"):
+                if each.address not in (None, "127.0.0.1"):
                     told += f"; {each.address} is the site's to say: bind"
                 self.report.taken(f"services.{name}.ports", told)
+                if each.host and each.address is None:
+                    told = "front doors open on this machine alone, where Compose opens them to others"
+                    self.report.changed("services", f"{told}: bind: 0.0.0.0 beside a port of the site file does too")
                 made.append((door, node, each))
         return made
 
@@ -356,6 +309,18 @@ class _Import:
         endpoint = addresses.endpoints[self.node[name]].named(known.ports[0][1])
         if "password" in fields and endpoint:
             addresses.logins[self.node[name]] = Login(endpoint, fields)
+
+    def _defaults(self, made: Mapping[str, Data], jobs: set[str]) -> None:
+        """What holds where the file says nothing, and is another thing in Compose."""
+        silent = [name for name, each in self.project.services.items() if name not in jobs and "restart" not in each]
+        if silent:
+            told = f"where no restart is said, a service that ends is started again: {listed(silent)}"
+            self.report.changed("services", told)
+        timed = ("interval", "timeout", "start_period")
+        checked = [name for name, each in made.items() if set(timed) - set(each.get("healthcheck", timed))]
+        if checked:
+            told = "a health check that does not say them has the graph's interval, timeout and start_period"
+            self.report.changed("services", f"{told} (bundle explain healthcheck): {listed(checked)}")
 
     def _unplaced(self, addresses: Addresses) -> None:
         back = {node: name for name, node in self.node.items()}

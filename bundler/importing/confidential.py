@@ -16,7 +16,7 @@ from bundler.graphfile.confidential import LOGIN, PLAIN, is_secret
 from bundler.importing.naming import Names
 from bundler.importing.project import Project
 from bundler.importing.report import Report
-from bundler.importing.variables import Variable, meaning, parse, settled, variables
+from bundler.importing.variables import Variable, asked, meaning, origin, parse, settled, variables
 
 _MADE_HERE = ("PASSWORD", "PASSWD", "PASS", "PWD", "SALT", "SECRET", "PASSPHRASE")  # not somebody else's to give
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
@@ -27,11 +27,13 @@ _MIN_DISTINCT = 6  # characters of a literal that is looked for in other texts
 
 @dataclass(slots=True)
 class Secret:
-    """`literal` is what stands in the file. `users` are the services that are told it; `login`: by addresses alone."""
+    """`literal` is what stands in the file, or what `source` gives. `users` are the services that are told it; `login`:
+    by addresses alone."""
 
     name: str
     variable: str
     literal: str
+    source: Variable | None = None
     required: bool = False
     optional: bool = False
     login: bool = False
@@ -90,16 +92,17 @@ def find(project: Project, names: Names, stores: Set[str]) -> Secrets:
             if is_secret(variable) and not PLAIN.fullmatch(literal) and not _address(literal):
                 _add(found, names, service, variable, literal, whole, where)
             elif not is_secret(variable):
-                found.plain.update(re.findall(r"[A-Za-z0-9_.-]+", "" if LOGIN.search(literal) else literal))
-            for one in variables(text):
+                words = set(re.findall(r"[A-Za-z0-9_.-]+", "" if LOGIN.search(literal) else literal))
+                hidden = (meaning(one, project.given) for one in asked(text, project.given) if is_secret(one.name))
+                found.plain |= words.difference(hidden)
+            for one in asked(text, project.given):
                 known = is_secret(one.name) or one.name in found.by_variable
-                if known and one != whole and not PLAIN.fullmatch(meaning(one, project.given)):
-                    _add(found, names, service, one.name, meaning(one, project.given), one, where)
+                if known and one != whole:
+                    _of_variable(found, names, service, one, text, where, project.given)
         for key in ("command", "entrypoint"):
-            for one in (one for text in _words(data.get(key)) for one in variables(text)):
-                if is_secret(one.name) and not PLAIN.fullmatch(meaning(one, project.given)):
-                    where = f"services.{service}.{key}"
-                    _add(found, names, service, one.name, meaning(one, project.given), one, where)
+            for text in _words(data.get(key)):
+                for one in (one for one in asked(text, project.given) if is_secret(one.name)):
+                    _of_variable(found, names, service, one, text, f"services.{service}.{key}", project.given)
     for service, data in project.services.items():
         for where, text in _texts(data):
             for login in LOGIN.finditer(settled(text, project.given)):
@@ -118,6 +121,15 @@ def find(project: Project, names: Names, stores: Set[str]) -> Secrets:
     return found
 
 
+def _of_variable(
+    found: Secrets, names: Names, service: str, one: Variable, text: str, where: str, given: Mapping[str, str]
+) -> None:
+    """One that stands in a text, or in a default in it that holds."""
+    literal = meaning(one, given)
+    if not PLAIN.fullmatch(literal) and (literal or one in variables(text)):
+        _add(found, names, service, one.name, literal, one, where)
+
+
 def _add(
     found: Secrets, names: Names, service: str, variable: str, literal: str, one: Variable | None, where: str
 ) -> None:
@@ -125,8 +137,8 @@ def _add(
     if secret is None:
         secret = found.by_variable.get(one.name if one else variable) if not literal else None
     if secret is None:
-        source = one.name if one else variable
-        secret = Secret(names.take(source, f"{service}-{source}"), source, literal)
+        named = one.name if one else variable
+        secret = Secret(names.take(named, f"{service}-{named}"), named, literal, one)
         found.all.append(secret)
     if literal:
         found.by_literal[literal] = secret
@@ -139,7 +151,7 @@ def _add(
 
 
 def declared(
-    found: Secrets, reached: Mapping[str, set[str]], stores: Set[str], report: Report
+    found: Secrets, reached: Mapping[str, set[str]], stores: Set[str], given: Mapping[str, str], report: Report
 ) -> dict[str, dict[str, int]]:
     """The secrets as a graph has them. `reached`: who connects to or waits for a service; `stores`: services of
     well-known images."""
@@ -169,6 +181,7 @@ def declared(
         else:
             made[secret.name] = {"generate": max(24, len(secret.literal))}
             told = "made at the site, unless the site gives it"
+        told += origin(secret.source.written, given) if secret.source else ""
         report.taken(where, f"the secret {secret.name}{also}; {told}")
     return made
 

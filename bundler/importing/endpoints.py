@@ -104,14 +104,18 @@ def of(name: str, service: Data, image: str | None, declared: Declared, report: 
         found.add(port, kind, kind)
     for entry in as_list(service.get("expose")):
         text, _, how = str(entry).partition("/")
-        if how in ("", "tcp") and (number := natural(text, 65535)):
+        numbers = _span(text) if how in ("", "tcp") else []
+        for number in numbers:
             found.add(number)
+        if not numbers:
+            told = f"{_short(entry)} is neither a TCP port nor a range of up to {MAX_RANGE}"
+            report.refused(f"services.{name}.expose", told)
     if image is not None and images.known(image) is None and not service.get("entrypoint"):
         where, ports = f"services.{name}.image", declared(image)
         if ports:
             report.taken(where, f"{image} declares {', '.join(map(str, ports))}, as the local engine has it")
         elif ports is None and not (found.ports or service.get("ports")):
-            told = f"which ports it declares is not known, as no local engine has it: docker pull {image}, and again"
+            told = f"no local engine has it to tell which ports it declares: docker pull {image}, and import again"
             report.left_out(where, told)
         for port in ports or ():
             found.add(port)

@@ -31,13 +31,18 @@ class Folder:
         except OSError:  # such as a name that is too long
             return None
 
-    def text(self, path: str) -> str | None:
+    def data(self, path: str) -> bytes | None:
         found = self.root / path
         try:
-            if not found.is_file() or found.stat().st_size > MAX_TEXT_BYTES:
-                return None
-            return found.read_bytes().decode("utf-8")
-        except (OSError, UnicodeDecodeError):
+            return found.read_bytes() if found.is_file() and found.stat().st_size <= MAX_TEXT_BYTES else None
+        except OSError:
+            return None
+
+    def text(self, path: str) -> str | None:
+        try:
+            found = self.data(path)
+            return None if found is None else found.decode("utf-8")
+        except UnicodeDecodeError:
             return None
 
     def names(self, path: str) -> tuple[str, ...]:

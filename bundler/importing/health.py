@@ -8,7 +8,7 @@ from typing import Any
 
 from bundler.graphfile import placeholders
 from bundler.importing.endpoints import Endpoints
-from bundler.importing.process import MAX_RETRIES, duration, words
+from bundler.importing.process import MAX_ARGUMENT, MAX_RETRIES, duration, words
 from bundler.importing.project import Data, as_list, natural
 from bundler.importing.report import Report
 
@@ -36,6 +36,9 @@ def healthcheck(
         if made["test"][:1] in ([], ["CMD"], ["CMD-SHELL"], ["NONE"]):
             report.refused(f"{where}.test", "it names no program")
             return {}, []
+        if any(len(each) > MAX_ARGUMENT for each in made["test"]):
+            report.refused(f"{where}.test", f"an argument of a graph has {MAX_ARGUMENT} characters, and this one more")
+            return {}, []
     named = [ref for each in made.get("test", ()) for ref in placeholders.refs(each) if ref.scope == "secrets"]
     if named:
         first = next(iter(ports.ports), None)
@@ -55,8 +58,6 @@ def healthcheck(
         made["retries"] = retries
     elif str(check.get("retries") or "0") != "0":
         report.refused(f"{where}.retries", f"{check['retries']} is no number from 1 to {MAX_RETRIES}")
-    if "start_interval" in check:
-        report.left_out(f"{where}.start_interval", "interval holds from the start")
     return made, [ref.field for ref in named]
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bundler.graphfile import forms
-from bundler.importing import scripts
-from bundler.importing.naming import Names
+from bundler.importing import keys, scripts
+from bundler.importing.naming import Names, renamed
 from bundler.importing.process import size
 from bundler.importing.project import Data, Files, Project, as_list, as_map, truth
 from bundler.importing.report import Report
@@ -28,8 +28,16 @@ _SETTINGS = re.compile(
 )
 _SETTINGS_DIR = re.compile(r"(?i)conf|init|settings|template|cert|rules|provision|dashboard|scripts?$|\.d$")
 OUTSIDE = "it is outside of the Compose file's folder: if it may go along, copy it there and name the copy"
-KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----")
-_IGNORED = ("rw", "z", "Z", "cached", "delegated", "consistent", "nocopy", "rprivate", "private", "rshared", "rslave")
+_PEM = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----")
+# How DER begins, behind the header of a SEQUENCE: with a version in the keys of PKCS #1, PKCS #8 and RFC 5915 (0 or 1)
+# and in PKCS #12 (3), with an algorithm of PKCS #5 or PKCS #12 in an encrypted key (RFC 5958). A certificate begins
+# with a SEQUENCE of another kind, a public key with a longer number. The last one is a key store of Java.
+_DER = re.compile(
+    rb"\x30(?:[\x00-\x80]|\x81.|\x82..|\x83...)(?:\x02\x01[\x00\x01\x03]|\x30.\x06.\x2a\x86\x48\x86\xf7\x0d\x01[\x05\x0c])"
+    rb"|\xfe\xed\xfe\xed",
+    re.DOTALL,
+)
+_IGNORED = ("z", "Z", "cached", "delegated", "consistent", "nocopy", "rprivate", "private", "rshared", "rslave")
 _SHORT = re.compile(r"(?P<source>[^:]+):(?P<target>/[^:]*)(?::(?P<options>[a-zA-Z,]+))?")
 
 
@@ -42,6 +50,7 @@ class Mount:
     target: str
     read_only: bool
     limit: str | None = None
+    options: tuple[str, ...] = ()  # that mean nothing in a graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +66,24 @@ class Mounted:
     """What all services mount, as the graph's sections have it."""
 
     names: Names
+    report: Report
     volumes: dict[str, Data] = field(default_factory=dict)
     configs: dict[str, Data] = field(default_factory=dict)
     copies: dict[str, Copy] = field(default_factory=dict)  # by the path in the Compose file
     scripts: dict[str, dict[str, str]] = field(default_factory=dict)  # node -> path in it -> what runs it
     keys: dict[str, str] = field(default_factory=dict)  # secret -> the private key's file
-    _named: dict[str, str] = field(default_factory=dict)
+    data: set[str] = field(default_factory=set)  # folders that hold no settings, for one service at least
+    named: dict[str, str] = field(default_factory=dict)
     _packed: dict[str, str] = field(default_factory=dict)
 
     def volume(self, key: str, *candidates: str) -> str:
         """The volume of a name of Compose's or a path of the machine, the same for all who mount it."""
-        if key not in self._named:
-            self._named[key] = self.names.take(*candidates)
-            self.volumes[self._named[key]] = {}
-        return self._named[key]
+        if key not in self.named:
+            self.named[key] = name = self.names.take(*candidates)
+            self.volumes[name] = {}
+            if name != key and key == candidates[0]:
+                self.report.changed(f"volumes.{key}", renamed(name))
+        return self.named[key]
 
     def config(self, key: str, data: Data, *candidates: str) -> str:
         if key not in self._packed:
@@ -92,17 +105,31 @@ def of(service: Data, where: str, project: Project, report: Report, below: tuple
         other, _, mode = str(entry).partition(":")
         if other not in project.services or other in below:
             told = "mounts what this one does" if other in below else "is no service of the file"
-            report.refused(f"{where}.volumes_from", f"{other} {told}")
+            report.refused(f"{where}.volumes_from", f"{entry} {told}")
             continue
         report.taken(f"{where}.volumes_from", f"what {other} mounts is written out")
         for each in of(project.services[other], where, project, report, (*below, other)):
             yield Mount(each.kind, each.source, each.target, each.read_only or mode == "ro", each.limit)
     for entry in as_list(service.get("volumes")):
-        found = _long(entry) if isinstance(entry, dict) else _short(settled(str(entry), project.given))
+        found = _mount(entry, project)
         if found is None:
-            report.refused(f"{where}.volumes", f"{str(entry)[:80]} is no mount that a graph has")
-        else:
-            yield found
+            report.refused(f"{where}.volumes", f"{_said(entry)} is no mount that a graph has")
+            continue
+        for option in found.options:
+            report.left_out(f"{where}.volumes", f"{option}: {keys.NO_OPTION}")
+        yield found
+
+
+def _mount(entry: Any, project: Project) -> Mount | None:
+    return _long(entry) if isinstance(entry, dict) else _short(settled(str(entry), project.given))
+
+
+def _said(entry: Any) -> str:
+    if isinstance(entry, dict):
+        named = " ".join(str(entry[key]) for key in ("type", "source") if entry.get(key))
+        subpath = as_map(entry.get("volume")).get("subpath")
+        entry = f"{named}{f' (subpath {subpath})' if subpath else ''} at {entry.get('target')}"
+    return str(entry)[:80]
 
 
 def _short(text: str) -> Mount | None:
@@ -113,8 +140,10 @@ def _short(text: str) -> Mount | None:
         return None
     options = (found["options"] or "").split(",")
     kind = "bind" if found["source"].startswith((".", "/", "~")) else "volume"
-    known = all(each in ("", "ro", *_IGNORED) for each in options)
-    return Mount(kind, found["source"], found["target"], read_only="ro" in options) if known else None
+    if not all(each in ("", "rw", "ro", *_IGNORED) for each in options):
+        return None
+    ignored = tuple(each for each in options if each in _IGNORED)
+    return Mount(kind, found["source"], found["target"], read_only="ro" in options, options=ignored)
 
 
 def _long(entry: Data) -> Mount | None:
@@ -125,7 +154,10 @@ def _long(entry: Data) -> Mount | None:
         or as_map(entry.get("volume")).get("subpath")
     ):
         return None
-    limit = size(as_map(entry.get("tmpfs")).get("size", ""))
+    asked = str(as_map(entry.get("tmpfs")).get("size", "0"))
+    limit = size(asked)
+    if limit is None and asked != "0":
+        return None
     return Mount(
         kind, str(entry.get("source") or ""), target, read_only=truth(entry.get("read_only")) is True, limit=limit
     )
@@ -134,7 +166,7 @@ def _long(entry: Data) -> Mount | None:
 def settings(service: Data, project: Project, files: Files) -> Iterator[str]:
     """The texts of single files that a service mounts, which may name others."""
     for entry in as_list(service.get("volumes")):
-        found = _long(entry) if isinstance(entry, dict) else _short(settled(str(entry), project.given))
+        found = _mount(entry, project)
         if found and found.kind == "bind" and files.kind(found.source) == "file":
             yield files.text(found.source) or ""
 
@@ -190,9 +222,13 @@ def _bind(
         return None
     kind = files.kind(source)
     if context is not None and kind == "dir" and (source == context or source.startswith(f"{context}/")):
-        report.left_out(place, f"{source} is what the image is built from; it is in it")
+        report.left_out(place, f"{source} is the folder that the image is built from, and is in it already")
         return None
-    if kind is not None and (packed := _settings(source, kind, path, mount, files)) is not None:
+    if (
+        kind is not None
+        and source not in mounted.data
+        and (packed := _settings(source, kind, path, mount, files)) is not None
+    ):
         last = posixpath.basename(source)
         keys = [] if packed else _keys(source, files)
         if keys == [""]:
@@ -224,6 +260,13 @@ def _bind(
     return "volumes", f"{name}:{path}{suffix}"
 
 
+def is_data(mount: Mount, files: Files) -> bool:
+    """Whether a folder of the machine holds what a service makes, and not settings."""
+    source, path = posixpath.normpath(mount.source), posixpath.normpath(mount.target)
+    bound = mount.kind == "bind" and files.kind(source) == "dir"
+    return bound and _settings(source, "dir", path, mount, files) is None
+
+
 def _settings(source: str, kind: str, path: str, mount: Mount, files: Files) -> str | None:
     """None for data; an empty text for settings that can be packed, else why they cannot."""
     count, size_bytes = files.sizes(source)
@@ -238,10 +281,15 @@ def _settings(source: str, kind: str, path: str, mount: Mount, files: Files) -> 
     return ""
 
 
+def is_key(data: bytes) -> bool:
+    """Whether a private key is in it, or a key store."""
+    return bool(_PEM.search(data) or _DER.match(data))
+
+
 def _keys(source: str, files: Files) -> list[str]:
     """The private keys in a folder by their paths in it; of a file "" where it is one."""
     paths = {name: posixpath.join(source, name) if name else source for name in files.names(source)}
-    return [name for name, path in paths.items() if KEY.search(files.text(path) or "")]
+    return [name for name, path in paths.items() if is_key(files.data(path) or b"")]
 
 
 def beside(source: str, copies: dict[str, Copy], folder: str) -> Copy:

@@ -15,6 +15,11 @@ def label(text: str) -> str:
     return made[:63].strip("-")
 
 
+def renamed(name: str) -> str:
+    """What is told of something that has another name in the graph."""
+    return f"is {name} here: names are DNS labels, each of one node"
+
+
 class Names:
     """Names that are taken; a second node of a name gets another of its candidates, or a number."""
 

@@ -104,6 +104,8 @@ def edges(
 def _condition(first: str, said: Data, usual: str, where: str, report: Report) -> str:
     """As Compose has it, unless the graph cannot say so."""
     condition = str(said.get("condition") or _STARTED)
+    if condition not in (_STARTED, _HEALTHY, _COMPLETED):
+        report.refused(f"{where}.{first}.condition", f"{condition[:40]} is no condition of Compose")
     if usual == _COMPLETED:
         if condition != _COMPLETED:
             report.changed(where, f"{first} is a job, whose end is waited for")

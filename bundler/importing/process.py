@@ -8,7 +8,6 @@ from typing import Any
 
 from bundler.graphfile import forms
 from bundler.graphfile.atoms import CAPABILITIES
-from bundler.importing import keys
 from bundler.importing.project import Data, as_list, as_map, natural, truth
 from bundler.importing.report import Report
 
@@ -20,6 +19,7 @@ _MAX_CPUS = 100_000
 _MAX_GPUS = 1000
 _MAX_SCALE = 1000
 MAX_RETRIES = 1000
+MAX_ARGUMENT = 1 << 16  # characters, as in a graph
 _LIMITS = ("cpus", "mem_limit", "memory", "shm_size")
 _NO_LIMIT = re.compile(r"0+(?:\.0*)?\s*[bkmgt]?i?b?", re.IGNORECASE)
 
@@ -64,6 +64,8 @@ def process(service: Data, where: str, report: Report, *, job: bool) -> Data:
     for key in ("read_only", "init"):
         if truth(service.get(key)):
             made[key] = True
+        elif truth(service.get(key, False)) is None:
+            report.refused(f"{where}.{key}", f"{service[key]} is neither true nor false")
     if tmpfs := _tmpfs(service, where, report):
         made["tmpfs"] = tmpfs
     if caps := _capabilities(service, where, report):
@@ -113,6 +115,8 @@ def _tmpfs(service: Data, where: str, report: Report) -> list[Any]:
         if not re.fullmatch(forms.CONTAINER_PATH, path):
             report.refused(f"{where}.tmpfs", f"{entry} is no path that a graph can mount at")
             continue
+        if limit and not size(limit):
+            report.refused(f"{where}.tmpfs", f"{limit} is no size")
         made.append({"path": path, "size": size(limit)} if limit and size(limit) else path)
     return made
 
@@ -129,15 +133,10 @@ def _capabilities(service: Data, where: str, report: Report) -> list[str]:
 
 
 def _resources(service: Data, where: str, report: Report) -> Data:
-    service = _limited(service)
     deploy = as_map(service.get("deploy"))
-    for key in deploy:
-        if key in keys.DEPLOY_LEFT_OUT:
-            report.left_out(f"{where}.deploy.{key}", keys.DEPLOY_LEFT_OUT[key])
-        elif key not in keys.DEPLOY_TRANSLATED:
-            report.refused(f"{where}.deploy.{key}", "no key that this version of bundle knows")
-    limits = _limited(as_map(as_map(deploy.get("resources")).get("limits")))
-    reserved = as_map(as_map(deploy.get("resources")).get("reservations"))
+    resources = as_map(deploy.get("resources"))
+    limits, reserved = as_map(resources.get("limits")), as_map(resources.get("reservations"))
+    service, limits = _limited(service, where, report), _limited(limits, f"{where}.deploy.resources.limits", report)
     made: Data = {}
     asked = service.get("cpus") or limits.get("cpus")
     if cpus := _cpus(asked):
@@ -151,31 +150,30 @@ def _resources(service: Data, where: str, report: Report) -> Data:
             made[key] = text
         else:
             report.refused(where, f"{value} is no size")
-    for key in ("cpus", "memory"):
-        if key in reserved:
-            told = "the limit is what counts, and what a target reserves follows from it"
-            report.left_out(f"{where}.deploy.resources.reservations.{key}", told)
-    for key in (key for key in reserved if key not in ("cpus", "memory", "devices")):
-        report.refused(f"{where}.deploy.resources.reservations.{key}", "a graph asks for CPUs, memory and GPUs")
-    for key in (key for key in limits if key not in ("cpus", "memory")):
-        report.left_out(f"{where}.deploy.resources.limits.{key}", "the graph limits CPUs, memory and GPUs")
     if gpus := _gpus(service, reserved, where, report):
         made["gpus"] = gpus
     return made
 
 
-def _limited(data: Data) -> Data:
+def _limited(data: Data, where: str, report: Report) -> Data:
     """Without limits of 0, which are none in Compose."""
-    return {key: value for key, value in data.items() if key not in _LIMITS or not _NO_LIMIT.fullmatch(str(value))}
+    none = [key for key in _LIMITS if _NO_LIMIT.fullmatch(str(data.get(key)))]
+    for key in none:
+        report.left_out(f"{where}.{key}", f"{data[key]} is no limit")
+    return {key: value for key, value in data.items() if key not in none}
 
 
 def _gpus(service: Data, reserved: Data, where: str, report: Report) -> int:
-    asked = [{"count": "all"} if each == "all" else as_map(each) for each in as_list(service.get("gpus"))]
-    for device in map(as_map, as_list(reserved.get("devices"))):
-        if "gpu" in as_list(device.get("capabilities")) and device.get("driver") in (None, "nvidia"):
+    gpus = [{"count": "all"} if each == "all" else as_map(each) for each in as_list(service.get("gpus"))]
+    devices = [*gpus, *map(as_map, as_list(reserved.get("devices")))]
+    asked = []
+    for index, device in enumerate(devices):
+        gpu = index < len(gpus) or "gpu" in as_list(device.get("capabilities"))
+        if gpu and device.get("driver") in (None, "nvidia"):
             asked.append(device)
         else:
-            report.refused(f"{where}.deploy.resources", "devices that are no GPUs of nvidia are the machine's")
+            place = f"{where}.gpus" if index < len(gpus) else f"{where}.deploy.resources"
+            report.refused(place, "devices that are no GPUs of nvidia are the machine's")
     runtime = service.get("runtime")
     if runtime == "nvidia" and not asked:
         asked.append({"count": "all"})
@@ -185,7 +183,7 @@ def _gpus(service: Data, reserved: Data, where: str, report: Report) -> int:
     for device in asked:
         ids, count = as_list(device.get("device_ids")), natural(device.get("count", "all"), _MAX_GPUS)
         if ids:
-            report.changed(where, f"{len(ids)} GPUs, not those of these numbers")
+            report.changed(where, f"as many GPUs as there are device_ids, {len(ids)}, and not just those")
         elif count is None:
             report.changed(where, "one GPU for all of them: not every target can give all")
         total += len(ids) or (1 if count is None else count)
@@ -215,6 +213,8 @@ def _restart(service: Data, made: Data, where: str, report: Report, *, job: bool
     elif policy in ("no", "false", "on-failure") and not job:
         told = "services always restart; if it ends by itself, move it to jobs with run: upgrade"
         report.changed(f"{where}.restart", f"{policy}: {told}")
+    elif policy not in ("", "no", "false", "always", "unless-stopped", "on-failure"):
+        report.refused(f"{where}.restart", f"{policy} is no policy of Compose")
 
 
 def _cpus(value: Any) -> float | int | None:

@@ -11,13 +11,14 @@ from bundler.graphfile import forms
 from bundler.importing import endpoints, health
 from bundler.importing.addresses import Addresses, is_host_option, says_host
 from bundler.importing.endpoints import Endpoints
-from bundler.importing.process import words
+from bundler.importing.process import MAX_ARGUMENT, words
 from bundler.importing.project import Data, as_list, as_map, natural
 from bundler.importing.report import Report
 from bundler.importing.texts import Knobs
 from bundler.importing.variables import settled
 
 _SIBLING = re.compile(r"(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS|ENDPOINT|SERVICE)$")
+_MAX_VARIABLE = 1 << 17  # characters, as in a graph
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -56,6 +57,9 @@ class Program:
         entrypoint, command = (self._arguments(key, where) for key in ("entrypoint", "command"))
         if entrypoint == [] and command:
             entrypoint, command = command, []
+            self.report.changed(f"{where}.entrypoint", "empty, so the command is the whole of it: entrypoint")
+        elif command == [] and not entrypoint:
+            self.report.left_out(f"{where}.command", "empty: what the image says is run, as Docker does too")
         if entrypoint:
             made["entrypoint"] = entrypoint
         elif entrypoint == [] and self.service.get("entrypoint") is not None:
@@ -66,7 +70,10 @@ class Program:
         if check and self.job:
             self.report.left_out(f"{where}.healthcheck", "a job is well when it ends with status 0")
         elif check and endpoints.is_off(check):
-            self.report.left_out(f"{where}.healthcheck", "the image's check is not read unless the graph has one")
+            told = "there is no test, and that of the image is not read: write it into the graph"
+            if "disable" in check or "test" in check:
+                told = "there is none in the graph either"
+            self.report.left_out(f"{where}.healthcheck", told)
         elif check:
             ports = self.addresses.endpoints[self.node]
             translated, _ = health.healthcheck(
@@ -102,8 +109,12 @@ class Program:
                     place, "passed on from whoever starts Compose; where nothing sets it, it is empty here"
                 )
             text = placed.get(name) or self.environment_text(name)
-            made[name] = self.addresses.rewritten(self.node, text, host_alone=says_host(name))
-            self._tell(place, plain[name], made[name])
+            text = self.addresses.rewritten(self.node, text, host_alone=says_host(name))
+            if len(text) > _MAX_VARIABLE:
+                self.report.refused(place, f"it has {len(text)} characters, and a variable of a graph {_MAX_VARIABLE}")
+                continue
+            made[name] = text
+            self._tell(place, plain[name], text)
         return made
 
     def _beside(self, plain: Mapping[str, str]) -> dict[str, str]:
@@ -138,13 +149,20 @@ class Program:
             after_host = index > 0 and is_host_option(split[index - 1])
             made.append(self.addresses.rewritten(self.node, text, host_alone=after_host))
             self._tell(place, text, made[-1])
+        if too_long := [len(each) for each in made if len(each) > MAX_ARGUMENT]:
+            told = f"an argument of it has {too_long[0]} characters, and one of a graph {MAX_ARGUMENT}"
+            self.report.refused(place, told)
+            return None
         return made
 
     def _tell(self, place: str, before: str, after: str) -> None:
         edges = self.addresses.edges.get(self.node, {})
         for slot, (target, endpoint) in edges.items():
             if f"${{{slot}." in after and f"${{{slot}." not in before:
-                self.report.taken(place, f"an address of {target}: connect {{{slot}: {target}.{endpoint}}}")
+                spoken = (host for host, node in self.addresses.hosts.items() if node == target != host)
+                other = next((host for host in spoken if host in before), None)
+                told = f"{other} is {target} here" if other else f"an address of {target}"
+                self.report.taken(place, f"{told}: connect {{{slot}: {target}.{endpoint}}}")
         for door in self.addresses.doors.values():
             if f"${{publish.{door}.url}}" in after:
                 self.report.taken(place, f"the address of the front door {door}, as the site has it")

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from bundler.errors import UsageError
 from bundler.importing import keys
 from bundler.importing.report import Report
-from bundler.importing.variables import read_env, settled, unread
+from bundler.importing.variables import MAX_CHARACTERS, listed, named, read_env, settled, several, unread
 
 Data = dict[str, Any]
 _MAPS = ("environment", "labels", "depends_on", "extra_hosts", "networks", "sysctls", "annotations")
@@ -28,6 +28,9 @@ class Files(Protocol):
 
     def kind(self, path: str) -> str | None:
         """`file`, `dir`, or None for what is not there."""
+
+    def data(self, path: str) -> bytes | None:
+        """A file's bytes; None where there is none of up to 1 MiB."""
 
     def text(self, path: str) -> str | None:
         """A file's text; None where there is none in UTF-8."""
@@ -44,10 +47,11 @@ class Files(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """`name` is as Compose writes it. `given` are the variables of `.env`, and what is settled of services is settled
-    with them."""
+    """`name` is as Compose writes it, `written` as it is said, or the folder's. `given` are the variables of `.env`,
+    and what is settled of services is settled with them."""
 
     name: str
+    written: str
     services: Mapping[str, Data]
     volumes: Mapping[str, Data]
     configs: Mapping[str, Data]
@@ -61,32 +65,43 @@ def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[
     env = files.text(".env") or ""
     given = {key: value for key, value in read_env(env, {}).items() if value is not None}
     _refuse_unread(env, ".env", ".env", report)
+    room = _Room()
     written: dict[str, Data] = {}
     root: Data = {}
     for data in laid:
-        _account_root(data, report)
+        keys.account("file", data, "", report)
         own = as_map(data.get("services"))
         for name in own:
-            written[name] = _over(written.get(name, {}), _extended(name, own, report, ()))
+            more = _extended(name, own, report, ())
+            room.take(more, given, f"services.{name}")
+            written[name] = _over(written.get(name, {}), more)
         for key in ("volumes", "configs", "secrets"):
             root[key] = _over(root.get(key, {}), as_map(data.get(key)))
         root["name"] = data.get("name") or root.get("name") or folder
-    asked = set(profiles)
+        if "networks" in data:
+            report.left_out("networks", keys.NETWORKS)
+    called = given.get("COMPOSE_PROJECT_NAME") or settled(str(root["name"]), given)
+    for section in ("volumes", "configs", "secrets"):
+        room.take(root[section], given, section)
+    asked = set(profiles) or {each.strip() for each in given.get("COMPOSE_PROFILES", "").split(",") if each.strip()}
+    if asked and not profiles:
+        report.taken(".env", f"COMPOSE_PROFILES: services of {listed(sorted(asked))} too")
     services = {}
     for name, service in written.items():
         where = f"services.{name}"
-        whole = _merged_env(service, where, files, given, report)
+        whole = _merged_env(service, where, files, given, room, report)
         wanted = {settled(each, given) for each in as_list(whole.get("profiles"))}
-        if wanted and not wanted & asked:
+        if wanted and not (wanted | {"*"}) & asked:
             told = f"only with the profile {' or '.join(sorted(wanted))}, as in Compose: --profile {min(wanted)}"
             report.left_out(where, told)
             continue
-        _account(service, where, report)
+        keys.account("service", service, where, report)
         services[name] = whole
     if not services:
         raise UsageError("there is no service in the file", hint="a Compose file has services: {NAME: {image: …}}")
     return Project(
-        re.sub(r"[^a-z0-9_-]", "", settled(str(root["name"]), given).lower()).lstrip("_-"),
+        re.sub(r"[^a-z0-9_-]", "", called.lower()).lstrip("_-"),
+        called,
         services,
         {name: as_map(part) for name, part in root["volumes"].items()},
         {name: as_map(part) for name, part in root["configs"].items()},
@@ -95,38 +110,13 @@ def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[
     )
 
 
-def _account_root(data: Data, report: Report) -> None:
-    for key in data:
-        if key.startswith("x-"):
-            report.left_out(key, "an extension is what the rest of the file makes of it")
-        elif key in keys.ROOT_LEFT_OUT:
-            report.left_out(key, keys.ROOT_LEFT_OUT[key])
-        elif key not in keys.ROOT:
-            report.refused(key, keys.ROOT_REFUSED.get(key, "no key that this version of bundle knows"))
-
-
-def _account(service: Data, where: str, report: Report) -> None:
-    """Every key that is not translated is told of."""
-    for key, value in service.items():
-        if key in keys.TRANSLATED:
-            continue
-        if key.startswith("x-"):
-            report.left_out(f"{where}.{key}", "an extension is what the rest of the file makes of it")
-        elif key in keys.LEFT_OUT:
-            report.left_out(f"{where}.{key}", keys.LEFT_OUT[key])
-        elif key == "privileged" and truth(value) is False:
-            report.left_out(f"{where}.{key}", "no container of a graph is privileged")
-        else:
-            told = keys.REFUSED.get(key, "no key that this version of bundle knows")
-            report.refused(f"{where}.{key}", told)
-
-
 def _extended(name: str, services: Mapping[str, Data], report: Report, below: tuple[str, ...]) -> Data:
     service = _normal(services[name])
     extends = service.pop("extends", None)
     if extends is None:
         return service
     where = f"services.{name}.extends"
+    keys.account("extends", as_map(extends), where, report)
     other = as_map(extends).get("service") if isinstance(extends, dict) else extends
     if as_map(extends).get("file"):
         report.refused(where, keys.OTHER_FILES)
@@ -185,7 +175,27 @@ def pairs(value: Any) -> Data:
     return made
 
 
-def _merged_env(service: Data, where: str, files: Files, given: Mapping[str, str], report: Report) -> Data:
+@dataclass(slots=True)
+class _Room:
+    """What is left for the texts of all services, with their variables written out."""
+
+    characters: int = MAX_CHARACTERS
+
+    def take(self, value: Any, given: Mapping[str, str], where: str) -> None:
+        """UsageError where a part of the file has texts that are too long for what is left."""
+        if isinstance(value, dict | list):
+            for part in value.values() if isinstance(value, dict) else value:
+                self.take(part, given, where)
+        elif isinstance(value, str):
+            self.characters -= len(settled(value, given))
+        if self.characters < 0:
+            raise UsageError(
+                f"{where}: with it, the texts of the whole file are longer than 1 MiB, which is all that a graph holds",
+                hint="put long texts into files that are mounted, or import fewer services: --profile, -f",
+            )
+
+
+def _merged_env(service: Data, where: str, files: Files, given: Mapping[str, str], room: _Room, report: Report) -> Data:
     """With the variables of its env files below those that it has itself; theirs are literal, so `$` is doubled."""
     found: Data = {}
     for entry in as_list(service.get("env_file")):
@@ -196,11 +206,17 @@ def _merged_env(service: Data, where: str, files: Files, given: Mapping[str, str
             report.left_out(f"{where}.env_file", f"{path} is not there, and need not be")
         elif text is None:
             report.refused(f"{where}.env_file", f"{path} is not there, so its variables are missing")
+        elif isinstance(entry, dict) and entry.get("format") not in (None, ""):
+            told = f"{path}: the format {entry['format']} is not read: write its variables under environment"
+            report.refused(f"{where}.env_file", told)
         else:
             more = read_env(text, given)
+            room.take(more, {}, f"{where}.env_file: {path}")
             _refuse_unread(text, path, f"{where}.env_file", report)
             found |= {name: None if part is None else part.replace("$", "$$") for name, part in more.items()}
             report.taken(f"{where}.env_file", f"the variables of {path} are written out")
+            if names := named(text, given):
+                report.changed(f"{where}.env_file", f"{path}: {several(names)} decided now")
     return {**service, "environment": {**found, **as_map(service.get("environment"))}}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from bundler.importing.confidential import Secrets
 from bundler.importing.naming import Names
 from bundler.importing.report import Report
-from bundler.importing.variables import Variable, meaning, parse
+from bundler.importing.variables import Variable, asked, behind, meaning, origin, parse
 
 _OURS = re.compile(r"\$(?=\{[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+\})")
 _PASSWORD = re.compile(r"://[^:/@\s]*:\$\{secrets\.[a-z0-9-]+(?=\}@)")
@@ -48,20 +48,31 @@ class Knobs:
 
     def _variable(self, one: Variable, where: str, variable: str) -> str:
         text = meaning(one, self.given)
-        if one.operator in (":+", "+"):
-            self.report.changed(where, f"${{{one.name}{one.operator}…}} is decided now: {text or 'nothing'}")
-            return text
-        if secret := self.secrets.by_variable.get(one.name):
+        inner = {each.name for each in asked(one.written, self.given)} - {one.name}
+        secret = self.secrets.by_variable.get(one.name)
+        if secret is None and not inner.isdisjoint(self.secrets.by_variable):
+            secret = self.secrets.by_literal.get(text)
+        if secret:
             return f"${{secrets.{secret.name}}}"
-        if any(self.is_address(name, text) for name in (variable, one.name)):
-            self.report.changed(where, f"{one.name} was a knob for an address, which is an edge now")
-            return self.secrets.placed(text)
-        if self.secrets.has_login(text):
-            self.report.changed(where, f"{one.name} was a knob with a password in it, which is a secret now")
-            return self.secrets.placed(text)
-        return f"${{values.{self._value(one, text, where)}}}"
+        placed, named = self.secrets.placed(text), origin(one.written, self.given)
+        subject = "" if where.endswith(f".environment.{one.name}") else f"{one.name} is "
+        if one.operator in (":+", "+"):
+            placed = self.text(behind(one, self.given) or "", where, variable)
+            told = f"${{{one.name}{one.operator}…}} is decided now: {placed or 'nothing'}{named}"
+        elif any(self.is_address(name, text) for name in (variable, one.name)):
+            told = f"{subject}no value for a site to give: the address in it is the graph's own{named}"
+        elif placed != text:
+            told = f"{subject}no value for a site to give: the password in it is a secret{named}"
+        elif len(text) > _MAX_VALUE:
+            told = (
+                f"{subject}no value for a site to give: it has {len(text)} characters, and a value {_MAX_VALUE}{named}"
+            )
+        else:
+            return f"${{values.{self._value(one, text, where, subject)}}}"
+        self.report.changed(where, told)
+        return placed
 
-    def _value(self, one: Variable, text: str, where: str) -> str:
+    def _value(self, one: Variable, text: str, where: str, subject: str) -> str:
         default = None if one.required and one.name not in self.given else text
         key = (one.name, default)
         if key not in self._known:
@@ -70,8 +81,9 @@ class Knobs:
             told = "which the site gives" if default is None else f'"{default}" unless the site says otherwise'
             if default == "" and not one.optional:
                 told += "; nothing sets it here"
-            self.report.taken(where, f"{one.name} is the value {name}, {told}")
+            self.report.taken(where, f"{subject}the value {name}, {told}{origin(one.written, self.given)}")
         return self._known[key]
 
 
+_MAX_VALUE = 4096  # characters, as in a graph
 _MARK = "\ue000{}\ue001"  # private characters around what is settled, so that it is not read again

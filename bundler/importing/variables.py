@@ -7,7 +7,7 @@ of it with the variables of `.env` and no others: the shell of whoever imports i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bundler.errors import UsageError
@@ -38,6 +38,10 @@ class Variable:
         return self.operator in (":-", "-")
 
     @property
+    def written(self) -> str:
+        return f"${{{self.name}{self.operator}{self.rest}}}"
+
+    @property
     def required(self) -> bool:
         return self.operator in (":?", "?")
 
@@ -47,9 +51,11 @@ def parse(text: str) -> tuple[str | Variable, ...]:
     parts: list[str | Variable] = []
     literal, index = "", 0
     while index < len(text):
-        char = text[index]
-        if char != "$":
-            literal, index = literal + char, index + 1
+        dollar = text.find("$", index)
+        if dollar != index:
+            end = dollar if dollar > 0 else len(text)
+            literal += text[index:end]
+            index = end
             continue
         found, index = _variable(text, index)
         if isinstance(found, str):
@@ -101,13 +107,43 @@ def settled(text: str, given: Mapping[str, str]) -> str:
 
 
 def meaning(variable: Variable, given: Mapping[str, str]) -> str:
+    rest = behind(variable, given)
+    return given.get(variable.name) or "" if rest is None else settled(rest, given)
+
+
+def behind(variable: Variable, given: Mapping[str, str]) -> str | None:
+    """What stands behind its operator where that holds, and not the variable."""
     value = given.get(variable.name)
     has = bool(value) if variable.operator.startswith(":") else value is not None
     if variable.operator in (":+", "+"):
-        return settled(variable.rest, given) if has else ""
-    if variable.optional and not has:
-        return settled(variable.rest, given)
-    return value or ""
+        return variable.rest if has else ""
+    return variable.rest if variable.optional and not has else None
+
+
+def asked(text: str, given: Mapping[str, str]) -> Iterator[Variable]:
+    """The variables that the meaning of a text comes from: those within a default where it holds."""
+    for one in variables(text):
+        yield one
+        yield from asked(behind(one, given) or "", given)
+
+
+def origin(text: str, given: Mapping[str, str]) -> str:
+    """Which of them `.env` sets, for people; empty where one says it all, and it is not set."""
+    names = list(dict.fromkeys(one.name for one in asked(text, given)))
+    within, without = ([name for name in names if (name in given) is known] for known in (True, False))
+    said = [f"{several(without)} not set"] if without else []
+    said += [f"{several(within)} set in .env"] if within else []
+    return f" ({', '.join(said)})" if within or len(names) > 1 else ""
+
+
+def several(names: Sequence[str]) -> str:
+    return f"{listed(names)} {'is' if len(names) == 1 else 'are'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """For people; of many the first eight."""
+    names = [*names[:8], f"{len(names) - 8} more"] if len(names) > 9 else names
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def read_env(text: str, given: Mapping[str, str]) -> dict[str, str | None]:
@@ -126,6 +162,14 @@ def read_env(text: str, given: Mapping[str, str]) -> dict[str, str | None]:
         if value is not None:
             known[name] = value
     return found
+
+
+def named(text: str, given: Mapping[str, str]) -> list[str]:
+    """The variables that values of an env file name, and that it does not set itself."""
+    found = [entry for _, entry in _entries(text) if entry is not None]
+    texts = (entry["quoted"] or entry["bare"] or "" for entry in found)
+    own = {entry["name"] for entry in found}
+    return list(dict.fromkeys(one.name for each in texts for one in asked(each, given) if one.name not in own))
 
 
 def unread(text: str) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ WIDTH = 100
 _FLOW = re.compile(r"(?:[A-Za-z0-9_./]|--?[A-Za-z])[A-Za-z0-9_./@+=~:-]*")
 _BLOCK = re.compile(r"(?:[A-Za-z0-9_./$(]|--?[A-Za-z])[A-Za-z0-9_./$@+=~{}()<>;,!?%&'\"|*\\^: -]*")
 _OTHERS = re.compile(  # text to us, and something else to other readers of YAML
-    r"(?i)y|yes|n|no|on|off|true|false|null|[-+]?[0-9][0-9_]*(?::[0-9_.]+)+|[-+.]?[0-9][0-9_]*\.?[0-9_]*(?:e[-+]?[0-9]+)?"
+    r"(?i)y|yes|n|no|on|off|true|false|null|[-+]?[0-9][0-9_]*(?::[0-9_.]+)+|[-+.]?[0-9][0-9_]*(?:\.[0-9_]*)?(?:e[-+]?[0-9]+)?"
     r"|0[xob][0-9a-f_]+|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*"
 )
 _ORDER = (

@@ -118,9 +118,9 @@ def positions(text: str, file: str) -> Callable[[tuple[str, ...]], Position]:
 
 def _plain(value: Any, file: str, left: list[int], depth: int) -> Any:
     """A copy without shared parts, keys as text."""
-    left[0] -= 1
+    left[0] -= 1 + (len(value) >> 10 if isinstance(value, str) else 0)
     if left[0] < 0:
-        raise _error(file, f"with its aliases written out it has more than {MAX_VALUES} values")
+        raise _error(file, f"with its aliases written out it has more than {MAX_VALUES} values, or KiB of text")
     if depth > MAX_DEPTH:
         raise _error(file, f"nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, str) and (found := _CONTROL.search(value)):

@@ -3,9 +3,24 @@ defect."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_curve
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+from cryptography.x509 import CertificateBuilder, Name, NameAttribute
+from cryptography.x509.oid import NameOID
 
 from bundler.errors import UsageError
 from bundler.graphfile.check import check
@@ -16,6 +31,7 @@ from bundler.importing.report import Verdict
 from bundler.importing.variables import read_env, unread
 from bundler.importing.writing import graph_text
 
+DER, PEM = Encoding.DER, Encoding.PEM
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nx\n-----END RSA PRIVATE KEY-----\n"
 
 
@@ -83,7 +99,7 @@ def test_a_number_that_is_no_port_and_no_count_makes_no_defect(keys: str, number
         ("healthcheck: {test: [CMD-SHELL, ' ']}", "services.a.healthcheck.test: it names no program"),
         ("stop_grace_period: soon", "services.a.stop_grace_period: soon is no duration"),
         (
-            "deploy: {resources: {reservations: {generic_resources: []}}}",
+            "deploy: {resources: {reservations: {generic_resources: [{}]}}}",
             "services.a.deploy.resources.reservations.generic_resources: a graph asks for CPUs, memory and GPUs",
         ),
     ],
@@ -214,6 +230,59 @@ def test_a_private_key_is_a_secret_and_is_not_packed_with_the_settings_beside_it
             "configs.c: it is a private key, which no bundle should hold: declare it under secrets"
         ]
         assert "configs" not in found.graph
+
+
+@pytest.mark.parametrize("password", [None, b"x"])
+def test_a_private_key_is_one_in_every_form_that_it_has(tmp_path: Path, password: bytes | None) -> None:
+    rsa, curve = generate_rsa(65537, 2048), generate_curve(SECP256R1())
+    hidden = BestAvailableEncryption(password) if password else NoEncryption()
+    forms = [PrivateFormat.PKCS8] if password else [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL]
+    held = [key.private_bytes(how, form, hidden) for key in (rsa, curve) for form in forms for how in (DER, PEM)]
+    held += [serialize_key_and_certificates(b"site", rsa, None, None, hidden), b"# caf\xe9\n" + KEY.encode()]
+    for index, data in enumerate(held):
+        (tmp_path / f"{index}.key").write_bytes(data)
+        found = compose(f"volumes: ['./{index}.key:/site.key:ro']", tmp_path)
+        assert found.site["secrets"] == {f"a-{index}": {"file": f"{index}.key"}}
+        assert not found.copies
+    (tmp_path / "public.der").write_bytes(rsa.public_key().public_bytes(DER, PublicFormat.SubjectPublicKeyInfo))
+    assert [copy.source for copy in compose("volumes: ['./public.der:/k:ro']", tmp_path).copies] == ["public.der"]
+
+
+def test_a_certificate_is_a_config_in_each_of_its_forms(tmp_path: Path) -> None:
+    name = Name([NameAttribute(NameOID.COMMON_NAME, "site.example")])
+    start, key = datetime(2026, 1, 1, tzinfo=UTC), generate_curve(SECP256R1())
+    made = CertificateBuilder(name, name, key.public_key(), 1, start, start + timedelta(1)).sign(key, SHA256())
+    for how in (DER, PEM):
+        (tmp_path / "site.crt").write_bytes(made.public_bytes(how))
+        assert [copy.source for copy in compose("volumes: ['./site.crt:/c:ro']", tmp_path).copies] == ["site.crt"]
+
+
+@pytest.mark.timeout(10)
+def test_all_texts_together_have_room_for_what_a_graph_holds(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LONG=" + "x" * 500_000)
+    (tmp_path / "a.env").write_text("A=" + "x" * 500_000)
+    wants = r"^{}: with it, the texts of the whole file are longer than 1 MiB, which is all that a graph holds$"
+    for keys, where in (
+        ("env_file: [a.env, a.env, a.env]", "services.a.env_file: a.env"),
+        ("command: ['$LONG', '$LONG', '$LONG']", "services.a"),
+        ("environment: {A: $LONG, B: $LONG, C: $LONG}", "services.a"),
+    ):
+        with pytest.raises(UsageError, match=wants.format(where)):
+            compose(keys, tmp_path)
+
+
+def test_a_text_that_is_too_long_for_a_graph_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"LONG={'x' * 5000}\nSHORT={'x' * 4096}\n")
+    found = compose("environment: {A: $LONG, B: $SHORT}", tmp_path)
+    assert found.graph["services"]["a"]["environment"] == {"A": "x" * 5000, "B": "${values.short}"}
+    (tmp_path / "a.env").write_text("D=" + "1" * 120_000 + "x\nTOO_LONG=" + "x" * 200_000)
+    found = compose(f"env_file: [a.env], command: [{'x' * 70_000}], healthcheck: {{test: {'x' * 70_000}}}", tmp_path)
+    assert list(found.graph["services"]["a"]["environment"]) == ["D"]
+    assert refused(found) == [
+        "services.a.environment.TOO_LONG: it has 200000 characters, and a variable of a graph 131072",
+        "services.a.command: an argument of it has 70000 characters, and one of a graph 65536",
+        "services.a.healthcheck.test: an argument of a graph has 65536 characters, and this one more",
+    ]
 
 
 def test_values_have_names_of_their_own_however_long_a_variable_is_and_whatever_its_defaults() -> None:
