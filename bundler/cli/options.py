@@ -222,12 +222,17 @@ def since_time(text: str | None) -> str | None:
 
 def parsed_platform(text: str) -> Platform:
     """Raises UsageError for what is no platform."""
-    from bundler.model.oci import Platform
+    from bundler.model.oci import ARCHITECTURES, OTHERWISE_CALLED, Platform
 
     try:
-        return Platform.parse(text)
+        platform = Platform.parse(text)
     except ValueError as error:
         raise UsageError(str(error), hint="platforms are written os/architecture: --platform linux/arm64") from error
+    if platform.architecture not in ARCHITECTURES:
+        known = OTHERWISE_CALLED.get(platform.architecture)
+        hint = f"--platform {platform.os}/{known}" if known else f"there are: {', '.join(ARCHITECTURES)}"
+        raise UsageError(f"--platform {text}: no architecture is called {platform.architecture!r}", hint=hint)
+    return platform
 
 
 def parsed_mirrors(texts: tuple[str, ...]) -> tuple[Mirror, ...]:

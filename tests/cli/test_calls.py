@@ -31,6 +31,8 @@ pytestmark = pytest.mark.usefixtures("home")
         (["logs", "app", "-t", "docker", "--since", "9999-12-31T23:59:59-23:59"], 2, "neither a time nor a duration"),
         (["build", "GRAPH", "--platform", "linux"], 2, "not a platform: 'linux'"),
         (["build", "GRAPH", "--platform", "linux/arm64"], 4, "arm64"),
+        (["build", "GRAPH", "--platform", "linux/x86"], 2, "no architecture is called 'x86'\n  --platform linux/amd64"),
+        (["build", "GRAPH", "--platform", "linux/sparc"], 2, "there are: 386, amd64, arm, arm64"),
         (["build", "GRAPH", "--mirror", "docker.io"], 2, "--mirror docker.io: it is written REGISTRY=HOST/PATH"),
         (["up", "GRAPH", "--mirror", "docker.io=mirror"], 2, "begins with a host: 'mirror'"),
         (
