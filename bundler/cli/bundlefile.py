@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.cli import places
+from bundler.cli.graph import FILE_NAME
 from bundler.cli.progress import Phases
 from bundler.errors import TrustError, UsageError, typed
 
@@ -53,6 +54,11 @@ def opened(file: Path) -> Iterator[ArchiveReader]:
     """The bundle's file. Raises UsageError where there is none."""
     from bundler.layout.archive import ArchiveReader
 
+    if (file / FILE_NAME).is_file() or (file.name == FILE_NAME and file.is_file()):
+        hint = f"to build and deploy it: bundle up {typed(file)}; to make a bundle of it: bundle build {typed(file)}"
+        raise UsageError(f"{file} is a graph, not a bundle", hint=hint)
+    if file.is_dir():
+        raise UsageError(f"{file} is a directory, not a bundle", hint="a bundle is a file; bundle build makes one")
     if not file.exists():
         raise UsageError(f"there is no file {file}", hint="bundle build makes one")
     if _starts_as_gzip(file):
