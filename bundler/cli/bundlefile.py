@@ -91,9 +91,14 @@ def as_variant(whole: Bundle, variant: str, file: Path) -> Bundle:
     bundle = next((one for one in (whole, *whole.variants) if one.variant == variant), None)
     if bundle is None:
         known = ", ".join(one.variant for one in whole.variants)
-        hint = f"it holds: {known}" if known else f"bundle build --variant {variant} packs it"
+        hint = f"it holds: {known}" if known else none_held(variant)
         raise UsageError(f"{file} holds no variant {variant!r}", hint=hint)
     return bundle
+
+
+def none_held(variant: str) -> str:
+    """The hint where a bundle without variants is asked for one."""
+    return f"it holds none; where its graph has variants/{variant}.yaml: bundle build --variant {variant} packs it"
 
 
 def _starts_as_gzip(file: Path) -> bool:

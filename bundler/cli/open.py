@@ -44,6 +44,10 @@ def command(app: str, door: str | None, *, target: str | None, only_print: bool)
     if door is not None and door not in there:
         raise UsageError(f"{app} has no front door {door!r}", hint=f"there are: {', '.join(there)}")
     chosen = there[door] if door else next(iter(there.values()))
+    others = [name for name in there if name != chosen.name]
+    if door is None and others:
+        another = f"bundle open {app} {others[0]} --target {place.name}{same_place()}"
+        output.note(f"the front door {chosen.name}; there is also {', '.join(others)}: {another}")
     if not observed.of(f"service/{chosen.node}"):
         hint = f"bundle status {app} --target {place.name}{same_place()}"
         raise TargetError(f"{chosen.node}, the service behind {chosen.name}, is not there", hint=hint)

@@ -27,6 +27,10 @@ _ORIGINS = {
 }
 
 
+class _Length(click.IntRange):
+    name = "length: a number from 1 to 4096"  # in click's own message
+
+
 @click.group("secrets", short_help="List the secrets that an app keeps, and set one.")
 def command() -> None:
     """List and set the secrets that a target keeps for an app. No value is ever shown."""
@@ -77,7 +81,7 @@ def _row(one: deploy.ListedSecret) -> dict[str, object]:
 @click.argument("app")
 @click.argument("name")
 @click.option("--from", "source", metavar="FILE", help="The bytes; - for standard input. Asked for unless given.")
-@click.option("--generate", type=click.IntRange(1, 4096), metavar="LENGTH", help="Make so many random characters.")
+@click.option("--generate", type=_Length(1, 4096), metavar="LENGTH", help="Make so many random characters.")
 @target_option
 @yes_option
 def set_secret(app: str, name: str, *, source: str | None, generate: int | None, target: str | None, yes: bool) -> int:

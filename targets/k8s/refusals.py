@@ -18,8 +18,6 @@ _CERTIFICATE = (
 _RIGHT = "ask an administrator for the right to do this, or choose another --namespace or --context"
 # Of authorization, and not of admission (quota, Pod Security, webhooks), which says no with the same status and reason.
 _NO_RIGHT = re.compile(r" cannot [a-z]+ (resource|path) ")
-# A list of which we own some entries has others that clash with ours.
-_EDITED = "somebody has edited the object: kubectl delete it, and the next deploy makes it anew"
 _BUSY = "run the same command again in a while; apiserver_flowcontrol_rejected_requests_total says who asks so much"
 _LOGIN = "they may have expired: log in again; kubectl config view --minify shows which are used"
 
@@ -40,8 +38,8 @@ class Silent(TargetError):
     """A server behind the cluster's own does not answer."""
 
 
-def refusal(status: int, data: bytes, doing: str) -> TargetError:
-    """The server's own words, and what to do about it. https://kubernetes.io/docs/reference/using-api/api-concepts/"""
+def refusal(status: int, data: bytes, doing: str, path: str) -> TargetError:
+    """The server's own words, and what to do about it; `path` of the API is what was asked. https://kubernetes.io/docs/reference/using-api/api-concepts/"""
     told = _status(data)
     message = _one_line(told.get("message", ""))
     causes = (told.get("details") or {}).get("causes") or []
@@ -58,7 +56,7 @@ def refusal(status: int, data: bytes, doing: str) -> TargetError:
             fields = "; ".join(f"{cause.get('field')}: {cause.get('message')}" for cause in causes)
             return TargetError(
                 f"{doing}: others manage fields of it: {fields}",
-                hint="kubectl delete it, or have them let go of these fields, and run the same command again",
+                hint=f"{_deletion(path)}, or have them let go of these fields, and run the same command again",
             )
         case 409:
             return Conflict(f"{doing}: {_short(message)}")
@@ -68,8 +66,10 @@ def refusal(status: int, data: bytes, doing: str) -> TargetError:
             return Silent(f"{doing}: {_short(message)}")
         case 422 if causes:
             told_causes = "; ".join(f"{one.get('field')}: {_short(one.get('message'))}" for one in causes[:5])
+            # A list of which we own some entries has others that clash with ours.
             edited = any(one.get("reason") == "FieldValueDuplicate" for one in causes)
-            return TargetError(f"{doing}: the cluster refuses {told_causes}", hint=_EDITED if edited else None)
+            hint = f"somebody has edited the object: {_deletion(path)}, and the next deploy makes it anew"
+            return TargetError(f"{doing}: the cluster refuses {told_causes}", hint=hint if edited else None)
     return TargetError(f"{doing}: {_short(message) or f'the cluster answers {status}'}")
 
 
@@ -90,6 +90,13 @@ def unreachable(error: BaseException, doing: str, address: str) -> TargetError:
 
 def no_cluster(address: str) -> TargetError:
     return TargetError(f"what answers at {address} is no Kubernetes API", hint=_ELSEWHERE)
+
+
+def _deletion(path: str) -> str:
+    """The command that deletes the object at a path of the API."""
+    *within, plural, name = path.split("/")
+    namespace = f" --namespace {within[-1]}" if "namespaces" in within else ""
+    return f"kubectl delete {plural} {name}{namespace}"
 
 
 def _status(data: bytes) -> dict[str, Any]:
