@@ -48,8 +48,8 @@ class _Components(click.Group):
 @click.option(
     "--search",
     metavar="TEXT",
-    help="Only those that have all these words in their name, the types of their endpoints (redis, s3) or what they are, "
-    "the nearest first; where there are none, those whose pages have them.",
+    help="Only those that have all these words in their name, the types of their endpoints (redis, s3) or what they "
+    "are, the nearest first; where there are none, those whose pages have them.",
 )
 @graph_option
 @json_option
