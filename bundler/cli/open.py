@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bundler.cli import output
-from bundler.cli.options import open_target, same_place, target_option
+from bundler.cli.options import app_argument, open_target, same_place, target_option
 from bundler.cli.report import doors
 from bundler.contract import Dialing
 from bundler.errors import TargetError, UsageError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("open", short_help="Open a front door in the browser.")
-@click.argument("app")
+@app_argument
 @click.argument("door", required=False)
 @target_option
 @click.option("--print", "only_print", is_flag=True, help="Only print the address; no browser.")

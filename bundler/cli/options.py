@@ -22,7 +22,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-app_option = click.option("--app", metavar="NAME", help="The app's name there; the bundle's name unless given.")
+app_argument = click.argument("app", shell_complete=completing.apps)
+app_option = click.option(
+    "--app",
+    metavar="NAME",
+    help="The app's name there; the bundle's name unless given.",
+    shell_complete=completing.apps,
+)
 timeout_option = click.option(
     "--timeout",
     metavar="DURATION",
@@ -51,7 +57,9 @@ mirror_option = click.option(
     help="Take the images of a registry from elsewhere, also those that the local engine has: docker.io=HOST/PATH has "
     "docker.io/library/nginx:1 as HOST/PATH/library/nginx:1. Several times for several. The bundle is the same.",
 )
-variant_option = click.option("--variant", metavar="NAME", help="The graph as this variant has it.")
+variant_option = click.option(
+    "--variant", metavar="NAME", help="The graph as this variant has it.", shell_complete=completing.variants
+)
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
 
@@ -113,7 +121,10 @@ def site_options(function: F) -> F:
     ):
         function = told(function)
     function = click.option(
-        "--variant", metavar="NAME", help="The variant of the bundle; '' for none, where there was one before."
+        "--variant",
+        metavar="NAME",
+        help="The variant of the bundle; '' for none, where there was one before.",
+        shell_complete=completing.variants,
     )(function)
     function = click.option(
         "--set",

@@ -11,7 +11,7 @@ from bundler import deploy
 from bundler.cli import output
 from bundler.cli.asking import answer, can_ask, require_yes
 from bundler.cli.deploying import carry_out
-from bundler.cli.options import json_option, open_target, same_place, target_option, yes_option
+from bundler.cli.options import app_argument, json_option, open_target, same_place, target_option, yes_option
 from bundler.cli.site import warn_of_newline
 from bundler.errors import UsageError
 from bundler.release.secrets import generated
@@ -37,7 +37,7 @@ def command() -> None:
 
 
 @command.command("list", short_help="List an app's secrets, where they are from and who uses them.")
-@click.argument("app")
+@app_argument
 @target_option
 @json_option
 def list_secrets(app: str, *, target: str | None, as_json: bool) -> int:
@@ -78,7 +78,7 @@ def _row(one: deploy.ListedSecret) -> dict[str, object]:
 
 
 @command.command("set", short_help="Keep other bytes for a secret of an app.")
-@click.argument("app")
+@app_argument
 @click.argument("name")
 @click.option("--from", "source", metavar="FILE", help="The bytes; - for standard input. Asked for unless given.")
 @click.option("--generate", type=_Length(1, 4096), metavar="LENGTH", help="Make so many random characters.")
