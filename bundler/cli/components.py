@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from bundler.graphfile.library import Libraries, Library
     from bundler.graphfile.source import Source
 
+_PAGE = 4  # how far a word is that only a page holds
+
 graph_option = click.option(
     "--graph",
     "directory",
@@ -154,9 +156,6 @@ def _listed(source: Source, libraries: Libraries) -> Iterator[dict[str, object]]
                 told = f"warning: {entry.shown} has {output.count(count, 'mistakes')}"
                 output.note(f"{told}; to see which: bundle components show {head}{name}")
                 yield {**row, "types": "", "summary": "(not right)", "doc": ""}
-
-
-_PAGE = 4
 
 
 def _nearest(rows: list[dict[str, object]], words: list[str]) -> list[dict[str, object]]:

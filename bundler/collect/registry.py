@@ -117,9 +117,8 @@ class Repository:
             if error.what.startswith(self.what):
                 raise
             unreached = isinstance(error, UnreachedError) and self._kind == "image"
-            raise SourceError(
-                f"{self.what}: {error.what}", hint=self._elsewhere if unreached else error.hint
-            ) from error
+            hint = self._elsewhere if unreached else error.hint
+            raise SourceError(f"{self.what}: {error.what}", hint=hint) from error
 
     @property
     def _elsewhere(self) -> str:
@@ -127,8 +126,8 @@ class Repository:
         another = "another" if self._asked != self._reference else "a"
         return (
             f"is the machine online? else: --mirror {self._reference.host}=HOST/PATH, {another} copy of the registry; "
-            "oci:DIR or docker-archive:FILE in place of the name, an image on disk; or docker load, which brings it "
-            "into the local engine"
+            "oci:./DIR or docker-archive:./FILE in place of the name, an image on disk; or docker load, which brings "
+            "it into the local engine"
         )
 
     def _fresh_headers(self) -> dict[str, str]:

@@ -80,7 +80,7 @@ def with_values(site: Site, graph: Graph, assignments: Sequence[str]) -> Site:
         path, equals, text = assignment.partition("=")
         steps = _steps(path.strip(), graph)
         if not equals or not steps:
-            near = closest(path, _paths(graph))
+            near = closest(path, _paths(graph)) or (f"--set {path}=…" if steps else None)
             if meant := [one for one in _paths(graph) if path and path in (one, one.partition(".")[2])]:
                 near = f"--set {meant[0]}={text or '…'}"
             message = "expected PATH=VALUE with a path of a site file, such as values.language=de"

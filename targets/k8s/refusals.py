@@ -18,6 +18,9 @@ _CERTIFICATE = (
 _RIGHT = "ask an administrator for the right to do this, or choose another --namespace or --context"
 # Of authorization, and not of admission (quota, Pod Security, webhooks), which says no with the same status and reason.
 _NO_RIGHT = re.compile(r" cannot [a-z]+ (resource|path) ")
+_OBJECT = re.compile(
+    r"/api(?:/v1|s/[^/]+/[^/]+)(?:/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[a-z]+)/(?P<name>[^/]+)"
+)
 _BUSY = "run the same command again in a while; apiserver_flowcontrol_rejected_requests_total says who asks so much"
 _LOGIN = "they may have expired: log in again; kubectl config view --minify shows which are used"
 
@@ -39,7 +42,8 @@ class Silent(TargetError):
 
 
 def refusal(status: int, data: bytes, doing: str, path: str) -> TargetError:
-    """The server's own words, and what to do about it; `path` of the API is what was asked. https://kubernetes.io/docs/reference/using-api/api-concepts/"""
+    """The server's own words, and what to do about it; `path` is that of the request.
+    https://kubernetes.io/docs/reference/using-api/api-concepts/"""
     told = _status(data)
     message = _one_line(told.get("message", ""))
     causes = (told.get("details") or {}).get("causes") or []
@@ -68,8 +72,9 @@ def refusal(status: int, data: bytes, doing: str, path: str) -> TargetError:
             told_causes = "; ".join(f"{one.get('field')}: {_short(one.get('message'))}" for one in causes[:5])
             # A list of which we own some entries has others that clash with ours.
             edited = any(one.get("reason") == "FieldValueDuplicate" for one in causes)
-            hint = f"somebody has edited the object: {_deletion(path)}, and the next deploy makes it anew"
-            return TargetError(f"{doing}: the cluster refuses {told_causes}", hint=hint if edited else None)
+            mend = _deletion(path) if edited else None
+            hint = f"somebody has edited the object: {mend}, and the next deploy makes it anew" if mend else None
+            return TargetError(f"{doing}: the cluster refuses {told_causes}", hint=hint)
     return TargetError(f"{doing}: {_short(message) or f'the cluster answers {status}'}")
 
 
@@ -92,11 +97,13 @@ def no_cluster(address: str) -> TargetError:
     return TargetError(f"what answers at {address} is no Kubernetes API", hint=_ELSEWHERE)
 
 
-def _deletion(path: str) -> str:
-    """The command that deletes the object at a path of the API."""
-    *within, plural, name = path.split("/")
-    namespace = f" --namespace {within[-1]}" if "namespaces" in within else ""
-    return f"kubectl delete {plural} {name}{namespace}"
+def _deletion(path: str) -> str | None:
+    """The command that deletes the object at a path of the API; None where that is none's."""
+    place = _OBJECT.fullmatch(path)
+    if place is None:
+        return None
+    namespace = f" --namespace {place['namespace']}" if place["namespace"] else ""
+    return f"kubectl delete {place['plural']} {place['name']}{namespace}"
 
 
 def _status(data: bytes) -> dict[str, Any]:

@@ -271,6 +271,8 @@ def test_assignments_go_on_top_of_the_site() -> None:
         ),
         ("values.language", "--set values.language: expected PATH=VALUE with a path of a site file, such as "
                             "values.language=de\n    --set values.language=…"),
+        ("secrets.vector-key.file", "--set secrets.vector-key.file: expected PATH=VALUE with a path of a site file, "
+                                    "such as values.language=de\n    --set secrets.vector-key.file=…"),
         ("values.langage", "--set values.langage: expected PATH=VALUE with a path of a site file, such as "
                            'values.language=de\n    did you mean "values.language"?'),
         ("values.language=fr", '--set values.language=fr: values.language is "fr", expected one of "en", "de", "ja"'),

@@ -144,3 +144,12 @@ def test_an_object_that_others_manage_is_told_with_the_command_that_deletes_it(p
     found = refusal(409, told, "applying deployment web", path)
     assert "others manage fields of it: .spec.replicas" in found.what
     assert str(found.hint).startswith(command)
+
+
+@pytest.mark.parametrize("name", ["pods/web", "pods"])
+def test_what_clashes_is_somebodys_edit_where_the_object_is_there(name: str) -> None:
+    causes = [{"reason": "FieldValueDuplicate", "field": "spec.ports[1].name", "message": "Duplicate value"}]
+    told = json.dumps({"reason": "Invalid", "code": 422, "details": {"causes": causes}}).encode()
+    hint = refusal(422, told, "applying pod web", f"/api/v1/namespaces/shop/{name}").hint
+    assert ("kubectl delete pods web --namespace shop" in (hint or "")) is ("/" in name)
+    assert (hint is None) is ("/" not in name)
