@@ -317,7 +317,9 @@ def test_the_ways_on_without_a_registry_are_named(
     write(request_.source, {"bundle.yaml": GRAPH.replace("IMAGE", "127.0.0.1:1/acme/web:1")})
     with pytest.raises(SourceError, match=r"127\.0\.0\.1:1 cannot be reached: nothing listens there") as refused:
         pack.build(replace(request_, mirrors=mirrors), Silent())
-    assert f"--mirror 127.0.0.1:1=HOST/PATH, {copy} of the registry; oci:./DIR" in str(refused.value.hint)
+    hint = str(refused.value.hint)
+    assert f"--mirror 127.0.0.1:1=HOST/PATH, {copy} of the registry; oci:./DIR" in hint
+    assert ("docker load" in hint) is (copy == "a copy")
 
 
 def test_a_gigabyte_of_weights_needs_little_memory(request_: BuildRequest, graph: Path, tmp_path: Path) -> None:

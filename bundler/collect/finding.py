@@ -279,7 +279,7 @@ class Finder:
             what, hint = f"{source.first}: {error.what}", error.hint
             if local is not None:
                 what += f"; the local engine has it for {_platform_of(local)}"
-                hint = f"--platform {_platform_of(local)} takes the engine's" + (f"; else: {hint}" if hint else "")
+                hint = f"--platform {_platform_of(local)} takes the engine's" + (f"; or: {hint}" if hint else "")
             raise SourceError(what, hint=hint) from error
         image = upstream(source, found.descriptor, found.data, repository, self._found.platforms)
         if reference.digest is None:

@@ -123,12 +123,14 @@ class Repository:
     @property
     def _elsewhere(self) -> str:
         """The ways to an image that need no answer from where it was asked for."""
-        another = "another" if self._asked != self._reference else "a"
-        return (
-            f"is the machine online? else: --mirror {self._reference.host}=HOST/PATH, {another} copy of the registry; "
-            "oci:./DIR or docker-archive:./FILE in place of the name, an image on disk; or docker load, which brings "
-            "it into the local engine"
-        )
+        mirrored = self._asked != self._reference
+        ways = [
+            f"--mirror {self._reference.host}=HOST/PATH, {'another' if mirrored else 'a'} copy of the registry",
+            "oci:./DIR or docker-archive:./FILE in place of the name, an image on disk",
+        ]
+        if not mirrored:  # where there is a mirror, the engine is not asked
+            ways.append("docker load, which brings it into the local engine")
+        return f"is the machine online? else: {'; '.join(ways)}"
 
     def _fresh_headers(self) -> dict[str, str]:
         """For a download, which cannot negotiate: tokens live a minute or more, weights may take longer."""
