@@ -10,8 +10,8 @@ import click
 
 from bundler.cli import output
 from bundler.cli.options import app_argument, open_target, same_place, target_option
-from bundler.cli.report import doors
 from bundler.contract import Dialing
+from bundler.deploy import recorded_release
 from bundler.errors import TargetError, UsageError
 from bundler.model.release import ReleaseDoor
 
@@ -36,9 +36,7 @@ def command(app: str, door: str | None, *, target: str | None, only_print: bool)
         raise UsageError(
             f"nothing of {app!r} runs on {place.name}", hint=f"bundle list --target {place.name}{same_place()}"
         )
-    there = {one.name: one for one in doors(observed)}
-    if observed.hidden:
-        raise TargetError(f"the front doors of {app} are recorded, which may not be read", hint=observed.hidden)
+    there = {one.name: one for one in recorded_release(place, observed).doors}
     if not there:
         raise UsageError(f"{app} has no front door", hint="a graph opens one with publish: {NAME: service.endpoint}")
     if door is not None and door not in there:
