@@ -65,17 +65,18 @@ def prepare(
     target are looked up there. Raises TargetError when the target refuses a feature."""
     given = {**given, **_lent(target, app, site)}
     observed = releasing.assumed(target.observe(app), verified.bundle.images)
-    _keep_variant(observed, site, app)
+    _keep_variant(target, observed, site, app)
     stored = target.secrets(app)
-    released = releasing.release(releasing.Inputs(app, verified, blobs, site, observed, given, stored))
+    inputs = releasing.Inputs(app, verified, blobs, site, observed, given, stored, target=target.name)
+    released = releasing.release(inputs)
     plan = _checked(target, target.plan(released.release, observed))
     patience_s = default_timeout_s(released.release)
     return Prepared(target, app, released.release, plan, observed, released.secrets, blobs, patience_s)
 
 
-def _keep_variant(observed: Observed, site: Site, app: str) -> None:
+def _keep_variant(target: Target, observed: Observed, site: Site, app: str) -> None:
     """An app that was deployed as a variant does not become another system because a word was forgotten."""
-    variant = recorded_release(observed).variant if observed.record is not None else ""
+    variant = recorded_release(target, observed).variant if observed.record is not None else ""
     if variant and site.variant is None:
         raise UsageError(
             f"{app} is the variant {variant} of its bundle here",
@@ -108,7 +109,7 @@ def prepare_job(target: Target, app: str, job: str) -> Prepared:
     """What `bundle run APP JOB` would do: the recorded release's job, again, and nothing else. A run that is under way
     has no steps; it is waited for."""
     observed = target.observe(app)
-    release = recorded_release(observed)
+    release = recorded_release(target, observed)
     observed = releasing.assumed(observed, release.images)
     if job not in {one.name for one in release.jobs}:
         known = ", ".join(one.name for one in release.jobs) or "none"
@@ -139,7 +140,7 @@ def prepare_job(target: Target, app: str, job: str) -> Prepared:
 
 def listed_secrets(target: Target, app: str) -> tuple[ListedSecret, ...]:
     """Those of the recorded release, and what the target keeps besides. Raises UsageError where no app is recorded."""
-    release = recorded_release(target.observe(app))
+    release = recorded_release(target, target.observe(app))
     stored, using = target.secrets(app), users(release)
     known = {one.name: one for one in release.secrets}
     listed = []
@@ -156,7 +157,7 @@ def prepare_secret(target: Target, app: str, name: str, value: bytes) -> Prepare
     """What `bundle secrets set` would do: keep other bytes for a secret of the recorded release, and nothing else. The
     next deploy finds them under a revision of their own, and starts anew what uses them."""
     observed = target.observe(app)
-    release, stored = recorded_release(observed), target.secrets(app)
+    release, stored = recorded_release(target, observed), target.secrets(app)
     if name not in {secret.name for secret in release.secrets}:
         known = ", ".join(secret.name for secret in release.secrets) or "none"
         raise UsageError(f"{app} has no secret {name!r}", hint=f"its secrets: {known}")
@@ -254,13 +255,19 @@ def default_timeout_s(release: Release) -> float:
     return max(DEFAULT_TIMEOUT_S, total + _SETTLE_S)
 
 
-def recorded_release(observed: Observed) -> Release:
+def recorded_release(target: Target, observed: Observed) -> Release:
     """The release that the target's newest record describes. Raises UsageError where there is none, and TargetError
     where it may not be read."""
     if observed.hidden:
         raise TargetError(f"what is recorded of {observed.app} may not be read", hint=observed.hidden)
     if observed.record is None:
+        if observed.instances or any(not thing.foreign for thing in observed.things):
+            raise UsageError(
+                f"{observed.app} is not recorded yet: its first deploy did not come to its end",
+                hint="run that deploy again; it goes on from what is there",
+            )
         raise UsageError(
-            f"no app {observed.app!r} is recorded here", hint="bundle list --target … names the apps there"
+            f"no app {observed.app!r} is recorded here",
+            hint=f"to see those that are: bundle list --target {target.name}",
         )
     return releasing.read_record(observed.record).release

@@ -308,6 +308,20 @@ def test_an_image_that_its_mirror_has_not_is_told_with_both_names(request_: Buil
         pack.build(replace(request_, mirrors=(Mirror.parse(f"docker.io={host}/hub"),)), Silent())
 
 
+@pytest.mark.parametrize(
+    ("mirrors", "copy"), [((), "a copy"), ((Mirror.parse("127.0.0.1:1=127.0.0.1:1/hub"),), "another copy")]
+)
+def test_the_ways_on_without_a_registry_are_named(
+    request_: BuildRequest, mirrors: tuple[Mirror, ...], copy: str
+) -> None:
+    write(request_.source, {"bundle.yaml": GRAPH.replace("IMAGE", "127.0.0.1:1/acme/web:1")})
+    with pytest.raises(SourceError, match=r"127\.0\.0\.1:1 cannot be reached: nothing listens there") as refused:
+        pack.build(replace(request_, mirrors=mirrors), Silent())
+    hint = str(refused.value.hint)
+    assert f"--mirror 127.0.0.1:1=HOST/PATH, {copy} of the registry; oci:./DIR" in hint
+    assert ("docker load" in hint) is (copy == "a copy")
+
+
 def test_a_gigabyte_of_weights_needs_little_memory(request_: BuildRequest, graph: Path, tmp_path: Path) -> None:
     with (graph / "w/large.safetensors").open("wb") as file:
         file.truncate(1 << 30)

@@ -276,7 +276,7 @@ def test_a_platform_that_the_engine_has_not_is_looked_for_in_the_registry(built:
     write(built.source, {"bundle.yaml": text.replace("image: collect-dev/", "image: localhost:1/collect-dev/")})
     watching = Watching()
     try:
-        with pytest.raises(SourceError, match="localhost:1 cannot be reached"):
+        with pytest.raises(SourceError, match=r"localhost:1 cannot be reached: .*; the local engine has it for linux/"):
             pack.build(replace(built, platforms=(Platform("linux", "s390x"),)), watching)
     finally:
         docker("rmi", f"localhost:1/collect-dev/{name}")

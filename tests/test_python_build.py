@@ -295,6 +295,19 @@ def test_a_base_of_another_python_is_refused(request_: BuildRequest, graph: Path
     assert refused(request_)[0] == f"web: build app: its base has Python 3.9.1, not {HERE}"
 
 
+def test_requires_python_is_held_against_the_very_python_of_the_base(request_: BuildRequest, graph: Path) -> None:
+    text = PYPROJECT.replace("dependencies", f'requires-python = ">={HERE}.4"\ndependencies')
+    write(graph, {"app/pyproject.toml": text})
+    base(graph / "base", Env=[f"PYTHON_VERSION={HERE}.3"])
+    assert refused(request_) == (
+        f"web: build app: pyproject.toml requires Python >={HERE}.4, and the image has {HERE}.3",
+        "write build: {python: FOLDER, base: …}, or mend requires-python",
+    )
+    shutil.rmtree(graph / "base")
+    base(graph / "base", Env=[f"PYTHON_VERSION={HERE}.4"])
+    pack.build(request_, Silent())
+
+
 def test_markers_are_decided_by_the_very_python_that_a_base_says_it_has(
     request_: BuildRequest, graph: Path, tmp_path: Path
 ) -> None:

@@ -260,8 +260,8 @@ def test_a_secret_that_was_made_and_is_gone_is_not_made_anew_while_data_may_know
     observed = replace(inputs().observed, records=(Record(1, before.release.record),))
     kept = {name: one for name, one in before.secrets.items() if name != "pw"}
     with pytest.raises(TargetError, match="the target has lost pw, kept there by an earlier deploy") as caught:
-        release(inputs(observed=observed, stored=kept))
-    assert "bundle secrets set shop pw --target TARGET --from FILE" in (caught.value.hint or "")
+        release(inputs(observed=observed, stored=kept, target="docker"))
+    assert "bundle secrets set shop pw --target docker --from ./pw.txt" in (caught.value.hint or "")
     given = release(inputs(given={"pw": b"old", "corpus.secret_key": b"k"}, observed=observed, stored=kept))
     assert given.secrets["pw"].value == b"old"
     with_data = replace(before.release, volumes=(Volume("data", None),))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bundler.cli import output, places
+from bundler.cli import completing, output, places
 from bundler.cli.graph import graph_file
 from bundler.cli.options import json_option, mirror_option, parsed_mirrors, parsed_platform
 from bundler.cli.progress import Phases
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="NAME",
     help="Pack variants/NAME.yaml beside the graph; several times for several. What they share is stored once.",
+    shell_complete=completing.variants,
 )
 @click.option("--key", type=click.Path(path_type=Path), metavar="FILE", help="The private key to sign with (PEM).")
 @click.option("--detached", is_flag=True, help="Write FILE.sig and FILE.sigstore.json too, for cosign and openssl.")

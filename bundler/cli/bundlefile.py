@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.cli import places
+from bundler.cli.graph import FILE_NAME
 from bundler.cli.progress import Phases
 from bundler.errors import TrustError, UsageError, typed
 
@@ -53,6 +54,11 @@ def opened(file: Path) -> Iterator[ArchiveReader]:
     """The bundle's file. Raises UsageError where there is none."""
     from bundler.layout.archive import ArchiveReader
 
+    if (file / FILE_NAME).is_file() or (file.name == FILE_NAME and file.is_file()):
+        hint = f"to build and deploy it: bundle up {typed(file)}; to make a bundle of it: bundle build {typed(file)}"
+        raise UsageError(f"{file} is a graph, not a bundle", hint=hint)
+    if file.is_dir():
+        raise UsageError(f"{file} is a directory, not a bundle", hint="a bundle is a file; bundle build makes one")
     if not file.exists():
         raise UsageError(f"there is no file {file}", hint="bundle build makes one")
     if _starts_as_gzip(file):
@@ -85,9 +91,14 @@ def as_variant(whole: Bundle, variant: str, file: Path) -> Bundle:
     bundle = next((one for one in (whole, *whole.variants) if one.variant == variant), None)
     if bundle is None:
         known = ", ".join(one.variant for one in whole.variants)
-        hint = f"it holds: {known}" if known else f"bundle build --variant {variant} packs it"
+        hint = f"it holds: {known}" if known else none_held(variant)
         raise UsageError(f"{file} holds no variant {variant!r}", hint=hint)
     return bundle
+
+
+def none_held(variant: str) -> str:
+    """The hint where a bundle without variants is asked for one."""
+    return f"it holds none; where its graph has variants/{variant}.yaml: bundle build --variant {variant} packs it"
 
 
 def _starts_as_gzip(file: Path) -> bool:

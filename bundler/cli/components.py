@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from bundler.graphfile.described import Described, EndpointOf
     from bundler.graphfile.library import Libraries, Library
     from bundler.graphfile.source import Source
+
+_PAGE = 4  # how far a word is that only a page holds
 
 graph_option = click.option(
     "--graph",
@@ -44,7 +47,12 @@ class _Components(click.Group):
     short_help="List components to use in a graph, and explain them.",
     invoke_without_command=True,
 )
-@click.option("--search", metavar="TEXT", help="Only those whose name, summary or page hold these words.")
+@click.option(
+    "--search",
+    metavar="TEXT",
+    help="Only those that have all these words in their name, the types of their endpoints (redis, s3) or what they "
+    "are, the nearest first; where there are none, those whose pages have them.",
+)
 @graph_option
 @json_option
 @click.pass_context
@@ -59,9 +67,9 @@ def command(context: click.Context, *, search: str | None, directory: Path, as_j
     """
     if context.invoked_subcommand is not None:
         return 0
-    rows = [row for row in _listed(*_graph(directory)) if _holds(row, search)]
+    rows = _nearest(list(_listed(*_graph(directory))), (search or "").lower().split())
     if as_json:
-        output.answer_json([{key: value for key, value in row.items() if key != "doc"} for row in rows])
+        output.answer_json([{key: row[key] for key in ("component", "version", "versions", "summary")} for row in rows])
         return 0
     if not rows:
         output.note(f"no component is about {search!r}" if search else "there are no components")
@@ -141,17 +149,35 @@ def _listed(source: Source, libraries: Libraries) -> Iterator[dict[str, object]]
             row["versions"] = list(place.versions(name))
             try:
                 what = adding.read(entry)
-                yield {**row, "summary": what.summary, "doc": what.doc}
+                types = " ".join(each.type for each in what.endpoints)
+                yield {**row, "types": types, "summary": what.summary, "doc": what.doc}
             except BundleError as error:
                 count = len(error.problems) if isinstance(error, GraphError) else 1
                 told = f"warning: {entry.shown} has {output.count(count, 'mistakes')}"
                 output.note(f"{told}; to see which: bundle components show {head}{name}")
-                yield {**row, "summary": "(not right)", "doc": ""}
+                yield {**row, "types": "", "summary": "(not right)", "doc": ""}
 
 
-def _holds(row: dict[str, object], search: str | None) -> bool:
-    text = " ".join(str(row[key]) for key in ("component", "summary", "doc")).lower()
-    return all(word in text for word in (search or "").lower().split())
+def _nearest(rows: list[dict[str, object]], words: list[str]) -> list[dict[str, object]]:
+    """Those that have all the words, by how far the farthest of them is; without what only pages hold, where more than
+    pages hold them."""
+    ranked = [(max((_distance(row, word) for word in words), default=0), row) for row in rows]
+    limit = _PAGE if any(rank < _PAGE for rank, _ in ranked) else _PAGE + 1
+    return [row for rank, row in sorted(ranked, key=lambda one: one[0]) if rank < limit]
+
+
+def _distance(row: dict[str, object], word: str) -> int:
+    """0: its name; more than `_PAGE`: nowhere. Short words begin one: "ai" is not in "explain"."""
+    name, types, summary, page = (str(row[key]).lower() for key in ("component", "types", "summary", "doc"))
+    begins = re.compile(rf"\b{re.escape(word)}")
+    nearer = (
+        word == name,
+        word in types.split() or bool(begins.match(name)),
+        bool(begins.search(summary)),
+        len(word) > 2 and word in f"{name} {summary}",
+        bool(begins.search(page)),
+    )
+    return nearer.index(True) if any(nearer) else _PAGE + 1
 
 
 def _lines(what: Described, versions: tuple[str, ...]) -> Iterator[str]:

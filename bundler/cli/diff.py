@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bundler.cli import output
+from bundler.cli import completing, output
 from bundler.cli.graph import graph_file, is_graph, read_graphs
 from bundler.cli.options import json_option
 from bundler.errors import UsageError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="NAME",
     help="One: this variant against the graph itself, or of both places. Two: the one against the other.",
+    shell_complete=completing.variants,
 )
 @json_option
 def command(before: Path, after: Path | None, *, variants: tuple[str, ...], as_json: bool) -> int:

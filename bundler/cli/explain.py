@@ -33,6 +33,7 @@ def command(key: str | None, *, as_json: bool) -> int:
     bundle explain healthcheck             the same, by the end of its path
     bundle explain site.publish            of site files; component. and variant. of theirs
     bundle explain types                   what endpoints speak, and the fields that an address has
+    bundle explain placeholders            what ${…} in a text stands for, and where it is read
     bundle explain lints                   what bundle check tells of a graph that is right, by code
     """
     from bundler.graphfile import explained
@@ -45,6 +46,9 @@ def command(key: str | None, *, as_json: bool) -> int:
     if first == explained.LINTS_TOPIC or first in RULES:
         _lints(rest if first == explained.LINTS_TOPIC else first, as_json=as_json)
         return 0
+    if key == explained.PLACEHOLDERS_TOPIC:
+        _placeholders(as_json=as_json)
+        return 0
     found = explained.topics(key) if key else explained.documents()
     if as_json:
         output.answer_json([_json(topic) for topic in found])
@@ -55,7 +59,7 @@ def command(key: str | None, *, as_json: bool) -> int:
             for line in _rows([(key.name, key.doc, "") for key in topic.keys]):
                 output.answer(line)
             output.answer()
-        output.note("more of one: bundle explain KEY, such as services.healthcheck, types or lints")
+        output.note("more of one: bundle explain KEY, such as services.healthcheck, types, placeholders or lints")
     elif len(found) > 1:
         output.answer(f"several keys are called {key}:")
         for line in _rows([(topic.path, topic.doc, "") for topic in found]):
@@ -167,6 +171,21 @@ def _lints(code: str, *, as_json: bool) -> None:
     output.note(
         "\n# noqa: CODE at the end of the line that one is told at: it is meant so; none fails a check without --strict"
     )
+
+
+def _placeholders(*, as_json: bool) -> None:
+    from bundler.graphfile.placeholders import FORMS, READ_IN
+
+    if as_json:
+        output.answer_json({"forms": FORMS, "read_in": READ_IN})
+        return
+    output.answer("What a text of a graph may hold. It is put in once, at a deploy; what comes in is not read again.")
+    for line in _rows([(form, doc, "") for form, doc in FORMS.items()]):
+        output.answer(line)
+    output.answer()
+    output.answer("read in, and nowhere else:")
+    for line in _rows([(place, which, "") for place, which in READ_IN.items()]):
+        output.answer(line)
 
 
 def _type_json(one: Type) -> dict[str, object]:

@@ -6,13 +6,13 @@ import click
 
 from bundler import follow as following
 from bundler.cli import output
-from bundler.cli.options import open_target, same_place, since_time, target_option
+from bundler.cli.options import app_argument, open_target, same_place, since_time, target_option
 from bundler.edges.clock import SystemClock
 from bundler.errors import UsageError
 
 
 @click.command("logs", short_help="Show the logs of an app, a service or a job.")
-@click.argument("app")
+@app_argument
 @click.argument("service", required=False)
 @target_option
 @click.option("--follow", "-f", is_flag=True, help="Go on with new lines as they come.")

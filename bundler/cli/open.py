@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from bundler.cli import output
-from bundler.cli.options import open_target, same_place, target_option
-from bundler.cli.report import doors
+from bundler.cli.options import app_argument, open_target, same_place, target_option
 from bundler.contract import Dialing
+from bundler.deploy import recorded_release
 from bundler.errors import TargetError, UsageError
 from bundler.model.release import ReleaseDoor
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("open", short_help="Open a front door in the browser.")
-@click.argument("app")
+@app_argument
 @click.argument("door", required=False)
 @target_option
 @click.option("--print", "only_print", is_flag=True, help="Only print the address; no browser.")
@@ -36,14 +36,16 @@ def command(app: str, door: str | None, *, target: str | None, only_print: bool)
         raise UsageError(
             f"nothing of {app!r} runs on {place.name}", hint=f"bundle list --target {place.name}{same_place()}"
         )
-    there = {one.name: one for one in doors(observed)}
-    if observed.hidden:
-        raise TargetError(f"the front doors of {app} are recorded, which may not be read", hint=observed.hidden)
+    there = {one.name: one for one in recorded_release(place, observed).doors}
     if not there:
         raise UsageError(f"{app} has no front door", hint="a graph opens one with publish: {NAME: service.endpoint}")
     if door is not None and door not in there:
         raise UsageError(f"{app} has no front door {door!r}", hint=f"there are: {', '.join(there)}")
     chosen = there[door] if door else next(iter(there.values()))
+    others = [name for name in there if name != chosen.name]
+    if door is None and others:
+        another = f"bundle open {app} {others[0]} --target {place.name}{same_place()}"
+        output.note(f"the front door {chosen.name}; there is also {', '.join(others)}: {another}")
     if not observed.of(f"service/{chosen.node}"):
         hint = f"bundle status {app} --target {place.name}{same_place()}"
         raise TargetError(f"{chosen.node}, the service behind {chosen.name}, is not there", hint=hint)

@@ -22,7 +22,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-app_option = click.option("--app", metavar="NAME", help="The app's name there; the bundle's name unless given.")
+app_argument = click.argument("app", shell_complete=completing.apps)
+app_option = click.option(
+    "--app",
+    metavar="NAME",
+    help="The app's name there; the bundle's name unless given.",
+    shell_complete=completing.apps,
+)
 timeout_option = click.option(
     "--timeout",
     metavar="DURATION",
@@ -51,7 +57,9 @@ mirror_option = click.option(
     help="Take the images of a registry from elsewhere, also those that the local engine has: docker.io=HOST/PATH has "
     "docker.io/library/nginx:1 as HOST/PATH/library/nginx:1. Several times for several. The bundle is the same.",
 )
-variant_option = click.option("--variant", metavar="NAME", help="The graph as this variant has it.")
+variant_option = click.option(
+    "--variant", metavar="NAME", help="The graph as this variant has it.", shell_complete=completing.variants
+)
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
 
@@ -113,7 +121,10 @@ def site_options(function: F) -> F:
     ):
         function = told(function)
     function = click.option(
-        "--variant", metavar="NAME", help="The variant of the bundle; '' for none, where there was one before."
+        "--variant",
+        metavar="NAME",
+        help="The variant of the bundle; '' for none, where there was one before.",
+        shell_complete=completing.variants,
     )(function)
     function = click.option(
         "--set",
@@ -222,12 +233,17 @@ def since_time(text: str | None) -> str | None:
 
 def parsed_platform(text: str) -> Platform:
     """Raises UsageError for what is no platform."""
-    from bundler.model.oci import Platform
+    from bundler.model.oci import ARCHITECTURES, OTHERWISE_CALLED, Platform
 
     try:
-        return Platform.parse(text)
+        platform = Platform.parse(text)
     except ValueError as error:
         raise UsageError(str(error), hint="platforms are written os/architecture: --platform linux/arm64") from error
+    if platform.architecture not in ARCHITECTURES:
+        known = OTHERWISE_CALLED.get(platform.architecture)
+        hint = f"--platform {platform.os}/{known}" if known else f"there are: {', '.join(ARCHITECTURES)}"
+        raise UsageError(f"--platform {text}: no architecture is called {platform.architecture!r}", hint=hint)
+    return platform
 
 
 def parsed_mirrors(texts: tuple[str, ...]) -> tuple[Mirror, ...]:

@@ -7,12 +7,20 @@ import click
 from bundler import deploy
 from bundler.cli import output
 from bundler.cli.deploying import carry_out, consent
-from bundler.cli.options import duration_s, end_timeout_option, open_target, same_place, target_option, yes_option
+from bundler.cli.options import (
+    app_argument,
+    duration_s,
+    end_timeout_option,
+    open_target,
+    same_place,
+    target_option,
+    yes_option,
+)
 from bundler.errors import UsageError
 
 
 @click.command("remove", short_help="Take an app off a target; its data stays unless you say so.")
-@click.argument("app")
+@app_argument
 @target_option
 @click.option("--volumes", is_flag=True, help="Remove its data too: volumes, generated secrets, the ledger of jobs.")
 @end_timeout_option

@@ -7,11 +7,11 @@ import click
 from bundler import deploy
 from bundler.cli import output
 from bundler.cli.deploying import carry_out
-from bundler.cli.options import duration_s, end_timeout_option, open_target, same_place, target_option
+from bundler.cli.options import app_argument, duration_s, end_timeout_option, open_target, same_place, target_option
 
 
 @click.command("run", short_help="Run a job of a deployed app now.")
-@click.argument("app")
+@app_argument
 @click.argument("job")
 @target_option
 @end_timeout_option

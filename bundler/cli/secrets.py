@@ -11,7 +11,7 @@ from bundler import deploy
 from bundler.cli import output
 from bundler.cli.asking import answer, can_ask, require_yes
 from bundler.cli.deploying import carry_out
-from bundler.cli.options import json_option, open_target, same_place, target_option, yes_option
+from bundler.cli.options import app_argument, json_option, open_target, same_place, target_option, yes_option
 from bundler.cli.site import warn_of_newline
 from bundler.errors import UsageError
 from bundler.release.secrets import generated
@@ -27,13 +27,17 @@ _ORIGINS = {
 }
 
 
+class _Length(click.IntRange):
+    name = "length: a number from 1 to 4096"  # in click's own message
+
+
 @click.group("secrets", short_help="List the secrets that an app keeps, and set one.")
 def command() -> None:
     """List and set the secrets that a target keeps for an app. No value is ever shown."""
 
 
 @command.command("list", short_help="List an app's secrets, where they are from and who uses them.")
-@click.argument("app")
+@app_argument
 @target_option
 @json_option
 def list_secrets(app: str, *, target: str | None, as_json: bool) -> int:
@@ -74,10 +78,10 @@ def _row(one: deploy.ListedSecret) -> dict[str, object]:
 
 
 @command.command("set", short_help="Keep other bytes for a secret of an app.")
-@click.argument("app")
+@app_argument
 @click.argument("name")
 @click.option("--from", "source", metavar="FILE", help="The bytes; - for standard input. Asked for unless given.")
-@click.option("--generate", type=click.IntRange(1, 4096), metavar="LENGTH", help="Make so many random characters.")
+@click.option("--generate", type=_Length(1, 4096), metavar="LENGTH", help="Make so many random characters.")
 @target_option
 @yes_option
 def set_secret(app: str, name: str, *, source: str | None, generate: int | None, target: str | None, yes: bool) -> int:

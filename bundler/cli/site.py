@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.cli import output
+from bundler.cli.bundlefile import none_held
 from bundler.cli.graph import read_text
 from bundler.errors import UsageError, typed
 from bundler.model.bundle import VerifiedBundle
@@ -35,7 +36,7 @@ def read_site(
         known = [one.variant for one in verified.bundle.variants]
         raise UsageError(
             f"the bundle holds no variant {asked!r}",
-            hint=f"it holds: {', '.join(known)}" if known else f"bundle build --variant {asked} packs it",
+            hint=f"it holds: {', '.join(known)}" if known else none_held(asked),
         )
     graph = chosen.bundle.graph
     return site.with_values(site.parse_site(sources, graph), graph, assignments), chosen
@@ -62,10 +63,15 @@ def read_secrets(site: Site) -> Mapping[str, bytes]:
                 given[name] = within_limit(path.read_bytes(), name)
                 warn_of_newline(name, given[name], str(path))
             except OSError as error:
-                raise UsageError(f"secret {name}: {path} cannot be read: {error.strerror}") from error
+                hint = (
+                    f"a path in a site file is from the file's folder; to name another: --set secrets.{name}.file=PATH"
+                )
+                raise UsageError(
+                    f"{source.where}: secret {name}: the file '{path}' cannot be read: {error.strerror}", hint=hint
+                ) from error
         elif source.env is not None:
             if source.env not in os.environ:
-                raise UsageError(f"secret {name}: the environment variable {source.env} is not set")
+                raise UsageError(f"{source.where}: secret {name}: the environment variable {source.env} is not set")
             given[name] = within_limit(os.environb[os.fsencode(source.env)], name)
     return given
 

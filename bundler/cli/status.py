@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from bundler.cli import output
-from bundler.cli.options import json_option, open_target, same_place, target_option
+from bundler.cli.options import app_argument, json_option, open_target, same_place, target_option
 from bundler.cli.report import app_json, app_lines, is_well
 from bundler.errors import TargetError, UnhealthyError, UsageError
 
 
 @click.command("status", short_help="Show how an app is.")
-@click.argument("app")
+@app_argument
 @target_option
 @json_option
 def command(app: str, *, target: str | None, as_json: bool) -> int:

@@ -100,7 +100,7 @@ class Finder:
         """An image that is there already; `version` is of the Python that it is to have."""
         if ondisk.transport(source.image or "") is not None:
             return self._on_disk(source, version)
-        return self._engines(source, local) or self._registrys(source)
+        return self._engines(source, local) or self._registrys(source, local)
 
     def _python(self, source: ImageSource, build: PythonBuild, local: EngineImage | None) -> Image:
         from bundler.collect.python import Maker
@@ -261,7 +261,8 @@ class Finder:
         self._found.openers |= openers
         return image
 
-    def _registrys(self, source: ImageSource) -> UpstreamImage:
+    def _registrys(self, source: ImageSource, local: EngineImage | None) -> UpstreamImage:
+        """`local` is what the engine has by that name, for another platform."""
         reference = Reference.parse(source.image or "")
         mirror = self._outside.mirrors.of(reference)
         if mirror is not None:
@@ -275,7 +276,11 @@ class Finder:
         try:
             found = repository.find()
         except SourceError as error:  # it says the image; the graph's reader wants the node
-            raise SourceError(f"{source.first}: {error.what}", hint=error.hint) from error
+            what, hint = f"{source.first}: {error.what}", error.hint
+            if local is not None:
+                what += f"; the local engine has it for {_platform_of(local)}"
+                hint = f"--platform {_platform_of(local)} takes the engine's" + (f"; or: {hint}" if hint else "")
+            raise SourceError(what, hint=hint) from error
         image = upstream(source, found.descriptor, found.data, repository, self._found.platforms)
         if reference.digest is None:
             self._found.items.append(Item("registry", str(reference), found.descriptor.digest.text))

@@ -33,11 +33,13 @@ _SCRIPT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 @dataclass(frozen=True, slots=True)
 class Project:
     """`files` are packed, `wheels` lie beside them for builds without a network (None: there is no such folder).
-    `needs` are the requirements of the project itself; `scripts` its programs as (name, module, attribute)."""
+    `required` is its requires-python, `needs` are the requirements of the project itself; `scripts` its programs as
+    (name, module, attribute)."""
 
     files: tuple[SourceFile, ...]
     wheels: Path | None
     lock: Lock
+    required: str
     needs: tuple[str, ...]
     scripts: tuple[tuple[str, str, str], ...]
 
@@ -95,7 +97,8 @@ def read(tree: SourceTree, build: PythonBuild, what: str, output: Output | None 
     found = listing(tree, folder, what, output)
     by_path = {file.path: file for file in found}
     document = _pyproject(by_path.get("pyproject.toml"), what)
-    requirements.require_python(document, build.version, what)
+    required = requirements.required_python(document, what)
+    requirements.require_python(required, build.version, what)
     needs = requirements.of_project(document, what)
     locked = by_path.get(requirements.FILE)
     if locked is None:
@@ -106,6 +109,7 @@ def read(tree: SourceTree, build: PythonBuild, what: str, output: Output | None 
         tuple(file for file in found if PurePosixPath(file.path).parts[0] != WHEELS),
         wheelhouse if wheelhouse.is_dir() else None,
         lock,
+        required,
         needs,
         _scripts(document, what),
     )

@@ -68,6 +68,7 @@ class Maker:
         parts = []
         for platform in platforms:
             exact = exact_version(base, platform, build.version)
+            requirements.require_python(project.required, exact, what)
             packages = self._packages(project, build, exact, platform, what)
             added: tuple[Digest, ...] = (app_digest,)
             if packages is not None:

@@ -18,7 +18,7 @@ from bundler.collect.manifests import MAX_DOCUMENT_BYTES
 from bundler.collect.mirrors import Mirror
 from bundler.collect.reference import DEFAULT_HOST, Reference
 from bundler.edges.credentials import Pair, basic_authorization
-from bundler.edges.http import HttpClient, Response, is_loopback, require_allowed
+from bundler.edges.http import HttpClient, Response, UnreachedError, is_loopback, require_allowed
 from bundler.errors import SourceError
 from bundler.model.oci import DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, Descriptor, Digest
 
@@ -116,7 +116,21 @@ class Repository:
         except SourceError as error:
             if error.what.startswith(self.what):
                 raise
-            raise SourceError(f"{self.what}: {error.what}", hint=error.hint) from error
+            unreached = isinstance(error, UnreachedError) and self._kind == "image"
+            hint = self._elsewhere if unreached else error.hint
+            raise SourceError(f"{self.what}: {error.what}", hint=hint) from error
+
+    @property
+    def _elsewhere(self) -> str:
+        """The ways to an image that need no answer from where it was asked for."""
+        mirrored = self._asked != self._reference
+        ways = [
+            f"--mirror {self._reference.host}=HOST/PATH, {'another' if mirrored else 'a'} copy of the registry",
+            "oci:./DIR or docker-archive:./FILE in place of the name, an image on disk",
+        ]
+        if not mirrored:  # where there is a mirror, the engine is not asked
+            ways.append("docker load, which brings it into the local engine")
+        return f"is the machine online? else: {'; '.join(ways)}"
 
     def _fresh_headers(self) -> dict[str, str]:
         """For a download, which cannot negotiate: tokens live a minute or more, weights may take longer."""

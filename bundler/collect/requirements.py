@@ -153,22 +153,29 @@ def of_project(document: Mapping[str, Any], what: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def require_python(document: Mapping[str, Any], version: str, what: str) -> None:
-    """Raises SourceError where a pyproject.toml says that the project does not run with a Python such as 3.13."""
+def required_python(document: Mapping[str, Any], what: str) -> str:
+    """The requires-python of a pyproject.toml, "" where it says none. Raises SourceError for what is none."""
     project = document.get("project")
-    text = project.get("requires-python") if isinstance(project, dict) else None
-    if text is None:
-        return
+    text = project.get("requires-python", "") if isinstance(project, dict) else ""
     try:
-        asked = SpecifierSet(text if isinstance(text, str) else "none")
+        SpecifierSet(text if isinstance(text, str) else "none")
     except InvalidSpecifier as error:
         raise SourceError(
             f"{what}: requires-python of pyproject.toml is {shown(str(text))}", hint='write it like ">=3.11"'
         ) from error
-    if not any(asked.contains(f"{version}.{patch}", prereleases=True) for patch in range(100)):
+    return str(text)
+
+
+def require_python(required: str, version: str, what: str) -> None:
+    """Raises SourceError where a project does not run with a Python such as 3.13.5, or with none of 3.13."""
+    exact = version.count(".") > 1
+    asked = SpecifierSet(required)
+    patches = [version] if exact else [f"{version}.{patch}" for patch in range(100)]
+    if not any(asked.contains(patch, prereleases=True) for patch in patches):
+        other = "base: …" if exact else 'version: "3.…"'
         raise SourceError(
-            f"{what}: pyproject.toml requires Python {shown(str(text))}, and the image has {version}",
-            hint='write build: {python: FOLDER, version: "3.…"}, or mend requires-python',
+            f"{what}: pyproject.toml requires Python {shown(required)}, and the image has {version}",
+            hint=f"write build: {{python: FOLDER, {other}}}, or mend requires-python",
         )
 
 

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin, urlsplit
 
+from bundler.edges.network import failure
 from bundler.errors import SourceError
 
 if TYPE_CHECKING:
@@ -29,7 +30,12 @@ CONNECT_TRIES = 2  # nobody there, or no network: waiting longer seldom helps
 LONGEST_WAIT_S = 10.0
 LONGEST_GET_S = 300.0  # for a document of some megabytes; a server that sends a byte now and then never is idle
 PIECE_BYTES = 1 << 20
+_ONLINE = "is the machine online?"
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class UnreachedError(SourceError):
+    """Nobody answers at an address, or not in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +224,9 @@ def _named(url: str) -> Iterator[None]:
     try:
         yield
     except httpx.TimeoutException as error:
-        raise SourceError(f"{_host(url)} does not answer in time", hint="is the machine online?") from error
+        raise UnreachedError(f"{_host(url)} does not answer in time", hint=_ONLINE) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise SourceError(f"{_host(url)} cannot be reached: {error}", hint="is the machine online?") from error
+        raise UnreachedError(f"{_host(url)} cannot be reached: {failure(error)[1]}", hint=_ONLINE) from error
 
 
 def require_allowed(place: str, asked: str) -> None:

@@ -28,6 +28,7 @@ DOCUMENTS: Mapping[str, tuple[str, Record]] = {
 }
 TYPES_TOPIC = "types"
 LINTS_TOPIC = "lints"
+PLACEHOLDERS_TOPIC = "placeholders"
 
 _Steps = tuple[str, ...]
 
@@ -87,7 +88,7 @@ def topics(text: str) -> tuple[Topic, ...]:
 
 def names() -> tuple[str, ...]:
     """Every path there is to ask for, and the files and types."""
-    paths = [*DOCUMENTS, TYPES_TOPIC, *(f"{TYPES_TOPIC}.{name}" for name in TYPES), LINTS_TOPIC]
+    paths = [*DOCUMENTS, TYPES_TOPIC, *(f"{TYPES_TOPIC}.{name}" for name in TYPES), LINTS_TOPIC, PLACEHOLDERS_TOPIC]
     return tuple(dict.fromkeys([*paths, *(one.path for one in _all())]))
 
 
@@ -210,6 +211,10 @@ def _unknown(text: str, steps: _Steps, entries: Iterable[_Entry]) -> UsageError:
             hints.setdefault(told, f"in {record.title}: {told}")
     if hints:
         return UsageError(f"{text} is no key of ours", hint="\n".join(list(hints.values())[:3]))
-    known = names() if above else {one.key.name for one in entries} | set(DOCUMENTS) | {TYPES_TOPIC}
+    known = (
+        names()
+        if above
+        else {one.key.name for one in entries} | {*DOCUMENTS, TYPES_TOPIC, LINTS_TOPIC, PLACEHOLDERS_TOPIC}
+    )
     near = closest(text, known) or closest(word, {one.key.name for one in entries})
     return UsageError(f"there is no key {text!r}", hint=near or "bundle explain names the sections")

@@ -207,6 +207,10 @@ def mount_hint(found: object) -> str | None:
         return "every volume has a name: declare it under volumes and write name:" + text
     if rest.endswith((":rw", ":z", ":Z")):
         return f"write {text.rpartition(':')[0]}"
+    bare, _, mode = text.rpartition(":")
+    if re.fullmatch("[A-Za-z,]+", mode) and re.fullmatch(MOUNT, bare):
+        bare = bare.removesuffix(":ro")
+        return f"write {bare}, or {bare}:ro to have it read-only; there is no :{mode}"
     if not rest:
         return f"say where: {head}:/path" if re.fullmatch(LABEL, head) else None
     if rest.rstrip("/") != rest and re.fullmatch(MOUNT, text.rstrip("/")):

@@ -7,11 +7,30 @@ put in is never read again.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 PATTERN = r"\$\{[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+\}"  # also for the JSON Schema
 _ENCODED = ".encoded"
 _PLACEHOLDER = re.compile(r"(\$?)\$\{([A-Za-z0-9_-]+)\.([A-Za-z0-9_.-]+)\}")
+
+FORMS: Mapping[str, str] = {
+    "${values.NAME}": "A value of the graph: the site's, or its default.",
+    "${secrets.NAME}": "A secret's bytes, which the target alone puts in.",
+    "${secrets.NAME.encoded}": "The same, percent-encoded, for an address that is written out.",
+    "${SLOT.url}": "Where a slot of this service's or job's own `connect` leads: .url, .host, .port, and what the type "
+    "of the endpoint has besides (bundle explain types).",
+    "${publish.DOOR.url}": "Where a front door opens at the site: .url, .host and .port.",
+    "$${values.NAME}": "The text ${values.NAME} itself.",
+    "$HOME, ${HOME}, $1": "Without a dot in braces it is none of ours: the program gets it as it stands.",
+}
+READ_IN: Mapping[str, str] = {
+    "environment, entrypoint, command": "all of them; of services and jobs",
+    "configs": "all of them, in content, and with template: true in file and dir; a slot is one of whoever mounts it",
+    "healthcheck.test, liveness.test": "all of them but what holds a secret",
+    "outputs": "values and secrets",
+    "workers, workers.min, workers.max": "values",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import ipaddress
 import posixpath
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -72,7 +72,7 @@ def variant_of(sources: Sequence[Source]) -> str | None:
 
 
 def with_values(site: Site, graph: Graph, assignments: Sequence[str]) -> Site:
-    """The site with `--set PATH=TEXT` on top: `values.language=de`, `publish.ui.port=9000`, any path of a site file.
+    """The site with `--set PATH=VALUE` on top: `values.language=de`, `publish.ui.port=9000`, any path of a site file.
     A text stands for a number or true or false where the graph or the site file wants one; null removes."""
     patches = []
     problems = []
@@ -80,8 +80,10 @@ def with_values(site: Site, graph: Graph, assignments: Sequence[str]) -> Site:
         path, equals, text = assignment.partition("=")
         steps = _steps(path.strip(), graph)
         if not equals or not steps:
-            message = "expected PATH=TEXT with a path of a site file, such as values.language=de"
-            near = closest(path, _paths(graph))
+            near = closest(path, _paths(graph)) or (f"--set {path}=…" if steps else None)
+            if meant := [one for one in _paths(graph) if path and path in (one, one.partition(".")[2])]:
+                near = f"--set {meant[0]}={text or '…'}"
+            message = "expected PATH=VALUE with a path of a site file, such as values.language=de"
             problems.append(Problem(f"--set {assignment}", message, near))
             continue
         data: object = _meant(steps, text, graph)
@@ -90,7 +92,11 @@ def with_values(site: Site, graph: Graph, assignments: Sequence[str]) -> Site:
         patches.append(placed(data, f"--set {assignment}"))
     if problems:
         raise SiteError(problems)
-    return parse_site([placed(site_document(site), "site"), *patches], graph) if patches else site
+    if not patches:
+        return site
+    made = parse_site([placed(site_document(site), "site"), *patches], graph)
+    same = {name: one for name, one in site.secrets.items() if made.secrets.get(name) == one}  # each with its place
+    return replace(made, secrets=_frozen({**made.secrets, **same}))
 
 
 def site_document(site: Site) -> dict[str, Any]:
@@ -303,10 +309,10 @@ def _frozen(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _secret(name: str, part: Mapping[str, str], source: Source) -> SecretSource:
     file = part.get("file")
-    where = source.at(("secrets", name, "file"))
+    where = source.at(("secrets", name, *part))
     if file is not None and isinstance(where, Position):
         file = posixpath.join(posixpath.dirname(where.file), file)
-    return SecretSource(file, part.get("env"), part.get("kubernetes"))
+    return SecretSource(file, part.get("env"), part.get("kubernetes"), where)
 
 
 def _steps(path: str, graph: Graph) -> list[str]:

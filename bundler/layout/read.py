@@ -85,7 +85,7 @@ def bundle_of(reader: ArchiveReader, opened: Opened) -> Bundle:
 def _other_kind(reader: ArchiveReader, wanted: str) -> TrustError:
     file = shlex.quote(str(reader.path))
     if wanted == BUNDLE:
-        hint = f"its components beside a graph: bundle components pull {file}"
+        hint = f"to verify it and write its components beside a graph: bundle components pull {file}"
         return TrustError(f"{reader.path} is a library of components, not a bundle", hint=hint)
     return TrustError(
         f"{reader.path} is a bundle, not a library of components", hint=f"what is in it: bundle inspect {file}"

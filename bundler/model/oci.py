@@ -27,6 +27,16 @@ CONFIG_FILE = "application/vnd.graphbundle.config.file.v1"  # its layers: one co
 LIBRARY = "application/vnd.graphbundle.library.v1+json"  # artifactType of a library's ROOT, a manifest
 COMPONENT = "application/vnd.graphbundle.component.v1+yaml"  # its layers: one component's file each
 
+# Go's words for what an image runs on, which OCI takes, and what else they are called.
+ARCHITECTURES = (
+    "386", "amd64", "arm", "arm64", "loong64", "mips64", "mips64le", "ppc64", "ppc64le", "riscv64", "s390x", "wasm",
+)  # fmt: skip
+OTHERWISE_CALLED = {
+    "x86": "amd64", "x86_64": "amd64", "x86-64": "amd64", "x64": "amd64", "i386": "386", "i686": "386",
+    "aarch64": "arm64", "arm64v8": "arm64", "armhf": "arm/v7", "armv7": "arm/v7", "armv7l": "arm/v7",
+    "armel": "arm/v6", "armv6": "arm/v6",
+}  # fmt: skip
+
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 

@@ -6,15 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from bundler.errors import Position
+
 
 @dataclass(frozen=True, slots=True)
 class SecretSource:
     """Where the bytes of a secret are: exactly one of a file's path, the name of an environment variable,
-    and `NAME/KEY` of a Kubernetes Secret. Relative paths of a site file are already joined to its folder."""
+    and `NAME/KEY` of a Kubernetes Secret. Relative paths of a site file are already joined to its folder. `where` it
+    says so."""
 
     file: str | None = None
     env: str | None = None
     kubernetes: str | None = None
+    where: Position | str = field(default="the site", compare=False)
 
     def __post_init__(self) -> None:
         if sum(given is not None for given in (self.file, self.env, self.kubernetes)) != 1:

@@ -43,7 +43,7 @@ _STRICTER = {Condition.STARTED: 0, Condition.HEALTHY: 1, Condition.COMPLETED: 2}
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """`given` are the bytes of secrets that the site supplies, `stored` those that the target keeps;
-    `revision` names the bytes of a new or changed secret."""
+    `revision` names the bytes of a new or changed secret, `target` where they are kept."""
 
     app: str
     verified: VerifiedBundle
@@ -53,6 +53,7 @@ class Inputs:
     given: Mapping[str, bytes]
     stored: Mapping[str, StoredSecret]
     revision: Callable[[], str] = new_revision
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def release(inputs: Inputs) -> Released:
     values = settle_values(graph, inputs.site)
     doors = choose_doors(graph, inputs.site, inputs.observed, before.release.doors if before else ())
     used = {secret.name for secret in before.release.secrets} if before and kept_data else ()
-    secrets, kept = settle_secrets(graph, inputs.given, inputs.stored, inputs.revision, inputs.app, used)
+    secrets, kept = settle_secrets(graph, inputs.given, inputs.stored, inputs.revision, inputs.app, inputs.target, used)
     secrets = with_origins(secrets, inputs.site, inputs.given, before.release if before else None)
     check_externals(graph, inputs.site, kept)
     scope = Scope(graph, inputs.site, values, {door.name: door for door in doors}, frozenset(kept))

@@ -23,6 +23,7 @@ def settle_secrets(
     stored: Mapping[str, StoredSecret],
     revision: Callable[[], str],
     app: str,
+    target: str,
     used: Iterable[str] = (),
 ) -> tuple[tuple[ReleaseSecret, ...], dict[str, StoredSecret]]:
     """Every secret of the graph and its externals, with its bytes.
@@ -51,8 +52,9 @@ def settle_secrets(
         raise TargetError(
             f"the target has lost {', '.join(lost)}, kept there by an earlier deploy; "
             "what was made with the old bytes, such as a database, knows no others",
-            hint=f"bundle secrets set {app} {lost[0]} --target TARGET --from FILE keeps the old ones again; --generate "
-            "LENGTH instead of --from makes new ones, of which such a database must be told",
+            hint="to keep the old ones again, from files of their names (--generate LENGTH instead of --from makes new "
+            "ones, of which such a database must be told):\n  "
+            + " && ".join(f"bundle secrets set {app} {name} --target {target} --from ./{name}.txt" for name in lost),
         )
     if missing:
         raise UsageError(

@@ -157,7 +157,7 @@ class Api:
             )
         if answer.status >= 400:
             with self._errors(doing):
-                raise refusal(answer.status, answer.data, doing)
+                raise refusal(answer.status, answer.data, doing, path)
         return answer
 
     def _json(self, answer: BaseHTTPResponse) -> Json:

@@ -18,6 +18,7 @@ from targets.k8s import cluster as facts
 from targets.k8s import init_containers, names, notes
 from targets.k8s.cluster import Cluster, Image, Settings
 from targets.k8s.draft import Draft
+from targets.k8s.helper import REPOSITORY
 from targets.k8s.objects import Made
 
 
@@ -120,7 +121,7 @@ def loads(draft: Draft, lacking: Iterable[Missing]) -> dict[str, list[str]]:
         elsewhere = {digest: repository(gone[digest]) for digest in blobs if digest in gone and one.socket is None}
         size = sum(layer.size_bytes for layer in image.part.layers if str(layer.digest) not in gone and not there)
         gone |= {digest: image.reference for digest in blobs if digest not in gone}
-        cause = "not there" if there is None else "another app brought it" if there.shared else "there already"
+        cause = "not there" if there is None else f"another app {_has(there)} it" if there.shared else "there already"
         action = Action.CREATE if _is_helper(draft, image) else Action.LOAD
         after = last.get(one.socket, [])
         payload = {**_payload(draft, one), "elsewhere": elsewhere}
@@ -180,12 +181,19 @@ def removal(observed: Observed, told: Mapping[str, object], after: tuple[str, ..
         Step(
             thing.resource,
             Action.REMOVE,
-            "let go of alone: it stays, as another app brought it too" if thing.shared else "only this app brought it",
+            f"let go of alone: it stays, as another app {_has(thing)} it too"
+            if thing.shared
+            else f"only this app {_has(thing)} it",
             {**told, **_unloading(thing)},
             after,
         )
         for thing in of(observed)
     ]
+
+
+def _has(thing: Thing) -> str:
+    """The helper's image is in no bundle."""
+    return "uses" if thing.name.startswith(f"{REPOSITORY}@") else "brought"
 
 
 def _unloading(thing: Thing) -> Mapping[str, object]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,7 +47,8 @@ def client(context: str | None, file: Path | None, own: Path | None = None) -> A
 
 def _unusable(error: Exception, context: str | None, file: Path | None, own: Path | None) -> TargetError:
     """What is wrong with the kubeconfig, and which contexts it has."""
-    there, told = _contexts(file), " ".join(str(error).split())
+    there, told = _contexts(file), " ".join(str(error).split()).removeprefix("Invalid kube-config file. ")
+    mend = "set KUBECONFIG to one that is there, or write ~/.kube/config"
     hint = f"--context NAME chooses one of its contexts: {', '.join(there)}" if there else None
     which = f"context {context!r} of the kubeconfig" if context is not None else "the kubeconfig"
     what = f"{which} cannot be used: {told}"
@@ -54,14 +56,39 @@ def _unusable(error: Exception, context: str | None, file: Path | None, own: Pat
         what = f"the kubeconfig has no context {context!r}"
     elif there and ("current-context" in told or "object with name in" in told):
         what = "the kubeconfig has no current context"
+    elif broken := _broken(error, file):
+        what, hint, mend = broken, None, "mend it, or set KUBECONFIG to another file"
     elif "No configuration found" in told:
         what = f"there is no kubeconfig at {_place(file)}"
         if own is not None:
             what = f"no kubeconfig can be read at {own} or {_place(file)}"
-    mend = "set KUBECONFIG, or write ~/.kube/config"
     if own is not None:
         mend = f"on a server of the cluster, as a user who may read {own} (root); else set KUBECONFIG to a copy of it"
     return TargetError(f"no cluster to talk to: {what}", hint=hint or mend)
+
+
+def _broken(error: Exception, file: Path | None) -> str | None:
+    """What keeps a file from being a kubeconfig at all; `error` is how reading all of them ended."""
+    from kubernetes.config import ConfigException
+    from kubernetes.config.kube_config import KubeConfigMerger
+
+    shape = "no kubeconfig: that is a map with the lists clusters, contexts and users"
+    for path in _place(file).split(os.pathsep):
+        try:
+            KubeConfigMerger(path)  # type: ignore[no-untyped-call]
+        except OSError as reason:
+            return f"{path} cannot be read: {reason.strerror}"
+        except UnicodeDecodeError:
+            return f"{path} is no text"
+        except ConfigException:
+            return f"{path} is empty"
+        except Exception as reason:  # of YAML, or of Python where something else was expected
+            mark = getattr(reason, "problem_mark", None)
+            where = "" if mark is None else f":{mark.line + 1}:{mark.column + 1}"
+            return f"{path}{where} is no YAML: {getattr(reason, 'problem', '')}" if where else f"{path} is {shape}"
+    if isinstance(error, AttributeError | KeyError | TypeError):  # Python's, at what the package took for a map
+        return f"{_place(file)} is {shape}"
+    return f"{_place(file)} has no contexts" if "current-context" in str(error) else None
 
 
 def _place(file: Path | None) -> str:

@@ -18,8 +18,9 @@ _CERTIFICATE = (
 _RIGHT = "ask an administrator for the right to do this, or choose another --namespace or --context"
 # Of authorization, and not of admission (quota, Pod Security, webhooks), which says no with the same status and reason.
 _NO_RIGHT = re.compile(r" cannot [a-z]+ (resource|path) ")
-# A list of which we own some entries has others that clash with ours.
-_EDITED = "somebody has edited the object: kubectl delete it, and the next deploy makes it anew"
+_OBJECT = re.compile(
+    r"/api(?:/v1|s/[^/]+/[^/]+)(?:/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[a-z]+)/(?P<name>[^/]+)"
+)
 _BUSY = "run the same command again in a while; apiserver_flowcontrol_rejected_requests_total says who asks so much"
 _LOGIN = "they may have expired: log in again; kubectl config view --minify shows which are used"
 
@@ -40,8 +41,9 @@ class Silent(TargetError):
     """A server behind the cluster's own does not answer."""
 
 
-def refusal(status: int, data: bytes, doing: str) -> TargetError:
-    """The server's own words, and what to do about it. https://kubernetes.io/docs/reference/using-api/api-concepts/"""
+def refusal(status: int, data: bytes, doing: str, path: str) -> TargetError:
+    """The server's own words, and what to do about it; `path` is that of the request.
+    https://kubernetes.io/docs/reference/using-api/api-concepts/"""
     told = _status(data)
     message = _one_line(told.get("message", ""))
     causes = (told.get("details") or {}).get("causes") or []
@@ -58,7 +60,7 @@ def refusal(status: int, data: bytes, doing: str) -> TargetError:
             fields = "; ".join(f"{cause.get('field')}: {cause.get('message')}" for cause in causes)
             return TargetError(
                 f"{doing}: others manage fields of it: {fields}",
-                hint="kubectl delete it, or have them let go of these fields, and run the same command again",
+                hint=f"{_deletion(path)}, or have them let go of these fields, and run the same command again",
             )
         case 409:
             return Conflict(f"{doing}: {_short(message)}")
@@ -68,8 +70,11 @@ def refusal(status: int, data: bytes, doing: str) -> TargetError:
             return Silent(f"{doing}: {_short(message)}")
         case 422 if causes:
             told_causes = "; ".join(f"{one.get('field')}: {_short(one.get('message'))}" for one in causes[:5])
+            # A list of which we own some entries has others that clash with ours.
             edited = any(one.get("reason") == "FieldValueDuplicate" for one in causes)
-            return TargetError(f"{doing}: the cluster refuses {told_causes}", hint=_EDITED if edited else None)
+            mend = _deletion(path) if edited else None
+            hint = f"somebody has edited the object: {mend}, and the next deploy makes it anew" if mend else None
+            return TargetError(f"{doing}: the cluster refuses {told_causes}", hint=hint)
     return TargetError(f"{doing}: {_short(message) or f'the cluster answers {status}'}")
 
 
@@ -90,6 +95,15 @@ def unreachable(error: BaseException, doing: str, address: str) -> TargetError:
 
 def no_cluster(address: str) -> TargetError:
     return TargetError(f"what answers at {address} is no Kubernetes API", hint=_ELSEWHERE)
+
+
+def _deletion(path: str) -> str | None:
+    """The command that deletes the object at a path of the API; None where that is none's."""
+    place = _OBJECT.fullmatch(path)
+    if place is None:
+        return None
+    namespace = f" --namespace {place['namespace']}" if place["namespace"] else ""
+    return f"kubectl delete {place['plural']} {place['name']}{namespace}"
 
 
 def _status(data: bytes) -> dict[str, Any]:

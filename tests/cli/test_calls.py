@@ -22,6 +22,9 @@ pytestmark = pytest.mark.usefixtures("home")
         (["check", "/nowhere"], 2, "there is no graph at /nowhere"),
         (["verify", "/nowhere.tar"], 2, "there is no file /nowhere.tar"),
         (["verify", "/etc/passwd"], 5, "/etc/passwd: neither a bundle nor a library"),
+        (["deploy", "GRAPH"], 2, "GRAPH is a graph, not a bundle\n  to build and deploy it: bundle up GRAPH;"),
+        (["verify", "GRAPH/bundle.yaml"], 2, "GRAPH/bundle.yaml is a graph, not a bundle"),
+        (["inspect", "GRAPH/layout"], 2, "GRAPH/layout is a directory, not a bundle"),
         (["deploy", "FILE"], 2, "no target named"),
         (["deploy", "FILE", "--target", "dokcer"], 2, "did you mean 'docker'?"),
         (["deploy", "FILE", "--target", "docker", "--timeout", "soon"], 2, "--timeout soon: not a duration"),
@@ -31,6 +34,8 @@ pytestmark = pytest.mark.usefixtures("home")
         (["logs", "app", "-t", "docker", "--since", "9999-12-31T23:59:59-23:59"], 2, "neither a time nor a duration"),
         (["build", "GRAPH", "--platform", "linux"], 2, "not a platform: 'linux'"),
         (["build", "GRAPH", "--platform", "linux/arm64"], 4, "arm64"),
+        (["build", "GRAPH", "--platform", "linux/x86"], 2, "no architecture is called 'x86'\n  --platform linux/amd64"),
+        (["build", "GRAPH", "--platform", "linux/sparc"], 2, "there are: 386, amd64, arm, arm64"),
         (["build", "GRAPH", "--mirror", "docker.io"], 2, "--mirror docker.io: it is written REGISTRY=HOST/PATH"),
         (["up", "GRAPH", "--mirror", "docker.io=mirror"], 2, "begins with a host: 'mirror'"),
         (
@@ -46,9 +51,12 @@ def test_a_wrong_call_says_what_and_how(
     bundle: Path, home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, said: str
 ) -> None:
     capsys.readouterr()
-    named = {"FILE": str(bundle), "GRAPH": str(home / "graph")}
-    assert run([named.get(one, one) for one in arguments]) == status
-    assert said.replace("FILE", str(bundle)) in capsys.readouterr().err
+
+    def named(text: str) -> str:
+        return text.replace("FILE", str(bundle)).replace("GRAPH", str(home / "graph"))
+
+    assert run([named(one) for one in arguments]) == status
+    assert named(said) in capsys.readouterr().err
 
 
 def test_an_engine_that_is_not_there_is_a_target_error(

@@ -1,9 +1,10 @@
-"""bundle completion: the shell completes what is known without asking anything outside this machine."""
+"""bundle completion: the shell completes what this machine knows, and the apps of a target that answers."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 from bundler.cli.main import VERBS, run
 from bundler.discovery import names
 from bundler.graphfile.library import Library
+from tests.cli.conftest import GRAPH, write_layout
+from tests.cli.terminal import away_from_one
 
 MAIN = "import sys; sys.argv[0] = 'bundle'; from bundler.cli.main import main; main()"
 
@@ -20,9 +23,10 @@ MAIN = "import sys; sys.argv[0] = 'bundle'; from bundler.cli.main import main; m
 def completed(*words: str) -> list[str]:
     """What bash would offer for the last word."""
     asked = {"_BUNDLE_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
-    done = subprocess.run([sys.executable, "-c", MAIN], capture_output=True, text=True, env={**os.environ, **asked})
+    environment = {**os.environ, **asked}
+    done = subprocess.run([sys.executable, "-c", MAIN], capture_output=True, text=True, env=environment, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+    return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
 
 
 def test_verbs_are_completed() -> None:
@@ -59,6 +63,50 @@ def test_no_verb_is_loaded_to_complete_their_names() -> None:
 )
 def test_names_are_completed(words: tuple[str, ...], offered: tuple[str, ...]) -> None:
     assert sorted(completed("bundle", *words)) == sorted(offered)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, kept_target: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A graph with variants, its bundle with one of them, and the app "shop" of that."""
+    write_layout(tmp_path / "graph" / "layout")
+    (tmp_path / "graph" / "bundle.yaml").write_text(GRAPH)
+    (tmp_path / "graph" / "variants").mkdir()
+    for name in ("acme", "other"):
+        (tmp_path / "graph" / "variants" / f"{name}.yaml").write_text(f"variant: {name}\nof: plain\n")
+    bundle = tmp_path / "shop.tar"
+    assert run(["build", str(tmp_path / "graph"), "-o", str(bundle), "--variant", "acme"]) == 0
+    assert away_from_one("deploy", str(bundle), "-t", "kept", "--app", "shop", "--yes").returncode == 0
+    monkeypatch.chdir(tmp_path / "graph")
+    return bundle
+
+
+def test_variants_are_those_of_what_is_named(shop: Path) -> None:
+    assert completed("bundle", "deploy", str(shop), "--variant", "") == ["acme"]
+    assert completed("bundle", "build", "..", "--variant", "") == []
+    for words in (("build",), ("build", "../graph"), ("diff",), ("graph", "."), ("site", "init")):
+        assert completed("bundle", *words, "--variant", "") == ["acme", "other"]
+    assert completed("bundle", "up", "--variant", "o") == ["other"]
+    assert completed("bundle", "deploy", str(shop), "--variant=") == ["acme"]
+    (shop.parent / "graph" / "bundle.yaml").write_text("a: [")
+    assert completed("bundle", "build", "--variant", "") == []
+
+
+def test_apps_are_those_of_the_target_that_is_named(shop: Path) -> None:
+    for words in (("status",), ("secrets", "set"), ("deploy", str(shop))):
+        app = ("--app",) if words[0] == "deploy" else ()
+        assert completed("bundle", *words, "-t", "kept", *app, "") == ["shop"]
+        assert completed("bundle", *words, "-t", "kept", *app, "x") == []
+    assert completed("bundle", "status", "") == []
+    assert completed("bundle", "status", "-t", "nowhere", "") == []
+
+
+def test_a_target_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "kubeconfig").write_text("{")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    assert completed("bundle", "status", "-t", "k8s", "") == []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{silent.getsockname()[1]}")
+        assert completed("bundle", "status", "-t", "docker", "") == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

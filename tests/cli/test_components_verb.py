@@ -69,6 +69,25 @@ def test_a_search_finds_all_words_in_any_order(graph: Path, capsys: pytest.Captu
     assert "no component is about 'nothing of the kind'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("postgres", ["postgres", "pgvector"]),  # its name, then the type of an endpoint
+        ("redis", ["valkey"]),
+        ("database", ["pgvector", "postgres", "qdrant"]),  # and not whose pages speak of one
+        ("vector database", ["pgvector", "qdrant"]),
+        ("SQL", ["pgvector", "postgres"]),
+        ("object storage", ["versitygw"]),  # of pages, as nothing else has it
+        ("ai", []),
+    ],
+)
+def test_a_search_finds_the_nearest_first_and_nothing_far_where_there_is_something_near(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, found: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert list(listed(capsys, "--search", words)) == found
+
+
 def test_all_about_one(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["components", "show", "acme/queue"]) == 0
     page = capsys.readouterr().out

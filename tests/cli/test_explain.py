@@ -7,8 +7,9 @@ import json
 import pytest
 
 from bundler.cli.main import run
-from bundler.graphfile import explained
-from bundler.graphfile.shapes import Key, Record
+from bundler.graphfile import explained, placeholders
+from bundler.graphfile.grammar import GRAPH
+from bundler.graphfile.shapes import Either, Key, ListOf, MapOf, Record, Shape, Text
 from bundler.graphfile.source import parse
 from bundler.graphfile.types import TYPES
 from bundler.graphfile.walk import Walker
@@ -78,6 +79,37 @@ def test_the_types_with_their_fields(capsys: pytest.CaptureFixture[str]) -> None
     told = json.loads(said(capsys, "types.s3", "--json"))[0]
     assert told["secret"] == ["secret_key"]
     assert "bucket" in told["fields"]
+
+
+def texts(record: Record) -> set[str]:
+    """The keys whose own texts may hold placeholders."""
+    found = set()
+    for key in keys(record):
+        shapes: list[Shape] = [key.shape]
+        while shapes:
+            match shapes.pop():
+                case Text() as text if text.placeholders:
+                    found.add(key.name)
+                case Either() as either:
+                    shapes += either.shapes
+                case ListOf() as items:
+                    shapes.append(items.items)
+                case MapOf() as named:
+                    shapes.append(named.values)
+    return found
+
+
+def test_the_placeholders_with_where_they_are_read(capsys: pytest.CaptureFixture[str]) -> None:
+    page = said(capsys, "placeholders")
+    told = json.loads(said(capsys, "placeholders", "--json"))
+    assert told == {"forms": dict(placeholders.FORMS), "read_in": dict(placeholders.READ_IN)}
+    assert all(f"  {word} " in page for word in (*placeholders.FORMS, *placeholders.READ_IN))
+    assert [str(ref) for ref in placeholders.refs(" ".join(placeholders.FORMS))] == [
+        "${values.NAME}", "${secrets.NAME}", "${secrets.NAME.encoded}", "${SLOT.url}", "${publish.DOOR.url}",
+    ]  # fmt: skip
+    assert placeholders.parse("$${values.NAME}") == ("${values.NAME}",)
+    read = " ".join(f"{place} {which}" for place, which in placeholders.READ_IN.items())
+    assert {name for name in texts(GRAPH) if name not in read} == set()
 
 
 @pytest.mark.parametrize(

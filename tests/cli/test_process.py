@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pty
-import select
 import signal
 import subprocess
 import sys
@@ -16,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import GRAPH
-from tests.cli.terminal import BUNDLE
+from tests.cli.terminal import BUNDLE, talk
 
 
 def program(*arguments: str, shell: str = '"$@"', **changes: Any) -> subprocess.CompletedProcess[str]:
@@ -89,36 +86,19 @@ def test_a_build_that_is_terminated_cleans_up(bundle: Path, home: Path, ending: 
     assert not list(home.glob(".plain.tar.*"))
 
 
-def answering(answer: bytes, *arguments: str) -> tuple[int, str]:
-    """Exit status, and all that is seen, of the command on a terminal at which somebody types `answer`."""
-    child, terminal = pty.fork()
-    if child == 0:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever runs the tests may ignore it
-        os.execv(sys.executable, [*BUNDLE, *arguments])
-    seen = b""
-    with contextlib.suppress(OSError):  # the end of a terminal
-        while True:
-            if select.select([terminal], [], [], 0.5)[0]:
-                seen += os.read(terminal, 4096)
-            elif b"[y/N]: " in seen:
-                os.write(terminal, answer)  # once more, where it came before anybody listened
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode()
-
-
 @pytest.mark.parametrize(
     ("answer", "status", "said"),
     [
-        (b"n\n", 9, "not done; nothing was changed"),
-        (b"\n", 9, "not done; nothing was changed"),
-        (b"\x04", 9, "not done; nothing was changed"),
-        (b"\x03", 130, "interrupted"),
-        (b"y\n", 0, "removed default"),
+        ("n\n", 9, "not done; nothing was changed"),
+        ("\n", 9, "not done; nothing was changed"),
+        ("\x04", 9, "not done; nothing was changed"),
+        ("\x03", 130, "interrupted"),
+        ("y\n", 0, "removed default"),
     ],
     ids=["n", "enter", "ctrl-d", "ctrl-c", "y"],
 )
-def test_an_answer_of_no_is_no_interruption(bundle: Path, home: Path, answer: bytes, status: int, said: str) -> None:
-    found, seen = answering(answer, "keys", "remove", "default")
+def test_an_answer_of_no_is_no_interruption(bundle: Path, home: Path, answer: str, status: int, said: str) -> None:
+    found, seen = talk([("[y/N]: ", answer)], "keys", "remove", "default")
     assert said in seen
     assert found == status
     assert (home / "data/graphbundle/keys/default.key").exists() == (status != 0)

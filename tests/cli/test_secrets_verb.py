@@ -142,11 +142,23 @@ def test_at_a_terminal_it_is_typed_twice_and_shown_never(shop: tuple[str, ...], 
         (("set", "shop", "db"), "no bytes for db\n  --from FILE, --from - for standard input"),
         (("set", "shop", "db", "--from", "/nowhere"), "secret db: /nowhere cannot be read"),
         (("set", "shop", "db", "--from", "-"), "secret db is empty"),
-        (("list", "other"), "no app 'other' is recorded here"),
+        (("set", "shop", "db", "--generate", "abc"), "'abc' is not a valid length: a number from 1 to 4096"),
+        (("list", "other"), "no app 'other' is recorded here\n  to see those that are: bundle list --target kept"),
     ],
 )
 def test_what_cannot_be_is_said(shop: tuple[str, ...], arguments: tuple[str, ...], said: str) -> None:
     done = away_from_one("secrets", *arguments, "-t", "kept")
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_an_app_whose_first_deploy_did_not_end_is_told_apart_from_none(
+    shop: tuple[str, ...], kept_target: Path
+) -> None:
+    apps = pickle.loads(kept_target.read_bytes())
+    apps["shop"].records.clear()
+    kept_target.write_bytes(pickle.dumps(apps))
+    done = away_from_one("secrets", "list", "shop", "-t", "kept")
+    said = "shop is not recorded yet: its first deploy did not come to its end\n  run that deploy again"
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
 
 
@@ -165,6 +177,8 @@ def test_what_the_target_has_lost_is_set_one_by_one_and_then_the_deploy_goes_on(
     refused = away_from_one(*shop)
     assert refused.returncode == 6
     assert "the target has lost db, spare, kept there by an earlier deploy" in refused.stderr
+    again = [f"bundle secrets set shop {name} --target kept --from ./{name}.txt" for name in ("db", "spare")]
+    assert f" {' && '.join(again)}\n" in refused.stderr
     assert away_from_one("run", "shop", "count", "-t", "kept").returncode == 6
     for name, given in {"db": old.decode(), "license": "a", "token": "b"}.items():
         done = away_from_one("secrets", "set", "shop", name, "--from", "-", "-t", "kept", stdin=given)

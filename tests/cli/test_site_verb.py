@@ -10,6 +10,8 @@ import jsonschema
 import pytest
 
 from bundler.cli.main import run
+from bundler.cli.site import read_secrets
+from bundler.errors import UsageError
 from bundler.graphfile.check import check
 from bundler.graphfile.site import SiteError, lacks, parse_site, read_site
 from bundler.graphfile.site_text import site_text
@@ -172,6 +174,22 @@ def test_a_site_file_that_is_not_there_is_told_with_what_writes_one(
 ) -> None:
     assert run(["doctor", ".", "--site", "here too.yaml"]) == 2
     assert "there is no site file here too.yaml\n  bundle site init FILE -o 'here too.yaml'" in capsys.readouterr().err
+
+
+def test_a_secret_that_is_not_there_is_told_with_the_line_that_names_it(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (directory / "here").mkdir()
+    text = "values: {language: de, rate: 1}\nsecrets:\n  license: {file: my key.txt}\n"
+    graph = graph_of(GRAPH)
+    with pytest.raises(UsageError) as refused:
+        read_secrets(parse_site([read_site(text, "here/site.yaml")], graph))
+    said = "here/site.yaml:3:19: secret license: the file 'here/my key.txt' cannot be read: No such file or directory"
+    assert refused.value.what == said
+    assert "--set secrets.license.file=PATH" in str(refused.value.hint)
+    monkeypatch.delenv("MY_KEY", raising=False)
+    with pytest.raises(UsageError, match=r"site\.yaml:3:18: secret license: the environment variable MY_KEY"):
+        read_secrets(parse_site([read_site(text.replace("file: my key.txt", "env: MY_KEY"), "site.yaml")], graph))
 
 
 def test_a_site_file_for_another_target_is_told_with_the_ways_on(

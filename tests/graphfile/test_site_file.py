@@ -246,6 +246,14 @@ def test_assignments_are_typed_by_the_graph_and_the_site_grammar() -> None:
     assert given.timeout_s == 300.0
 
 
+def test_assignments_leave_the_places_of_secrets_as_they_were() -> None:
+    graph = check(parse('bundle: b\nversion: "1"\nsecrets: {other: {}, pw: {}}\n', "f"))
+    given = site("secrets:\n  pw: {file: a}\n  other: {env: A}\n", graph=graph)
+    told = with_values(given, graph, ["secrets.other.env=B"])
+    assert [str(one.where) for one in given.secrets.values()] == ["sites/0.yaml:3:16", "sites/0.yaml:2:14"]
+    assert [str(one.where) for one in told.secrets.values()] == ["--set secrets.other.env=B", "sites/0.yaml:2:14"]
+
+
 def test_assignments_go_on_top_of_the_site() -> None:
     given = with_values(site(HOSPITAL), SUITE, ["values.language=ja", "publish.ui.host=null", "values.train_workers=1"])
     assert given.values == {"language": "ja", "train_workers": 1}
@@ -258,15 +266,19 @@ def test_assignments_go_on_top_of_the_site() -> None:
     [
         (
             "language=de",
-            "--set language=de: expected PATH=TEXT with a path of a site file, such as values.language=de\n"
-            '    did you mean "values.language"?',
+            "--set language=de: expected PATH=VALUE with a path of a site file, such as values.language=de\n"
+            "    --set values.language=de",
         ),
-        ("values.language", "--set values.language: expected PATH=TEXT with a path of a site file, such as "
-                            'values.language=de\n    did you mean "values.language"?'),
+        ("values.language", "--set values.language: expected PATH=VALUE with a path of a site file, such as "
+                            "values.language=de\n    --set values.language=…"),
+        ("secrets.vector-key.file", "--set secrets.vector-key.file: expected PATH=VALUE with a path of a site file, "
+                                    "such as values.language=de\n    --set secrets.vector-key.file=…"),
+        ("values.langage", "--set values.langage: expected PATH=VALUE with a path of a site file, such as "
+                           'values.language=de\n    did you mean "values.language"?'),
         ("values.language=fr", '--set values.language=fr: values.language is "fr", expected one of "en", "de", "ja"'),
-        ("namespce=x", "--set namespce=x: expected PATH=TEXT with a path of a site file, such as values.language=de\n"
+        ("namespce=x", "--set namespce=x: expected PATH=VALUE with a path of a site file, such as values.language=de\n"
                        '    did you mean "namespace"?'),
-        ("storage.runs=nfs", "--set storage.runs=nfs: expected PATH=TEXT with a path of a site file, such as "
+        ("storage.runs=nfs", "--set storage.runs=nfs: expected PATH=VALUE with a path of a site file, such as "
                              'values.language=de\n    did you mean "storage.runs.class"?'),
         ("values.x=1", '--set values.x=1: the graph has no value "x"\n    there is: language, train_workers'),
         ("publish.ui.port=http", '--set publish.ui.port=http: ui.port is "http", expected a port number from 1 to '

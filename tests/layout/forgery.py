@@ -28,6 +28,18 @@ def raw(members: list[tuple[str, bytes]], end: bytes = TRAILER) -> bytes:
     return b"".join(found) + end
 
 
+def put(*path: str | int, value: object) -> Callable[[Document], None]:
+    """A change of a document: the value at a path in it."""
+
+    def change(document: Document) -> None:
+        place: Any = document
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+
+    return change
+
+
 class Forgery:
     """The members of a bundle, to be changed. `write` sorts metadata as the writer does."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import sample
-from forgery import Document, Forgery, raw
+from forgery import Document, Forgery, put, raw
 from refusing import forged, refused
 
 from bundler.errors import BundleError, TrustError
@@ -80,16 +80,6 @@ def is_docker_manifest(document: Document) -> bool:
 
 
 Change = Callable[[Document], object]
-
-
-def put(*path: str | int, value: object) -> Change:
-    def change(document: Document) -> None:
-        place = document
-        for key in path[:-1]:
-            place = place[key]  # type: ignore[index]
-        place[path[-1]] = value  # type: ignore[index]
-
-    return change
 
 
 def drop(*path: str | int) -> Change:
@@ -360,9 +350,9 @@ def test_h28_addresses_in_descriptors_are_never_asked(tmp_path: Path, monkeypatc
     monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("connected"))
     forgery = Forgery(sample.whole(), tmp_path)
     old = forgery.find(is_docker_manifest)
-    new = forgery.edit(old, put("layers", 0, "urls", value=["http://169.254.169.254/"]))  # type: ignore[arg-type]
+    new = forgery.edit(old, put("layers", 0, "urls", value=["http://169.254.169.254/"]))
     (graph,) = [forgery.find(is_graph)]
-    forgery.edit(graph, put("pins", "images", "db", "digest", value=new.text))  # type: ignore[arg-type]
+    forgery.edit(graph, put("pins", "images", "db", "digest", value=new.text))
     with pytest.raises(BundleError), ArchiveReader(forgery.write(tmp_path / "b")) as reader:
         read_bundle(reader)
 
@@ -370,7 +360,7 @@ def test_h28_addresses_in_descriptors_are_never_asked(tmp_path: Path, monkeypatc
 def test_h32_names_are_bundle_scoped_or_refused(tmp_path: Path) -> None:
     for name in ("docker.io/library/nginx:latest", "bundle.local/other/web:1"):
         forgery = forged(tmp_path)
-        forgery.index(put("manifests", 5, "annotations", "io.containerd.image.name", value=name))  # type: ignore[arg-type]
+        forgery.index(put("manifests", 5, "annotations", "io.containerd.image.name", value=name))
         refused(forgery.write(tmp_path / "b"), "index.json")
         forgery = forged(tmp_path)
         document = json.loads(forgery.members[DOCKER_INDEX])

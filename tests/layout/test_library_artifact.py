@@ -92,7 +92,9 @@ def test_a_bundle_is_no_library_and_a_library_no_bundle(tmp_path: Path) -> None:
             pytest.raises(TrustError, match="is a library of components, not a") as caught,
         ):
             read(reader)
-        assert caught.value.hint == f"its components beside a graph: bundle components pull {made}"
+        assert (
+            caught.value.hint == f"to verify it and write its components beside a graph: bundle components pull {made}"
+        )
 
 
 def test_what_is_no_component_or_too_large_is_not_packed() -> None:

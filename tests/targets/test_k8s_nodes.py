@@ -19,6 +19,7 @@ from targets.k8s import cluster as facts
 from targets.k8s import nodes
 from targets.k8s.cluster import Settings
 from targets.k8s.delivery import Node, distinct
+from targets.k8s.helper import helper as helper_image
 from targets.k8s.target import KubernetesTarget, create
 from targets.sample import settled
 
@@ -77,11 +78,25 @@ def test_what_another_app_brought_to_one_node_is_sent_to_the_other_alone() -> No
     assert first.moves_bytes > second.moves_bytes == 0
 
 
+def test_the_image_of_our_own_helper_is_used_by_apps_and_brought_by_none() -> None:
+    helper = helper_image("amd64", None).reference
+    theirs = Thing("image/helper", helper, SOCKET, foreign=True, shared=True)
+    planned = plan(released(), replace(nothing(), things=(theirs,)))
+    assert [step.cause for step in planned.steps if step.resource == "helper"] == ["another app uses it"]
+    there = in_place(released())
+    things = tuple(replace(one, shared=one.resource == "image/helper") for one in there.things)
+    (removal,) = (one for one in plan(None, replace(there, things=things)).steps if one.resource == "image/helper")
+    assert removal.cause == "let go of alone: it stays, as another app uses it too"
+
+
 def test_a_removal_unloads_from_each_node() -> None:
     unloads = [step for step in plan(None, in_both(in_place(released())), BOTH).steps if "unload" in str(step.payload)]
     assert [step.payload["socket"] for step in unloads] == [SOCKET, SECOND] * 2
     assert len({step.id for step in unloads}) == 4
-    assert {step.cause for step in unloads} == {"only this app brought it"}
+    assert {step.resource.partition(" ")[0]: step.cause for step in unloads} == {
+        "image/app": "only this app brought it",
+        "image/helper": "only this app uses it",
+    }
 
 
 def test_a_removal_says_which_images_stay_and_why() -> None:
@@ -90,7 +105,7 @@ def test_a_removal_says_which_images_stay_and_why() -> None:
     unloads = [step for step in plan(None, replace(there, things=things)).steps if "unload" in str(step.payload)]
     told = {step.resource: step.cause for step in unloads}
     assert told.pop("image/app") == "let go of alone: it stays, as another app brought it too"
-    assert set(told.values()) == {"only this app brought it"}
+    assert set(told.values()) == {"only this app uses it"}
 
 
 def test_a_removal_says_that_images_stay_on_nodes_it_is_not_told_of() -> None:

@@ -142,7 +142,7 @@ def test_an_edit_that_clashes_with_what_we_write_is_said_with_the_way_on(
     api._call("PATCH", path, "editing", body=edit, media_type="application/json-patch+json")
     (note,) = rehearsal.check(api, name, [web(with_service(sample(subject), "web", working_dir="/tmp"))])
     assert "Duplicate value" in note.reason
-    assert "kubectl delete it" in note.reason
+    assert f"kubectl delete services web --namespace {name}, and the next deploy makes it anew" in note.reason
 
 
 @pytest.mark.cluster

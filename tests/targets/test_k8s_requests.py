@@ -125,7 +125,31 @@ def test_a_cron_job_is_given_the_time_that_its_pods_take_to_end() -> None:
 )
 def test_who_lacks_a_right_is_told_apart_from_what_admission_refuses(message: str, lacks_right: bool) -> None:
     told = json.dumps({"reason": "Forbidden", "code": 403, "message": message}).encode()
-    found = refusal(403, told, "applying deployment web")
+    found = refusal(403, told, "applying deployment web", "")
     assert isinstance(found, Forbidden) is lacks_right
     assert message in found.what
     assert bool(found.hint) is lacks_right
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [
+        ("/apis/apps/v1/namespaces/shop/deployments/web", "kubectl delete deployments web --namespace shop"),
+        ("/api/v1/namespaces/shop", "kubectl delete namespaces shop,"),
+    ],
+)
+def test_an_object_that_others_manage_is_told_with_the_command_that_deletes_it(path: str, command: str) -> None:
+    causes = [{"reason": "FieldManagerConflict", "field": ".spec.replicas", "message": 'conflict with "somebody"'}]
+    told = json.dumps({"reason": "Conflict", "code": 409, "details": {"causes": causes}}).encode()
+    found = refusal(409, told, "applying deployment web", path)
+    assert "others manage fields of it: .spec.replicas" in found.what
+    assert str(found.hint).startswith(command)
+
+
+@pytest.mark.parametrize("name", ["pods/web", "pods"])
+def test_what_clashes_is_somebodys_edit_where_the_object_is_there(name: str) -> None:
+    causes = [{"reason": "FieldValueDuplicate", "field": "spec.ports[1].name", "message": "Duplicate value"}]
+    told = json.dumps({"reason": "Invalid", "code": 422, "details": {"causes": causes}}).encode()
+    hint = refusal(422, told, "applying pod web", f"/api/v1/namespaces/shop/{name}").hint
+    assert ("kubectl delete pods web --namespace shop" in (hint or "")) is ("/" in name)
+    assert (hint is None) is ("/" not in name)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sample
 from checking import KEY, OTHER, TRUSTING, refused, written
-from forgery import Document, Forgery
+from forgery import Document, Forgery, put
 
 from bundler.layout import names
 from bundler.layout.archive import ArchiveReader
@@ -62,16 +62,6 @@ def statement(**changes: object) -> Callable[[Document], None]:
         payload = json.dumps(found | changes).encode()
         document["dsseEnvelope"]["payload"] = b64(payload)
         document["dsseEnvelope"]["signatures"][0]["sig"] = b64(KEY.sign(envelope_bytes(payload)))
-
-    return change
-
-
-def put(*path: str | int, value: object) -> Callable[[Document], None]:
-    def change(document: Document) -> None:
-        place = document
-        for key in path[:-1]:
-            place = place[key]  # type: ignore[index]
-        place[path[-1]] = value  # type: ignore[index]
 
     return change
 
