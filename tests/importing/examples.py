@@ -13,6 +13,7 @@ FIXTURES = Path(__file__).parents[2] / "fixtures" / "compose"
 GOLDEN = Path(__file__).parent / "golden"
 FILES = {
     "voting": "compose.yaml",
+    "visits": "compose.yaml",
     "nextcloud": "compose.yaml",
     "presidio": "docker-compose.yml",
     "doccano": "docker/docker-compose.prod.yml",
