@@ -224,6 +224,11 @@ def test_bytes_that_no_variable_holds_are_refused_where_they_go_into_one_and_now
         ("", None, "values.region: needs a value"),
         ("{values: {region: eu}}", None, "externals.corpus: needs"),
         (SITE, {}, "needs secret_key"),
+        (
+            SITE,
+            {"corpus.secret_key": b"k", "corpus.url": b"redis://:pw@x:1"},
+            "secrets.corpus.url: its scheme is not one",
+        ),
     ],
 )
 def test_what_the_site_must_give_is_named(site_text: str, given: Mapping[str, bytes] | None, expected: str) -> None:

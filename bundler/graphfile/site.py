@@ -249,16 +249,19 @@ def _check_externals(walker: Walker, data: Mapping[str, Any], externals: Mapping
             ):
                 walker.report(path, f"{name}.port is {quoted(fields[field])}, expected a port number from 1 to 65535")
             elif field in ("url", "endpoint"):
-                _check_url(walker, fields[field], path)
+                _check_url(walker, fields[field], path, externals[name])
 
 
-def _check_url(walker: Walker, url: str, path: Path) -> None:
+def _check_url(walker: Walker, url: str, path: Path, type: str) -> None:
     if re.match(r"[^/]*//[^/]*:[^/]*@", url):
         message = f"{path[1]}.{path[2]} holds a password, which does not stand in a site file"
         walker.report(path, message, f"write host, port and user, and secrets: {{{path[1]}.password: {{file: …}}}}")
     elif "://" not in url or types.address(url)[0] is None:
         message = f"{path[1]}.{path[2]} is {quoted(url)}, expected an address such as https://host.example:8443"
         walker.report(path, message)
+    elif not types.serves(type, url):
+        message = f"{path[1]}.{path[2]} is {quoted(url)}, and {path[1]} is of type {type}"
+        walker.report(path, message, f"its address begins with {types.expected_schemes(type)}")
 
 
 def _check_secrets(walker: Walker, data: Mapping[str, Any], graph: Graph) -> None:

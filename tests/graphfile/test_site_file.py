@@ -160,6 +160,13 @@ def test_later_site_files_are_merged_over_earlier_ones() -> None:
                 'sites/0.yaml:1:40: corpus.url is "s3", expected an address such as https://host.example:8443',
             ],
         ),
+        (
+            "externals: {corpus: {url: 'postgres://db.example:5432/notes'}}",
+            [
+                'sites/0.yaml:1:27: corpus.url is "postgres://db.example:5432/notes", and corpus is of type s3\n'
+                "    its address begins with http:// or https:// or s3://"
+            ],
+        ),
         ("storage: {run: {class: x}}", ['sites/0.yaml:1:11: the graph has no volume "run"\n    did you mean "runs"?']),
         (
             "placement: {services.embeder: {gpu_class: x}}",
