@@ -336,7 +336,9 @@ def _paths(graph: Graph) -> list[str]:
 
 
 def _meant(steps: Sequence[str], text: str, graph: Graph) -> object:
-    """The text as the type that is wanted at the path."""
+    """The text as the type that is wanted at the path; no text at all is never `null`."""
+    if not text:
+        return text
     if steps[0] == "values":
         schema = next((value.schema for value in graph.values if value.name == steps[1]), {})
         return text if values.type_of(schema) == "string" else scalar(text)
