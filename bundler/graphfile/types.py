@@ -59,7 +59,7 @@ TYPES: Mapping[str, Type] = {
         Type("tcp", "any other address"),
         Type("http", "HTTP", port=80, url="http", also=("https", "ws", "wss")),
         Type("https", "HTTP over TLS", port=443, url="https", also=("wss",)),
-        Type("grpc", "gRPC", port=443, url="grpc", also=("grpcs", "http", "https", "dns")),
+        Type("grpc", "gRPC", port=443, url="grpc", also=("grpcs", "http", "https")),
         _with_login("postgres", "PostgreSQL", 5432, "postgresql"),
         _with_login("mysql", "MySQL, MariaDB", 3306, "mariadb"),
         _with_login("mongodb", "MongoDB", 27017),

@@ -107,16 +107,6 @@ def names(workload: ReleaseWorkload) -> set[str]:
     return {part.name for part in _parts([*_texts(workload), *files])}
 
 
-def _texts(workload: ReleaseWorkload) -> list[Text]:
-    """Environment variables and arguments."""
-    environment = [text for _, text in workload.environment]
-    return [*environment, *(workload.entrypoint or ()), *(workload.command or ())]
-
-
-def _parts(texts: Iterable[Text]) -> Iterator[SecretPart]:
-    return (part for text in texts for part in text if isinstance(part, SecretPart))
-
-
 def check_texts(release: Release, secrets: Mapping[str, StoredSecret]) -> None:
     """Raises UsageError for bytes that no environment variable and no argument holds and that go into one."""
     wrong: dict[str, list[str]] = {}
@@ -138,6 +128,16 @@ def _is_text(value: bytes) -> bool:
         return "\0" not in value.decode()
     except UnicodeDecodeError:
         return False
+
+
+def _texts(workload: ReleaseWorkload) -> list[Text]:
+    """Environment variables and arguments."""
+    environment = [text for _, text in workload.environment]
+    return [*environment, *(workload.entrypoint or ()), *(workload.command or ())]
+
+
+def _parts(texts: Iterable[Text]) -> Iterator[SecretPart]:
+    return (part for text in texts for part in text if isinstance(part, SecretPart))
 
 
 def _source(site: Site, name: str) -> str:

@@ -33,18 +33,19 @@ def check(engine: Engine, steps: Sequence[Step]) -> tuple[Note, ...]:
 def prove(engine: Engine, target: str, step: Step) -> None:
     """Opens new doors of a service that is there already, for a moment and in a container of their own: only the engine
     knows what its machine lets it open. Raises TargetError where it cannot."""
-    app = str(step.payload["app"])
-    there = [one for one in engine.containers() if _is_of(one.get("Labels") or {}, target, app, step.resource)]
-    before = {name: door for one in there for name, door in _labelled(one).items()}
-    new = {name: door for name, door in _wanted(step).items() if door not in before.values()}
-    machine = architecture(engine)
-    if not there or not new or machine not in ARCHITECTURES:
+    wanted, app, machine = _wanted(step), str(step.payload["app"]), architecture(engine)
+    if not wanted or machine not in ARCHITECTURES:
         return
-    held = {port for _, port in before.values()}
     name = ownership.successor(ownership.container(app, step.resource.partition("/")[2]))
     stale = engine.container(name)
     if stale is not None and ownership.ours(stale["Config"].get("Labels"), target, app):
         engine.remove(stale["Id"])
+    there = [one for one in engine.containers() if _is_of(one.get("Labels") or {}, target, app, step.resource)]
+    before = {door for one in there for door in _labelled(one).values()}
+    new = {door: place for door, place in wanted.items() if place not in before}
+    if not there or not new:
+        return
+    held = {port for _, port in before}
     body = {
         "Image": holder(engine),
         "Entrypoint": [MOUNT_PATH, "version"],
@@ -66,7 +67,7 @@ def prove(engine: Engine, target: str, step: Step) -> None:
         engine.put(made, "/", tar.whole(members))
         engine.start(made)
     except TargetError as error:
-        places = ", ".join(f"{name} at {bind}:{port}" for name, (bind, port) in sorted(new.items()))
+        places = ", ".join(f"{door} at {bind}:{port}" for door, (bind, port) in sorted(new.items()))
         hint = f"what runs goes on as it is; choose another place: --set publish.{min(new)}.bind=…, or .port=…"
         raise TargetError(f"front door {places} cannot be opened: {error.what}", hint=hint) from error
     finally:
@@ -74,12 +75,14 @@ def prove(engine: Engine, target: str, step: Step) -> None:
 
 
 def _wanted(step: Step) -> Doors:
-    doors: Json = step.payload.get("doors") or {}  # type: ignore[assignment]  # JSON
-    return {name: (str(bind), int(port)) for name, (bind, port) in doors.items()}
+    return _read(step.payload.get("doors") or {})  # type: ignore[arg-type]  # JSON
 
 
 def _labelled(container: Json) -> Doors:
-    doors: Json = json.loads((container.get("Labels") or {}).get(ownership.DOORS, "{}"))
+    return _read(json.loads((container.get("Labels") or {}).get(ownership.DOORS, "{}")))
+
+
+def _read(doors: Json) -> Doors:
     return {name: (str(bind), int(port)) for name, (bind, port) in doors.items()}
 
 
