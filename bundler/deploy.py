@@ -20,7 +20,7 @@ from bundler.model.observed import Observed, State, StoredSecret
 from bundler.model.plan import Plan, Step
 from bundler.model.release import Release, ReleaseJob
 from bundler.model.site import Site
-from bundler.release.secrets import new_revision, users, within_limit
+from bundler.release.secrets import check_texts, new_revision, users, within_limit
 from bundler.run import Reporter, Runner, is_ready
 
 DEFAULT_TIMEOUT_S = 600.0
@@ -163,6 +163,7 @@ def prepare_secret(target: Target, app: str, name: str, value: bytes) -> Prepare
         raise UsageError(f"{app} has no secret {name!r}", hint=f"its secrets: {known}")
     kept = stored.get(name)
     new = kept if kept is not None and kept.value == value else StoredSecret(new_revision(), within_limit(value, name))
+    check_texts(release, {name: new})
     before = kept.revision if kept is not None else None
     secrets = tuple(
         replace(one, revision=new.revision, stored=new == kept, before=before, size_bytes=len(value))

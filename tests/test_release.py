@@ -210,12 +210,25 @@ def test_a_generated_secret_has_the_length_asked_for_and_is_not_shown_by_repr() 
     assert made.value.decode() not in repr(made)
 
 
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"a\0b"])
+def test_bytes_that_no_variable_holds_are_refused_where_they_go_into_one_and_nowhere_else(value: bytes) -> None:
+    with pytest.raises(UsageError, match=r"these secrets are none: corpus.secret_key in service/web$"):
+        release(inputs(given={"corpus.secret_key": value}))
+    given = {"pw": value, "corpus.secret_key": b"k"}  # percent-encoded in variables, as it is in a file
+    assert release(inputs(given=given)).secrets["pw"].value == value
+
+
 @pytest.mark.parametrize(
     ("site_text", "given", "expected"),
     [
         ("", None, "values.region: needs a value"),
         ("{values: {region: eu}}", None, "externals.corpus: needs"),
         (SITE, {}, "needs secret_key"),
+        (
+            SITE,
+            {"corpus.secret_key": b"k", "corpus.url": b"redis://:pw@x:1"},
+            "secrets.corpus.url: its scheme is not one",
+        ),
     ],
 )
 def test_what_the_site_must_give_is_named(site_text: str, given: Mapping[str, bytes] | None, expected: str) -> None:

@@ -154,6 +154,8 @@ def _types(name: str, *, as_json: bool) -> None:
     ]
     for line in output.table(rows, indent=""):
         output.answer(line)
+    if name and shown[0].schemes:
+        output.answer(f"\nan external's address begins with {types.expected_schemes(shown[0].name)}")
     output.note("\na service gives them under outputs; a site gives an external's, the secret ones under secrets")
 
 
@@ -197,6 +199,7 @@ def _type_json(one: Type) -> dict[str, object]:
         "port": one.port,
         "fields": sorted(types.fields_of(one.name)),
         "secret": sorted(one.secret),
+        "schemes": list(one.schemes),
     }
 
 

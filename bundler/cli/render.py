@@ -23,6 +23,7 @@ from bundler.cli.options import (
 from bundler.cli.site import read_site
 from bundler.edges.files import failure, write_atomic
 from bundler.errors import UsageError
+from bundler.graphfile.site import lacks
 from bundler.model.observed import Host, Observed
 
 
@@ -50,7 +51,8 @@ def command(
     platform: str,
     directory: Path | None,
 ) -> int:
-    """Print what a deploy of FILE on TARGET stands for, without looking at the target. No secret is in it."""
+    """Print what a deploy of FILE on TARGET stands for, without looking at the target. No secret is in it, and none
+    need be given."""
     with verified(file, policy(key, allow_unsigned=insecure_allow_unsigned)) as (checked, reader):
         site, chosen = read_site(sites, assignments, checked, variant)
         graph = chosen.bundle.graph
@@ -58,7 +60,8 @@ def command(
         name = app_name(app, graph.name)
         wanted = parsed_platform(platform)
         nowhere = Observed(name, Host(wanted, "none", ""))
-        unread = dict.fromkeys(site.secrets, b"")  # nothing that is shown holds a byte of them
+        lacking = [lack.path[1] for lack in lacks(site, graph) if lack.path[0] == "secrets"]
+        unread = dict.fromkeys([*site.secrets, *lacking], b"")  # nothing that is shown holds a byte of them
         inputs = releasing.Inputs(name, chosen, reader, site, nowhere, unread, {}, revision=lambda: "0" * 16)
         files = place.render(releasing.release(inputs).release.of_platform(wanted), reader)
     if directory is None:

@@ -1,4 +1,4 @@
-"""Which ports of this machine something listens on."""
+"""Which ports of this machine something listens on, and which addresses it has."""
 
 from __future__ import annotations
 
@@ -32,6 +32,17 @@ def listening() -> frozenset[int]:
                 if state == _LISTEN and address in _ANY_OR_LOOPBACK:
                     found.add(int(port, 16))
     return frozenset(found)
+
+
+def has_address(address: str) -> bool:
+    """Whether something on this machine could listen on an IP address. Raises nothing: what cannot be told is a yes."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((address, 0))
+    except OSError as error:
+        return error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+    return True
 
 
 def _free(port: int) -> bool:

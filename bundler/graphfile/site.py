@@ -255,16 +255,19 @@ def _check_externals(walker: Walker, data: Mapping[str, Any], externals: Mapping
             ):
                 walker.report(path, f"{name}.port is {quoted(fields[field])}, expected a port number from 1 to 65535")
             elif field in ("url", "endpoint"):
-                _check_url(walker, fields[field], path)
+                _check_url(walker, fields[field], path, externals[name])
 
 
-def _check_url(walker: Walker, url: str, path: Path) -> None:
+def _check_url(walker: Walker, url: str, path: Path, type: str) -> None:
     if re.match(r"[^/]*//[^/]*:[^/]*@", url):
         message = f"{path[1]}.{path[2]} holds a password, which does not stand in a site file"
         walker.report(path, message, f"write host, port and user, and secrets: {{{path[1]}.password: {{file: …}}}}")
     elif "://" not in url or types.address(url)[0] is None:
         message = f"{path[1]}.{path[2]} is {quoted(url)}, expected an address such as https://host.example:8443"
         walker.report(path, message)
+    elif not types.serves(type, url):
+        message = f"{path[1]}.{path[2]} is {quoted(url)}, and {path[1]} is of type {type}"
+        walker.report(path, message, f"its address begins with {types.expected_schemes(type)}")
 
 
 def _check_secrets(walker: Walker, data: Mapping[str, Any], graph: Graph) -> None:
@@ -339,7 +342,9 @@ def _paths(graph: Graph) -> list[str]:
 
 
 def _meant(steps: Sequence[str], text: str, graph: Graph) -> object:
-    """The text as the type that is wanted at the path."""
+    """The text as the type that is wanted at the path; no text at all is never `null`."""
+    if not text:
+        return text
     if steps[0] == "values":
         schema = next((value.schema for value in graph.values if value.name == steps[1]), {})
         return text if values.type_of(schema) == "string" else scalar(text)

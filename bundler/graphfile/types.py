@@ -23,7 +23,8 @@ class Type:
     """`fields` beside host, port and url; `secret` are those whose bytes never stand in a site file.
 
     `port` is the usual one, taken for an external that gives none. `url` is the scheme before `host:port`;
-    with `login`, `user:password@` goes before the host, and the value of `path` after the port.
+    with `login`, `user:password@` goes before the host, and the value of `path` after the port. `also` are other
+    schemes that an external's address may have; what follows a `+`, as a driver's name, is anybody's.
     """
 
     name: str
@@ -34,6 +35,12 @@ class Type:
     url: str = "tcp"
     login: bool = False
     path: str | None = None
+    also: tuple[str, ...] = ()
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """Those that serve; of type tcp all do, and none is named."""
+        return () if self.name == "tcp" else (self.url, *self.also)
 
 
 _LOGIN = frozenset({"user", "password"})
@@ -41,31 +48,32 @@ _PASSWORD = frozenset({"password"})
 _S3 = frozenset({"endpoint", "bucket", "access_key", "secret_key", "region"})
 
 
-def _with_login(name: str, doc: str, port: int, url: str, path: str | None = "database") -> Type:
-    return Type(name, doc, _LOGIN | ({path} if path else set()), _PASSWORD, port, url, login=True, path=path)
+def _with_login(name: str, doc: str, port: int, *also: str, path: str | None = "database") -> Type:
+    fields = _LOGIN | ({path} if path else set())
+    return Type(name, doc, fields, _PASSWORD, port, name, login=True, path=path, also=also)
 
 
 TYPES: Mapping[str, Type] = {
     each.name: each
     for each in (
         Type("tcp", "any other address"),
-        Type("http", "HTTP", port=80, url="http"),
-        Type("https", "HTTP over TLS", port=443, url="https"),
-        Type("grpc", "gRPC", port=443, url="grpc"),
-        _with_login("postgres", "PostgreSQL", 5432, "postgres"),
-        _with_login("mysql", "MySQL, MariaDB", 3306, "mysql"),
-        _with_login("mongodb", "MongoDB", 27017, "mongodb"),
-        _with_login("redis", "Redis, Valkey", 6379, "redis"),
-        _with_login("amqp", "AMQP 0.9.1 (RabbitMQ)", 5672, "amqp", "vhost"),
-        _with_login("nats", "NATS", 4222, "nats", None),
-        _with_login("smtp", "mail", 25, "smtp", None),
-        _with_login("ldap", "LDAP", 389, "ldap", None),
-        _with_login("clickhouse", "ClickHouse, native protocol", 9000, "clickhouse"),
-        Type("kafka", "Kafka", _LOGIN, _PASSWORD, 9092, "kafka"),
-        Type("memcached", "memcached", port=11211, url="memcached"),
-        Type("mqtt", "MQTT", _LOGIN, _PASSWORD, 1883, "mqtt", login=True),
-        Type("otlp", "OpenTelemetry over HTTP", port=4318, url="http"),
-        Type("s3", "S3 and what speaks it", _S3, frozenset({"secret_key"}), 443, "http"),
+        Type("http", "HTTP", port=80, url="http", also=("https", "ws", "wss")),
+        Type("https", "HTTP over TLS", port=443, url="https", also=("wss",)),
+        Type("grpc", "gRPC", port=443, url="grpc", also=("grpcs", "http", "https")),
+        _with_login("postgres", "PostgreSQL", 5432, "postgresql"),
+        _with_login("mysql", "MySQL, MariaDB", 3306, "mariadb"),
+        _with_login("mongodb", "MongoDB", 27017),
+        _with_login("redis", "Redis, Valkey", 6379, "rediss", "valkey", "valkeys"),
+        _with_login("amqp", "AMQP 0.9.1 (RabbitMQ)", 5672, "amqps", "pyamqp", path="vhost"),
+        _with_login("nats", "NATS", 4222, "tls", "ws", "wss", path=None),
+        _with_login("smtp", "mail", 25, "smtps", path=None),
+        _with_login("ldap", "LDAP", 389, "ldaps", path=None),
+        _with_login("clickhouse", "ClickHouse, native protocol", 9000, "clickhouses", "tcp"),
+        Type("kafka", "Kafka", _LOGIN, _PASSWORD, 9092, "kafka", also=("plaintext", "ssl")),
+        Type("memcached", "memcached", port=11211, url="memcached", also=("memcache",)),
+        Type("mqtt", "MQTT", _LOGIN, _PASSWORD, 1883, "mqtt", login=True, also=("mqtts", "tcp", "ssl", "ws", "wss")),
+        Type("otlp", "OpenTelemetry over HTTP", port=4318, url="http", also=("https",)),
+        Type("s3", "S3 and what speaks it", _S3, frozenset({"secret_key"}), 443, "http", also=("https", "s3")),
     )
 }
 
@@ -125,6 +133,17 @@ def address(url: str) -> tuple[str | None, int | None]:
         return parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     except ValueError:
         return None, None
+
+
+def serves(type: str, url: str) -> bool:
+    """Whether the scheme of an address is one of the type's."""
+    scheme = url.partition("://")[0].partition("+")[0].lower()
+    return not TYPES[type].schemes or scheme in TYPES[type].schemes
+
+
+def expected_schemes(type: str) -> str:
+    """In words: "postgres:// or postgresql://"."""
+    return " or ".join(f"{scheme}://" for scheme in TYPES[type].schemes)
 
 
 def make_url(type: str, fields: Mapping[str, Text]) -> Text:

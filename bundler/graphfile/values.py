@@ -27,7 +27,7 @@ def type_of(schema: Mapping[str, Any]) -> str:
     if "type" in schema:
         return str(schema["type"])
     shown = [*schema.get("enum", ()), *(schema.get(key) for key in ("default", "minimum", "maximum"))]
-    types = {kind(each) for each in shown if each is not None}
+    types = {"number" if isinstance(each, float) else kind(each) for each in shown if each is not None}
     if types == {"flag"}:
         return "boolean"
     if types == {"integer"}:
@@ -67,6 +67,8 @@ def misfit(schema: Mapping[str, Any], value: object) -> str | None:
     expected = None
     if kind(value) not in _FITTING[type]:
         expected = _EXPECTED[type]
+    elif type == "integer" and isinstance(value, float):  # containers see a value as it is written
+        expected = f"{_EXPECTED[type]}, written {value:.0f}"
     elif "enum" in schema and not any(value == each and kind(value) == kind(each) for each in schema["enum"]):
         expected = "one of " + ", ".join(found(each) for each in schema["enum"] if each is not None)
     elif isinstance(value, str):

@@ -23,7 +23,6 @@ from bundler.model.release import (
     ReleaseEdge,
     ReleaseJob,
     ReleaseService,
-    ReleaseWorkload,
     SecretPart,
     Text,
     has_secret,
@@ -31,7 +30,7 @@ from bundler.model.release import (
 from bundler.model.site import Site
 from bundler.release.doors import choose_doors
 from bundler.release.record import read_record, write_record
-from bundler.release.secrets import new_revision, settle_secrets, with_origins
+from bundler.release.secrets import check_texts, names, new_revision, settle_secrets, with_origins
 from bundler.release.texts import Scope, expand
 from bundler.release.values import check_externals, settle_values
 
@@ -67,8 +66,8 @@ class Released:
 def release(inputs: Inputs) -> Released:
     """Decide everything a target needs to know.
 
-    Raises UsageError for a value, secret or external field that the site must give and did not, and
-    TargetError where the bundle has no image for the target's platform.
+    Raises UsageError for a value, secret or external field that the site must give and did not, or that is of no use
+    where it goes, and TargetError where the bundle has no image for the target's platform.
     """
     bundle = inputs.verified.bundle
     graph = bundle.graph
@@ -118,6 +117,7 @@ def release(inputs: Inputs) -> Released:
         edges=_edges(graph),
         values=tuple(sorted(values.items())),
     )
+    check_texts(result, kept)
     record = write_record(result, ledger)
     recorded = inputs.observed.record is not None and inputs.observed.record.document == record
     return Released(replace(result, record=record, recorded=recorded), kept)
@@ -148,7 +148,7 @@ def _is_due(job: ReleaseJob, ran: str | None, digest: str) -> bool:
 def _digest(job: ReleaseJob, bundle: Bundle, revisions: Mapping[str, str]) -> str:
     """What the job would run: all of its definition, the content of its image and weights, and its secrets' revisions;
     not whether it is due."""
-    used = sorted(set(_secret_names(job)))
+    used = sorted(names(job))
     mounted = {mount.name for mount in job.models}
     told = {field.name: getattr(job, field.name) for field in fields(job) if field.name not in ("due", "needs")} | {
         "revisions": {name: revisions.get(name, "") for name in used},
@@ -156,13 +156,6 @@ def _digest(job: ReleaseJob, bundle: Bundle, revisions: Mapping[str, str]) -> st
         "weights": [str(model.image.digest) for model in bundle.models if model.name in mounted],
     }
     return hashlib.sha256(msgspec.json.encode(told, enc_hook=dict, order="sorted")).hexdigest()
-
-
-def _secret_names(workload: ReleaseWorkload) -> tuple[str, ...]:
-    texts: list[Text] = [text for _, text in workload.environment]
-    texts += [*(workload.entrypoint or ()), *(workload.command or ())]
-    texts += [mount.content for mount in workload.files if isinstance(mount.content, tuple)]
-    return tuple(part.name for text in texts for part in text if isinstance(part, SecretPart))
 
 
 def _without(workload: W, names: set[str]) -> W:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets as random
 import string
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from bundler.errors import TargetError, UsageError
 from bundler.model.graph import Graph
 from bundler.model.observed import StoredSecret
-from bundler.model.release import Release, ReleaseSecret, ReleaseWorkload, SecretPart
+from bundler.model.release import Release, ReleaseSecret, ReleaseWorkload, SecretPart, Text
 from bundler.model.site import Site
 
 LIMIT_BYTES = 512 << 10
@@ -98,15 +98,48 @@ def users(release: Release) -> dict[str, tuple[str, ...]]:
     """The resources ("service/api") that each secret of a release goes into, by the secret's name."""
     found: dict[str, list[str]] = {secret.name: [] for secret in release.secrets}
     for workload in release.workloads:
-        for name in sorted(_names(workload)):
+        for name in sorted(names(workload)):
             found.setdefault(name, []).append(workload.resource)
     return {name: tuple(resources) for name, resources in found.items()}
 
 
-def _names(workload: ReleaseWorkload) -> set[str]:
-    texts = [text for _, text in workload.environment] + [*(workload.entrypoint or ()), *(workload.command or ())]
-    texts += [file.content for file in workload.files if isinstance(file.content, tuple)]
-    return {part.name for text in texts for part in text if isinstance(part, SecretPart)}
+def names(workload: ReleaseWorkload) -> set[str]:
+    """Of all secrets that are part of its variables, arguments and files."""
+    files = [file.content for file in workload.files if isinstance(file.content, tuple)]
+    return {part.name for part in _parts([*_texts(workload), *files])}
+
+
+def check_texts(release: Release, secrets: Mapping[str, StoredSecret]) -> None:
+    """Raises UsageError for bytes that no environment variable and no argument holds and that go into one."""
+    wrong: dict[str, list[str]] = {}
+    for workload in release.workloads:
+        for name in sorted({part.name for part in _parts(_texts(workload)) if not part.encoded}):
+            if name in secrets and not _is_text(secrets[name].value):
+                wrong.setdefault(name, []).append(workload.resource)
+    if wrong:
+        told = "; ".join(f"{name} in {', '.join(users)}" for name, users in sorted(wrong.items()))
+        name = min(wrong)
+        raise UsageError(
+            f"an environment variable or argument holds UTF-8 text without NUL, and these secrets are none: {told}",
+            hint=f"give {name} as text, such as base64, or let the graph mount it as a file: secrets: [{name}]",
+        )
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        return "\0" not in value.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+def _texts(workload: ReleaseWorkload) -> list[Text]:
+    """Environment variables and arguments."""
+    environment = [text for _, text in workload.environment]
+    return [*environment, *(workload.entrypoint or ()), *(workload.command or ())]
+
+
+def _parts(texts: Iterable[Text]) -> Iterator[SecretPart]:
+    return (part for text in texts for part in text if isinstance(part, SecretPart))
 
 
 def _source(site: Site, name: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from bundler.errors import Problem
 from bundler.graphfile import types
 from bundler.graphfile.site import SiteError, used_fields
 from bundler.model.graph import Graph
+from bundler.model.observed import StoredSecret
 from bundler.model.site import Site
 
 
@@ -23,9 +24,9 @@ def settle_values(graph: Graph, site: Site) -> dict[str, str]:
     return {value.name: _text(site.values.get(value.name, value.default)) for value in graph.values}
 
 
-def check_externals(graph: Graph, site: Site, secrets: Iterable[str]) -> None:
+def check_externals(graph: Graph, site: Site, secrets: Mapping[str, StoredSecret]) -> None:
     """Raises SiteError with every field of an external that the graph reads and that is neither in the site
-    nor among `secrets` (names `EXTERNAL.FIELD`)."""
+    nor among `secrets` (names `EXTERNAL.FIELD`), and with addresses among these that are another type's."""
     problems: list[Problem] = []
     used = used_fields(graph)
     for external in graph.externals:
@@ -41,6 +42,12 @@ def check_externals(graph: Graph, site: Site, secrets: Iterable[str]) -> None:
             if choice & types.secret_fields(external.type):
                 hint = f"site file: secrets: {{{external.name}.{field}: {{file: …}}}}"
             problems.append(Problem(f"externals.{external.name}", f"needs {' or '.join(sorted(choice))}", hint))
+        for name in (f"{prefix}url", f"{prefix}endpoint"):
+            address = secrets[name].value.decode(errors="replace") if name in secrets else ""
+            if "://" in address and not types.serves(external.type, address):
+                hint = f"its address begins with {types.expected_schemes(external.type)}"
+                message = f"its scheme is not one of type {external.type}"
+                problems.append(Problem(f"secrets.{name}", message, hint))
     if problems:
         raise SiteError(problems)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import platform
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -114,6 +115,12 @@ class Engine:
     def local(self) -> bool:
         """Whether the engine runs on this machine, as far as its address tells."""
         return self._client.base_url in ("http+docker://localhost", "http+docker://localnpipe")  # not http+docker://ssh
+
+    @property
+    def here(self) -> bool:
+        """Whether the engine is sure to have this machine's addresses: its socket may lead elsewhere, or into a virtual
+        machine, or this may be a container of its own."""
+        return self.local and self.info.get("Name") == platform.node()
 
     # images
 

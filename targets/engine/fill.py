@@ -44,13 +44,12 @@ def holder(engine: Engine) -> str:
     reference = holder_reference()
     if engine.image(reference) is None:
         program = binary(HOLDER_ARCHITECTURE)
-        architecture = _architecture(engine)
-        archive, _, _ = delivery.local_image(reference, architecture, posixpath.basename(MOUNT_PATH), program)
+        archive, _, _ = delivery.local_image(reference, architecture(engine), posixpath.basename(MOUNT_PATH), program)
         engine.load(iter([archive]))
     return reference
 
 
-def _architecture(engine: Engine) -> str:
+def architecture(engine: Engine) -> str:
     machine = str(engine.info["Architecture"])
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 

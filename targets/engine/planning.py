@@ -132,6 +132,8 @@ def _workloads(
             continue
         action, cause = decided
         payload = {"do": "workload", **form.payload(draft.release, wanted, container, draft.observed)}
+        if container.doors:
+            payload["doors"] = container.doors
         needed = [ids[need.node] for need in container.workload.needs if need.node in ids]
         after = [*supplies.of(draft, container, loads), *freed.values(), *cleared.values(), *needed]
         waits = _waits(draft.release, container, ready)

@@ -15,10 +15,10 @@ from bundler.edges.room import room
 from bundler.errors import TargetError, UsageError
 from bundler.model.finding import Finding
 from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
-from bundler.model.plan import Plan, Step
+from bundler.model.plan import Note, Plan, Step
 from bundler.model.release import Release
 from targets import ownership
-from targets.engine import delivery, fill, logs, observe, planning, removal
+from targets.engine import delivery, doors, fill, logs, observe, planning, removal
 from targets.engine.api import Engine
 from targets.engine.planning import Form
 
@@ -53,6 +53,9 @@ class EngineTarget(ABC):
         if release is None:
             return removal.plan_removal(observed)
         return planning.plan_deploy(self.name, self.form, release, observed)
+
+    def check(self, plan: Plan) -> tuple[Note, ...]:
+        return doors.check(self.engine, plan.steps)
 
     def observe(self, app: str) -> Observed:
         return observe.observe(self.engine, self.name, app)
@@ -90,6 +93,7 @@ class EngineTarget(ABC):
             case "helper":
                 fill.helper(engine, payload, labels)
             case "workload":
+                doors.prove(engine, self.name, step)
                 self.put_workload(payload, secrets)
             case "stop-containers":
                 self._stop(payload)

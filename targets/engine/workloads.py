@@ -104,10 +104,15 @@ class Container:
         labels = ownership.labels(target, app, self.workload.resource, self.spec)
         labels[ownership.IMAGE] = self.reference
         labels[ownership.PARTS] = ownership.canonical(dict(self.parts))
-        if isinstance(self.workload, ReleaseService) and self.workload.doors:
-            doors = {door.name: [door.bind, door.host_port] for door in self.workload.doors}
-            labels[ownership.DOORS] = ownership.canonical(doors)
+        if self.doors:
+            labels[ownership.DOORS] = ownership.canonical(self.doors)
         return labels
+
+    @property
+    def doors(self) -> dict[str, list[str | int]]:
+        """Address and host port of each front door."""
+        doors = self.workload.doors if isinstance(self.workload, ReleaseService) else ()
+        return {door.name: [door.bind, door.host_port] for door in doors}
 
 
 def containers(release: Release, host: Host, pins: Mapping[str, str]) -> tuple[Container, ...]:

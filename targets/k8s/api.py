@@ -349,9 +349,10 @@ class Api:
         while not gone and self._has(kind, name, namespace, uid):  # whatever is between may end a watch early
             left_s = math.ceil(ends_at - time.monotonic())
             if left_s <= 0:
+                shown = f"kubectl describe {KINDS[kind][1]} {name}" + (f" -n {namespace}" if namespace else "")
                 raise TargetError(
                     f"{_lower(kind)} {name} is still being removed after {limit_s} s",
-                    hint=f"kubectl get {KINDS[kind][1]} {name} -o yaml shows what holds it; then run the command again",
+                    hint=f"{shown} shows what holds it; then run the command again",
                 )
             time.sleep(AGAIN_S)
             with self._watching(kind, name, namespace, left_s, doing) as events:

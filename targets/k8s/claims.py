@@ -48,6 +48,12 @@ def told(found: Json) -> str:
     return Claim(size, mode, spec.get("storageClassName") or "").spec
 
 
+def is_held(name: str, pod: Json) -> bool:
+    """Whether a pod keeps a claim from being gone, and goes no way by itself."""
+    mounted = [(one.get("persistentVolumeClaim") or {}).get("claimName") for one in pod["spec"].get("volumes") or ()]
+    return name in mounted and bool(pod["spec"].get("nodeName")) and not pod["metadata"].get("deletionTimestamp")
+
+
 def there(observed: Observed) -> dict[str, Claim]:
     """Those of the app, by volume."""
     return {

@@ -143,6 +143,10 @@ def _volumes(release: Release, cluster: Cluster) -> Iterator[Note]:
             yield from claims.differences(release, volume, there, cluster.growing)
         else:
             yield from _storage(volume.name, dict(release.storage).get(volume.name), cluster)
+        if holders := facts.all_told(cluster.features, f"{facts.HOLDS}{volume.name} "):
+            reason = f"it is being removed for good, and held by {', '.join(holders)}: save what is needed of its data"
+            end = f"kubectl delete pod {' '.join(holders)} -n {cluster.namespace}"
+            yield Note(resource, "removal", Verdict.REFUSED, f"{reason}, {end}, then run the same command again")
         if volume.size_bytes is None:
             yield Note(resource, "size", Verdict.ADAPTED, "1 GiB, because the graph gives none")
         if volume.name in seeded and seeded[volume.name].shared and not seeded[volume.name].anywhere:

@@ -250,10 +250,22 @@ def _host(api: Api, found: Snapshot, ground: Ground, settings: Settings, app: st
 def _features(found: Snapshot, app: str) -> Iterator[str]:
     yield FORWARDED_DOORS
     yield from _of_namespace(found, app)
+    yield from _going(found, app)
     for record in found.records[-1:]:
         for key, prefix in ((names.REGISTRY, facts.PULLS_FROM), (names.PULL_SECRET, facts.PULLS_WITH)):
             if told := names.annotation(record, key):
                 yield prefix + told
+
+
+def _going(found: Snapshot, app: str) -> Iterator[str]:
+    """Volumes that are being removed, and what holds them: a claim stays as long as a pod with a node names it."""
+    going = [one for one in found.objects.get(claims.KIND, ()) if one["metadata"].get("deletionTimestamp")]
+    for claim in (one["metadata"]["name"] for one in going if names.ours(one, app)):
+        yield facts.GOING + claim
+        for pod in found.pods:
+            if claims.is_held(claim, pod):
+                ended = names.ours(pod, app) and pod["status"].get("phase") in ("Succeeded", "Failed")
+                yield f"{facts.ENDED if ended else facts.HOLDS}{claim} {pod['metadata']['name']}"
 
 
 def _pull_secret(api: Api, found: Snapshot, settings: Settings, app: str, recorded: str | None) -> set[str]:

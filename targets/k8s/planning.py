@@ -101,11 +101,17 @@ def _too_large(release: Release, made: tuple[Made, ...]) -> Iterable[Note]:
 
 
 def _volumes(draft: Draft, claims: tuple[Object, ...]) -> None:
+    """One that is being removed is made anew when it is gone; pods of ours that have ended and hold it go first."""
     for claim in claims:
-        if not draft.same(claim):
-            cause = "not there" if draft.thing(claim) is None else "larger"
-            payload = {"do": "apply", "objects": [_json(claim)]}
-            draft.add(claim.resource, Action.CREATE, cause, payload, after=[NAMESPACE_STEP])
+        if draft.same(claim):
+            continue
+        name, features = claim.body["metadata"]["name"], draft.cluster.features
+        going, ended = facts.GOING + name in features, facts.all_told(features, f"{facts.ENDED}{name} ")
+        cause = "is being removed" if going else "not there" if draft.thing(claim) is None else "larger"
+        cause += f", held by {', '.join(ended)}, which ended and goes first" if ended else ""
+        gone = [*(f"Pod/{pod}" for pod in ended), claim.id] if going else []
+        payload = {"do": "apply", "gone": gone, "objects": [_json(claim)]}
+        draft.add(claim.resource, Action.CREATE, cause, payload, after=[NAMESPACE_STEP])
 
 
 def _secrets(draft: Draft) -> None:

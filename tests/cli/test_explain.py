@@ -79,6 +79,9 @@ def test_the_types_with_their_fields(capsys: pytest.CaptureFixture[str]) -> None
     told = json.loads(said(capsys, "types.s3", "--json"))[0]
     assert told["secret"] == ["secret_key"]
     assert "bucket" in told["fields"]
+    assert told["schemes"] == ["http", "https", "s3"]
+    assert "an external's address begins with redis:// or rediss:// or " in said(capsys, "types.redis")
+    assert "begins with" not in said(capsys, "types.tcp") + page
 
 
 def texts(record: Record) -> set[str]:

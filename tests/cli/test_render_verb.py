@@ -83,3 +83,23 @@ def test_rendering_reads_no_secret(home: Path, capsys: pytest.CaptureFixture[str
     (home / "site.yaml").write_text("secrets: {c: {kubernetes: s/c}}\n")
     assert run(["plan", file, "-t", "docker", "--site", site]) == 2
     assert "target docker has no Kubernetes Secrets to take c from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", ["k8s", "docker", "compose"])
+def test_rendering_needs_no_secret_and_is_the_same_without(
+    home: Path, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    write_layout(home / "graph" / "layout")
+    reads = 'connect: {store: db}, environment: {A: "${secrets.a}", P: "${store.password}", U: "${store.url}"}'
+    graph = GRAPH.replace("services:", "secrets: {a: {}}\nexternals: {db: {as: postgres}}\nservices:")
+    (home / "graph" / "bundle.yaml").write_text(graph.replace("expose:", f"{reads}, expose:"))
+    file, site = str(home / "plain.tar"), home / "site.yaml"
+    assert run(["build", str(home / "graph"), "-o", file]) == 0
+    site.write_text("externals: {db: {host: db.example.org}}\n")
+    capsys.readouterr()
+    assert run(["render", file, "-t", target, "--site", str(site)]) == 0
+    without = capsys.readouterr().out
+    site.write_text(site.read_text() + "secrets: {a: {env: A}, db.password: {env: P}}\n")
+    assert run(["render", file, "-t", target, "--site", str(site)]) == 0
+    assert capsys.readouterr().out == without
+    assert "db.example.org" in without

@@ -162,6 +162,21 @@ def test_an_app_whose_first_deploy_did_not_end_is_told_apart_from_none(
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
 
 
+def test_bytes_that_no_variable_holds_are_refused_where_they_would_go_into_one(
+    shop: tuple[str, ...], tmp_path: Path, kept_target: Path
+) -> None:
+    (tmp_path / "raw").write_bytes(b"\xff\x00")
+    for name, user in (("license", "service/api"), ("token", "job/count")):
+        done = away_from_one("secrets", "set", "shop", name, "--from", str(tmp_path / "raw"), "-t", "kept")
+        assert done.returncode == 2
+        assert f"{name} in {user}\n  give {name} as text, such as base64" in done.stderr
+        again = away_from_one(*shop, "--set", f"secrets.{name}.file={tmp_path / 'raw'}")
+        assert (again.returncode, f"{name} in {user}" in again.stderr) == (2, True), again.stderr
+    assert (kept(kept_target, "license"), kept(kept_target, "token")) == (b"s3cret-license", b"s3cret-token")
+    other = away_from_one("secrets", "set", "shop", "spare", "--from", str(tmp_path / "raw"), "-t", "kept")
+    assert other.returncode == 0, other.stderr
+
+
 def lose(file: Path, *names: str) -> None:
     apps = pickle.loads(file.read_bytes())
     for name in names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.graphfile.types import TYPES, complete, fields_of, make_url, needed_fields, secret_fields
+from bundler.graphfile.types import TYPES, complete, fields_of, make_url, needed_fields, secret_fields, serves
 from bundler.model.release import SecretPart, Text
 
 AT: dict[str, Text] = {"host": ("db",), "port": ("1234",)}
@@ -75,3 +75,11 @@ def test_a_site_must_give_what_the_graph_reads() -> None:
     assert needed_fields("http", frozenset({"host"})) == (frozenset({"host", "url"}),)
     assert needed_fields("tcp", frozenset({"url"})) == (frozenset({"host", "url"}), frozenset({"port", "url"}))
     assert needed_fields("http", frozenset()) == ()
+
+
+def test_an_address_is_of_its_type_by_its_scheme_whatever_the_driver() -> None:
+    right = ("postgres://h", "postgresql+psycopg2://h", "POSTGRES://h")
+    assert all(serves("postgres", url) for url in right)
+    assert not any(serves("postgres", url) for url in ("http://h", "mysql://h", "post://h", "+postgres://h"))
+    assert serves("tcp", "anything://h")
+    assert all(serves(type, f"{about.url}://h") for type, about in TYPES.items())

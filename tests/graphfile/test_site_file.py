@@ -90,6 +90,10 @@ def test_later_site_files_are_merged_over_earlier_ones() -> None:
         ("values: {language: fr}", ['sites/0.yaml:1:20: values.language is "fr", expected one of "en", "de", "ja"']),
         ("values: {train_workers: '4'}", ['sites/0.yaml:1:25: values.train_workers is "4", expected an integer']),
         ("values: {train_workers: 33}", ["sites/0.yaml:1:25: values.train_workers is 33, expected at most 32"]),
+        (
+            "values: {train_workers: 3.0}",
+            ["sites/0.yaml:1:25: values.train_workers is 3.0, expected an integer, written 3"],
+        ),
         ("publish: {uii: {}}", ['sites/0.yaml:1:11: the graph has no front door "uii"\n    did you mean "ui"?']),
         (
             "publish: {ui: }",
@@ -158,6 +162,13 @@ def test_later_site_files_are_merged_over_earlier_ones() -> None:
             [
                 'sites/0.yaml:1:28: corpus.port is "99999", expected a port number from 1 to 65535',
                 'sites/0.yaml:1:40: corpus.url is "s3", expected an address such as https://host.example:8443',
+            ],
+        ),
+        (
+            "externals: {corpus: {url: 'postgres://db.example:5432/notes'}}",
+            [
+                'sites/0.yaml:1:27: corpus.url is "postgres://db.example:5432/notes", and corpus is of type s3\n'
+                "    its address begins with http:// or https:// or s3://"
             ],
         ),
         ("storage: {run: {class: x}}", ['sites/0.yaml:1:11: the graph has no volume "run"\n    did you mean "runs"?']),
@@ -239,6 +250,8 @@ def test_assignments_are_typed_by_the_graph_and_the_site_grammar() -> None:
         ],
     )
     assert given.values == {"on": True, "part": 2, "tag": "1.10"}
+    assert with_values(given, graph, ["values.tag=", "values.part=2.0"]).values == {"on": True, "part": 2.0, "tag": ""}
+    assert with_values(given, graph, ["values.part=null"]).values == {"on": True, "tag": "1.10"}
     assert given.doors == {"ui": SiteDoor(port=9000)}
     assert given.externals == {"db": {"database": "007"}}
     assert given.secrets == {"db.password": SecretSource(file="a/b"), "pw": SecretSource(env="PW")}
@@ -252,6 +265,13 @@ def test_assignments_leave_the_places_of_secrets_as_they_were() -> None:
     told = with_values(given, graph, ["secrets.other.env=B"])
     assert [str(one.where) for one in given.secrets.values()] == ["sites/0.yaml:3:16", "sites/0.yaml:2:14"]
     assert [str(one.where) for one in told.secrets.values()] == ["--set secrets.other.env=B", "sites/0.yaml:2:14"]
+
+
+def test_a_value_that_is_written_with_a_point_is_a_number_without_being_called_one() -> None:
+    graph = check(parse('bundle: b\nversion: "1"\nvalues: {share: {default: 1.0}, count: {default: 1}}\n', "f"))
+    assert with_values(Site(), graph, ["values.share=0.5"]).values == {"share": 0.5}
+    with pytest.raises(SiteError):
+        with_values(Site(), graph, ["values.count=0.5"])
 
 
 def test_assignments_go_on_top_of_the_site() -> None:
@@ -281,6 +301,10 @@ def test_assignments_go_on_top_of_the_site() -> None:
         ("storage.runs=nfs", "--set storage.runs=nfs: expected PATH=VALUE with a path of a site file, such as "
                              'values.language=de\n    did you mean "storage.runs.class"?'),
         ("values.x=1", '--set values.x=1: the graph has no value "x"\n    there is: language, train_workers'),
+        ("values.train_workers=", '--set values.train_workers=: values.train_workers is "", expected an integer'),
+        ("values.train_workers=5.0",
+         "--set values.train_workers=5.0: values.train_workers is 5.0, expected an integer, written 5"),
+        ("publish.ui.port=", '--set publish.ui.port=: ui.port is "", expected a port number from 1 to 65535'),
         ("publish.ui.port=http", '--set publish.ui.port=http: ui.port is "http", expected a port number from 1 to '
                                  "65535"),
         ("nothing.at=1", '--set nothing.at=1: "nothing" is no key of a site file\n    it has: context, externals, '

@@ -1,0 +1,90 @@
+"""Whether front doors can be opened where a site wants them, told while the containers of before still run."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Sequence
+
+from bundler.edges import ports
+from bundler.errors import TargetError
+from bundler.model.plan import Note, Step, Verdict
+from targets import ownership, tar
+from targets.engine.api import Engine, Json
+from targets.engine.fill import architecture, holder
+from targets.helper import ARCHITECTURES, MOUNT_PATH, binary
+
+Doors = dict[str, tuple[str, int]]  # address and host port, by name
+
+
+def check(engine: Engine, steps: Sequence[Step]) -> tuple[Note, ...]:
+    """Refuses addresses that the engine's machine does not have, where that is this one."""
+    found = [(step.resource, name, bind) for step in steps for name, (bind, _) in _wanted(step).items()]
+    if not found or not engine.here:
+        return ()
+    reason = "this machine has no address {bind}; choose one that it has: --set publish.{name}.bind=…"
+    return tuple(
+        Note(resource, f"publish {name}", Verdict.REFUSED, reason.format(bind=bind, name=name))
+        for resource, name, bind in sorted(found)
+        if not ports.has_address(bind)
+    )
+
+
+def prove(engine: Engine, target: str, step: Step) -> None:
+    """Opens new doors of a service that is there already, for a moment and in a container of their own: only the engine
+    knows what its machine lets it open. Raises TargetError where it cannot."""
+    wanted, app, machine = _wanted(step), str(step.payload["app"]), architecture(engine)
+    if not wanted or machine not in ARCHITECTURES:
+        return
+    name = ownership.successor(ownership.container(app, step.resource.partition("/")[2]))
+    stale = engine.container(name)
+    if stale is not None and ownership.ours(stale["Config"].get("Labels"), target, app):
+        engine.remove(stale["Id"])
+    there = [one for one in engine.containers() if _is_of(one.get("Labels") or {}, target, app, step.resource)]
+    before = {door for one in there for door in _labelled(one).values()}
+    new = {door: place for door, place in wanted.items() if place not in before}
+    if not there or not new:
+        return
+    held = {port for _, port in before}
+    body = {
+        "Image": holder(engine),
+        "Entrypoint": [MOUNT_PATH, "version"],
+        "Labels": ownership.labels(target, app, step.resource, ""),
+        "ExposedPorts": {"1/tcp": {}},
+        "HostConfig": {
+            "NetworkMode": ownership.network(app),
+            "PortBindings": {
+                "1/tcp": [
+                    {"HostIp": bind, "HostPort": "" if port in held else str(port)} for bind, port in new.values()
+                ]
+            },
+        },
+    }
+    made = engine.create(name, body)
+    folder, program = posixpath.split(MOUNT_PATH.removeprefix("/"))
+    members = [tar.directory(folder), tar.file(f"{folder}/{program}", binary(machine), mode=0o555)]
+    try:
+        engine.put(made, "/", tar.whole(members))
+        engine.start(made)
+    except TargetError as error:
+        places = ", ".join(f"{door} at {bind}:{port}" for door, (bind, port) in sorted(new.items()))
+        hint = f"what runs goes on as it is; choose another place: --set publish.{min(new)}.bind=…, or .port=…"
+        raise TargetError(f"front door {places} cannot be opened: {error.what}", hint=hint) from error
+    finally:
+        engine.remove(made)
+
+
+def _wanted(step: Step) -> Doors:
+    return _read(step.payload.get("doors") or {})  # type: ignore[arg-type]  # JSON
+
+
+def _labelled(container: Json) -> Doors:
+    return _read(json.loads((container.get("Labels") or {}).get(ownership.DOORS, "{}")))
+
+
+def _read(doors: Json) -> Doors:
+    return {name: (str(bind), int(port)) for name, (bind, port) in doors.items()}
+
+
+def _is_of(labels: Json, target: str, app: str, resource: str) -> bool:
+    return ownership.ours(labels, target, app) and labels.get(ownership.RESOURCE) == resource
