@@ -57,6 +57,7 @@ class MemoryTarget:
         self.sick: set[str] = set()
         self.foreign: set[str] = set()
         self._apps: dict[str, _App] = {}
+        self._leases: dict[str, str] = {}
         self._lock = threading.Lock()
         self._ticks = 0
 
@@ -88,6 +89,16 @@ class MemoryTarget:
     def secrets(self, app: str) -> Mapping[str, StoredSecret]:
         with self._lock:
             return dict(self._apps[app].secrets) if app in self._apps else {}
+
+    def holder(self, app: str) -> str:
+        with self._lock:
+            return self._leases.get(app, "")
+
+    def lease(self, app: str, holder: str, before: str) -> str:
+        with self._lock:
+            if self._leases.get(app, "") == before:
+                self._leases[app] = holder
+            return self._leases.get(app, "")
 
     def apply(
         self,

@@ -103,6 +103,10 @@ def record_volume(app: str, revision: int) -> str:
     return f"{app}_r{revision}"
 
 
+def lease_volume(app: str, number: int) -> str:
+    return f"{app}_lease_{number}"
+
+
 def filler(volume_name: str, number: int = 0) -> str:
     """The never started container that fills a volume; its name keeps others from filling at the same time."""
     return f"{volume_name}{FILLER}{number or ''}"

@@ -18,7 +18,7 @@ from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
 from bundler.model.plan import Plan, Step
 from bundler.model.release import Release
 from targets import ownership
-from targets.engine import delivery, fill, logs, observe, planning, removal
+from targets.engine import delivery, fill, leasing, logs, observe, planning, removal
 from targets.engine.api import Engine
 from targets.engine.planning import Form
 
@@ -60,6 +60,12 @@ class EngineTarget(ABC):
     def secrets(self, app: str) -> Mapping[str, StoredSecret]:
         volume = ownership.secrets_volume(app)
         return fill.stored_secrets(self.engine, volume, ownership.labels(self.name, app, "secrets", "1"))
+
+    def holder(self, app: str) -> str:
+        return leasing.holder(self.engine, self.name, app)
+
+    def lease(self, app: str, holder: str, before: str) -> str:
+        return leasing.lease(self.engine, self.name, app, holder, before)
 
     def apply(
         self,

@@ -315,7 +315,7 @@ def _cleanup(draft: Draft, kept: list[Object], made: tuple[Made, ...]) -> None:
     obsolete: dict[str, list[str]] = {}
     for thing in draft.observed.things:
         resource = thing.resource
-        if thing.foreign or resource.startswith((*_LOSES_DATA, "image/")):
+        if thing.foreign or resource.startswith((*_LOSES_DATA, "image/", names.LEASE)):
             continue
         job = jobs.get(resource)
         if thing.name.startswith("Job/") and job is not None:
