@@ -210,3 +210,30 @@ def test_a_foreign_thing_that_comes_later_is_not_taken_over(subject: OnEngine, d
         assert subject.planted(subject.app)
     finally:
         subject.uproot(subject.app)
+
+
+# images of several apps
+
+
+def test_of_two_apps_removed_at_once_the_last_takes_their_image_along(
+    subject: OnEngine, deployment: Deployment
+) -> None:
+    release, second = replace(only(subject, doors=()), doors=()), Deployment(subject, f"{subject.app}-2")
+    deployment.go(release)
+    second.go(replace(release, app=second.app))
+    removals = [(one, one.plan(None).steps) for one in (deployment, second)]
+    for one, steps in removals:
+        one.carry_out(steps)
+    assert subject.remains(subject.app) == []
+
+
+def test_an_image_that_another_app_brings_meanwhile_stays(subject: OnEngine, deployment: Deployment) -> None:
+    release, second = replace(only(subject, doors=()), doors=()), Deployment(subject, f"{subject.app}-2")
+    deployment.go(release)
+    removal = deployment.plan(None).steps
+    assert [step for step in removal if step.resource.startswith("image/tgt-sample")]
+    second.go(replace(release, app=second.app))
+    deployment.carry_out(removal)
+    assert subject.engine.image(subject.image.reference) is not None
+    second.remove(volumes=True)
+    assert subject.remains(subject.app) == []
