@@ -75,6 +75,21 @@ def test_they_are_listed_with_where_they_are_from_and_who_uses_them(shop: tuple[
     assert not any("s3cret" in json.dumps(row) for row in rows.values())
 
 
+def test_one_that_an_interrupted_first_deploy_generated_is_listed_as_that(
+    shop: tuple[str, ...], kept_target: Path
+) -> None:
+    apps = pickle.loads(kept_target.read_bytes())
+    apps["shop"].records.clear()
+    kept_target.write_bytes(pickle.dumps(apps))
+    assert away_from_one(*shop).returncode == 0
+    assert {name: row["from"] for name, row in listed().items()} == {
+        "db": "generated",
+        "license": None,
+        "token": None,
+        "spare": "generated",
+    }
+
+
 def test_a_deploy_that_gives_none_keeps_where_they_were_from(shop: tuple[str, ...]) -> None:
     before = listed()
     again = away_from_one(*shop)
