@@ -216,6 +216,18 @@ class Conformance:
         assert subject.app not in [one.app for one in subject.target.apps()]
         assert deployment.plan(None).steps == ()
 
+    def test_records_go_after_the_data_and_before_the_secrets(self, subject: Subject, deployment: Deployment) -> None:
+        deployment.go(sample(subject))
+        steps = [step for step in deployment.plan(None).steps if step.loses_data]
+        data, record, secrets = (
+            {step.id for step in steps if step.resource.startswith(kind)} for kind in ("volume/", "record/", "secrets")
+        )
+        assert data
+        assert record
+        assert all(data <= set(step.after) for step in steps if step.id in record | secrets)
+        assert all(record <= set(step.after) for step in steps if step.id in secrets)
+        assert secrets
+
     def test_removing_after_an_interruption_leaves_nothing(self, subject: Subject, deployment: Deployment) -> None:
         whole = deployment.plan(sample(subject)).steps
         for count in (1, len(whole) // 3, 2 * len(whole) // 3, len(whole) - 1):

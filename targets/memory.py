@@ -313,11 +313,10 @@ def _removal(observed: Observed) -> Plan:
     payload = {"app": observed.app, "do": "remove"}
     for resource in dict.fromkeys(instance.resource for instance in observed.instances):
         steps.append(Step(resource, Action.REMOVE, "the app is removed", payload))
-    gone = tuple(step.id for step in steps)
-    for thing in observed.things:
-        if not thing.foreign:
-            loses = thing.resource.startswith(("volume/", "secrets", "record/"))
-            steps.append(Step(thing.resource, Action.REMOVE, "the app is removed", payload, gone, (), loses))
+    for resource in sorted((thing.resource for thing in observed.things if not thing.foreign), key=ownership.going):
+        loses = resource.startswith(ownership.LOSES_DATA)
+        gone = tuple(step.id for step in steps)
+        steps.append(Step(resource, Action.REMOVE, "the app is removed", payload, gone, (), loses))
     return Plan(tuple(steps))
 
 

@@ -58,6 +58,17 @@ def digest(value: object, length: int = 64) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:length]
 
 
+LOSES_DATA = ("volume/", "record/", "secrets")  # resources that only consent removes
+
+
+def going(resource: str) -> tuple[int, int]:
+    """In which order these go: the data, then the records from the oldest on, then secrets. A record that an
+    interruption left would ask for the secrets that it names, as the data may know no others."""
+    kind, _, revision = resource.partition("/")
+    rank = {"record": 1, "secrets": 2}.get(kind, 0)
+    return rank, int(revision) if rank == 1 and revision.isdecimal() else 0
+
+
 def network(app: str) -> str:
     return app
 

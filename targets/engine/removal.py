@@ -15,14 +15,12 @@ from targets.engine.workloads import Container
 RECORDS_KEPT = 10
 UP = frozenset({State.STARTING, State.RUNNING, State.HEALTHY, State.UNHEALTHY, State.RESTARTING})
 
-_DATA = "volume/"
-_LOSES_DATA = (_DATA, "secrets", "record/")
 _REMOVED = "the app is removed"
 _INTERRUPTED = "left by an interruption"
 
 
 def plan_removal(observed: Observed) -> Plan:
-    """Everything goes; data volumes, secrets and records only with consent. Passwords and the ledger go after the data,
+    """Everything goes; data volumes, records and secrets only with consent. Passwords and the ledger go after the data,
     which may be in use by something else and would be worth nothing without them."""
     steps: list[Step] = []
     app = observed.app
@@ -54,13 +52,13 @@ def plan_removal(observed: Observed) -> Plan:
     kinds = dict.fromkeys(
         thing.resource for thing in mine if not thing.resource.startswith("image") and thing.resource != "network"
     )
-    data: list[str] = []
-    for resource in sorted(kinds, key=lambda kind: not kind.startswith(_DATA)):
+    lost: list[str] = []
+    for resource in sorted(kinds, key=ownership.going):
         names = _with_marks(observed, _names(thing for thing in mine if thing.resource == resource))
-        loses = resource.startswith(_LOSES_DATA)
-        after = [*gone, *data] if loses and not resource.startswith(_DATA) else gone
+        loses = resource.startswith(ownership.LOSES_DATA)
+        after = [*gone, *lost] if ownership.going(resource)[0] else gone
         step = _add(steps, resource, _REMOVED, "remove-volumes", app, names, after, loses_data=loses)
-        data += [step] if resource.startswith(_DATA) else []
+        lost += [step] if loses else []
     return Plan(tuple(steps), tuple(_left(thing for thing in images if thing.shared)))
 
 
