@@ -229,9 +229,9 @@ def carry_out(prepared: Prepared, reporter: Reporter, clock: Clock, timeout_s: f
 
 @contextmanager
 def _alone(prepared: Prepared, reporter: Reporter, clock: Clock) -> Iterator[Callable[[], None]]:
-    """The only deploy of the app, of what was observed. Other commands do not wait for each other."""
+    """The only deploy of the app, of what was observed. No other command asks for the lease, nor who only waits."""
     target, app = prepared.target, prepared.app
-    if prepared.blobs is None:
+    if prepared.blobs is None or not prepared.plan.steps:
         yield lambda: None
         return
     with leased(target, app, clock, lambda: reporter.waiting((f"another deploy of {app}",))) as proceed:

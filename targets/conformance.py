@@ -110,7 +110,8 @@ class Conformance:
         assert target.lease(app, "", "next") == target.holder(app) == ""
         assert target.lease(app, "left behind", "") == "left behind"
         deployment.remove(volumes=True)
-        assert not subject.remains(app)
+        assert target.holder(app) == ""
+        assert subject.remains(app) == []
 
     # changing
 

@@ -96,9 +96,10 @@ class MemoryTarget:
 
     def lease(self, app: str, holder: str, before: str) -> str:
         with self._lock:
-            if self._leases.get(app, "") == before:
-                self._leases[app] = holder
-            return self._leases.get(app, "")
+            now = self._leases.get(app, "")
+            if now == before:
+                now = self._leases[app] = holder
+            return now
 
     def apply(
         self,
@@ -132,6 +133,7 @@ class MemoryTarget:
                     self._remove(app, step.resource)
                     if app == _App(lines=app.lines):
                         del self._apps[payload["app"]]
+                        self._leases.pop(payload["app"], None)
                 case unknown:
                     raise TargetError(f"step {step.id!r} has an unknown payload {unknown!r}")
 

@@ -215,10 +215,6 @@ class Engine:
             found: Json = self._call("GET", f"/containers/{_path(name)}/json", f"looking at container {name}").json()
         except NotThere:
             return None
-        except TargetError as error:
-            if "RWLayer" in error.what:  # it is just being removed
-                return None
-            raise
         return found
 
     def create(self, name: str, body: Mapping[str, object]) -> str:

@@ -356,8 +356,8 @@ def plan_removal(settings: Settings, observed: Observed) -> Plan:
         loses = resource.startswith(ownership.LOSES_DATA)
         runs = resource.startswith(("service/", "job/"))
         payload = {**told, "do": "remove", "objects": ids}
-        after = () if runs else (*gone, *lost) if ownership.going(resource)[0] else tuple(gone)
-        step = Step(resource, Action.REMOVE, "the app is removed", payload, after, loses_data=loses)
+        before = () if runs else (*gone, *lost) if ownership.going(resource)[0] else gone
+        step = Step(resource, Action.REMOVE, "the app is removed", payload, tuple(before), loses_data=loses)
         steps.append(step)
         gone += [step.id] if runs else []
         lost += [step.id] if loses else []
