@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,8 @@ from bundler.model.observed import State
 from bundler.model.plan import Action, Ready
 from bundler.model.release import FileMount, Need
 from targets import ownership, tar
+from targets.engine import observe
+from targets.engine.api import Engine, Json
 from targets.sample import Deployment, job, sample, service, settled
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
@@ -237,3 +240,26 @@ def test_an_image_that_another_app_brings_meanwhile_stays(subject: OnEngine, dep
     assert subject.engine.image(subject.image.reference) is not None
     second.remove(volumes=True)
     assert subject.remains(subject.app) == []
+
+
+class Meanwhile(Engine):
+    """An engine on which something happens once, just before images are listed."""
+
+    def __init__(self, happening: Callable[[], object]) -> None:
+        super().__init__()
+        self.happenings = [happening]
+
+    def images(self, pattern: str) -> list[Json]:
+        while self.happenings:
+            self.happenings.pop()()
+        return super().images(pattern)
+
+
+def test_an_image_that_another_app_brings_during_a_look_was_not_loaded_by_hand(
+    subject: OnEngine, deployment: Deployment
+) -> None:
+    release = replace(only(subject, doors=()), doors=())
+    look = Meanwhile(lambda: deployment.go(release))
+    things = observe.observe(look, subject.target.name, f"{subject.app}-2").things
+    (found,) = (thing for thing in things if thing.name == subject.image.reference)
+    assert found.shared
