@@ -96,6 +96,19 @@ class Lending(Protocol):
 
 
 @runtime_checkable
+class Leasing(Protocol):
+    """What a target has beside `Target` where several may deploy to it. An app's lease names who is deploying it; a
+    holder is any text, the empty one nobody. `bundler.lease` says what is made of it."""
+
+    def holder(self, app: str) -> str:
+        """Whom the lease names."""
+
+    def lease(self, app: str, holder: str, before: str) -> str:
+        """Let the lease name `holder` where it names `before`; whom it names then. Of several who ask at once, with one
+        `before`, one is named. A plan does not wait for it, and a removal takes it along."""
+
+
+@runtime_checkable
 class Checking(Protocol):
     """What a target has beside `Target` where only asking tells whether it lets a plan be carried out."""
 

@@ -8,13 +8,15 @@ Next     `cli` shows the outcome
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from bundler import release as releasing
-from bundler.contract import BlobSource, Checking, Lending, Target
+from bundler.contract import BlobSource, Checking, Leasing, Lending, Target
 from bundler.edges.clock import Clock
 from bundler.errors import TargetError, UsageError
+from bundler.lease import leased
 from bundler.model.bundle import VerifiedBundle
 from bundler.model.observed import Observed, State, StoredSecret
 from bundler.model.plan import Plan, Step
@@ -219,9 +221,28 @@ def carry_out(prepared: Prepared, reporter: Reporter, clock: Clock, timeout_s: f
     if not prepared.plan.steps and _is_settled(prepared):
         return prepared.observed
     limit = timeout_s or prepared.patience_s
-    runner = Runner(prepared.target, prepared.app, prepared.blobs, prepared.secrets, reporter, clock, limit)
-    runner.run(prepared.plan)
+    with _alone(prepared, reporter, clock) as proceed:
+        runner = Runner(
+            prepared.target, prepared.app, prepared.blobs, prepared.secrets, reporter, clock, limit, proceed
+        )
+        runner.run(prepared.plan)
     return prepared.target.observe(prepared.app)
+
+
+@contextmanager
+def _alone(prepared: Prepared, reporter: Reporter, clock: Clock) -> Iterator[Callable[[], None]]:
+    """The only deploy of the app, of what was observed. No other command asks for the lease, nor who only waits."""
+    target, app = prepared.target, prepared.app
+    if prepared.blobs is None or not prepared.plan.steps:
+        yield lambda: None
+        return
+    with leased(target, app, clock, lambda: reporter.waiting((f"another deploy of {app}",))) as proceed:
+        if isinstance(target, Leasing) and target.observe(app).records != prepared.observed.records:
+            raise TargetError(
+                f"another deploy of {app} has ended since this plan was made",
+                hint="see what it did (bundle status), then run the same command again",
+            )
+        yield proceed
 
 
 def _is_settled(prepared: Prepared) -> bool:

@@ -8,7 +8,7 @@ Next     `Target.observe` -> status
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -63,9 +63,14 @@ class _Life:
     stuck_since: float | None = None
 
 
+def _always() -> None:
+    """Goes on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """One run of one plan. `timeout_s` bounds the waiting for readiness; what steps take to be done does not count."""
+    """One run of one plan. `timeout_s` bounds the waiting for readiness; what steps take to be done does not count.
+    `proceed` raises TargetError where this run must not go on."""
 
     target: Target
     app: str
@@ -74,6 +79,7 @@ class Runner:
     reporter: Reporter
     clock: Clock
     timeout_s: float
+    proceed: Callable[[], None] = _always
     _running_since: dict[str, float] = field(default_factory=dict)
     _lives: dict[str, _Life] = field(default_factory=dict)
     _interrupted: threading.Event = field(default_factory=threading.Event)
@@ -92,6 +98,7 @@ class Runner:
         try:
             while left or progress.running:
                 began = self.clock.now()
+                self.proceed()
                 if any(step.waits for step in left if set(step.after) <= progress.done):
                     observed = self._observe()
                 for step in [one for one in left if self._may_start(one, progress.done, observed)]:
@@ -191,6 +198,7 @@ class Runner:
 
     def _until_ready(self, ready: tuple[Ready, ...], deadline: float) -> None:
         while True:
+            self.proceed()
             observed = self._observe() if ready else None
             missing = [one for one in ready if not self._holds(observed, one)]
             if not missing:

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
+from bundler.contract import Leasing
 from bundler.errors import TargetError
 from bundler.model.observed import State, StoredSecret
 from bundler.model.plan import Action, Ready, Verdict
@@ -91,6 +93,25 @@ class Conformance:
             assert len(steps) == len(whole) - count, [step.id for step in steps]
             deployment.carry_out(steps[:1])
         assert deployment.plan(settled(release, deployment.observe())).steps == ()
+
+    def test_of_several_who_ask_for_the_lease_one_gets_it(self, subject: Subject, deployment: Deployment) -> None:
+        target, app = subject.target, subject.app
+        if not isinstance(target, Leasing):
+            pytest.skip("the target has no leases")
+        assert target.holder(app) == ""
+        with ThreadPoolExecutor() as pool:
+            said = list(pool.map(lambda number: target.lease(app, f"holder {number}", ""), range(3)))
+        (first,) = set(said)
+        assert target.lease(app, "late", "") == first
+        assert target.lease(app, "next", first) == "next"
+        assert target.lease(app, "late", first) == "next"
+        deployment.go(sample(subject))
+        assert target.holder(app) == "next"
+        assert target.lease(app, "", "next") == target.holder(app) == ""
+        assert target.lease(app, "left behind", "") == "left behind"
+        deployment.remove(volumes=True)
+        assert target.holder(app) == ""
+        assert subject.remains(app) == []
 
     # changing
 
@@ -195,6 +216,18 @@ class Conformance:
         assert subject.remains(subject.app) == []
         assert subject.app not in [one.app for one in subject.target.apps()]
         assert deployment.plan(None).steps == ()
+
+    def test_records_go_after_the_data_and_before_the_secrets(self, subject: Subject, deployment: Deployment) -> None:
+        deployment.go(sample(subject))
+        steps = [step for step in deployment.plan(None).steps if step.loses_data]
+        data, record, secrets = (
+            {step.id for step in steps if step.resource.startswith(kind)} for kind in ("volume/", "record/", "secrets")
+        )
+        assert data
+        assert record
+        assert all(data <= set(step.after) for step in steps if step.id in record | secrets)
+        assert all(record <= set(step.after) for step in steps if step.id in secrets)
+        assert secrets
 
     def test_removing_after_an_interruption_leaves_nothing(self, subject: Subject, deployment: Deployment) -> None:
         whole = deployment.plan(sample(subject)).steps

@@ -57,6 +57,7 @@ class MemoryTarget:
         self.sick: set[str] = set()
         self.foreign: set[str] = set()
         self._apps: dict[str, _App] = {}
+        self._leases: dict[str, str] = {}
         self._lock = threading.Lock()
         self._ticks = 0
 
@@ -88,6 +89,17 @@ class MemoryTarget:
     def secrets(self, app: str) -> Mapping[str, StoredSecret]:
         with self._lock:
             return dict(self._apps[app].secrets) if app in self._apps else {}
+
+    def holder(self, app: str) -> str:
+        with self._lock:
+            return self._leases.get(app, "")
+
+    def lease(self, app: str, holder: str, before: str) -> str:
+        with self._lock:
+            now = self._leases.get(app, "")
+            if now == before:
+                now = self._leases[app] = holder
+            return now
 
     def apply(
         self,
@@ -121,6 +133,7 @@ class MemoryTarget:
                     self._remove(app, step.resource)
                     if app == _App(lines=app.lines):
                         del self._apps[payload["app"]]
+                        self._leases.pop(payload["app"], None)
                 case unknown:
                     raise TargetError(f"step {step.id!r} has an unknown payload {unknown!r}")
 
@@ -302,11 +315,10 @@ def _removal(observed: Observed) -> Plan:
     payload = {"app": observed.app, "do": "remove"}
     for resource in dict.fromkeys(instance.resource for instance in observed.instances):
         steps.append(Step(resource, Action.REMOVE, "the app is removed", payload))
-    gone = tuple(step.id for step in steps)
-    for thing in observed.things:
-        if not thing.foreign:
-            loses = thing.resource.startswith(("volume/", "secrets", "record/"))
-            steps.append(Step(thing.resource, Action.REMOVE, "the app is removed", payload, gone, (), loses))
+    for resource in sorted((thing.resource for thing in observed.things if not thing.foreign), key=ownership.going):
+        loses = resource.startswith(ownership.LOSES_DATA)
+        gone = tuple(step.id for step in steps)
+        steps.append(Step(resource, Action.REMOVE, "the app is removed", payload, gone, (), loses))
     return Plan(tuple(steps))
 
 

@@ -58,6 +58,17 @@ def digest(value: object, length: int = 64) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:length]
 
 
+LOSES_DATA = ("volume/", "record/", "secrets")  # resources that only consent removes
+
+
+def going(resource: str) -> tuple[int, int]:
+    """In which order these go: the data, then the records from the oldest on, then secrets. A record that an
+    interruption left would ask for the secrets that it names, as the data may know no others."""
+    kind, _, revision = resource.partition("/")
+    rank = {"record": 1, "secrets": 2}.get(kind, 0)
+    return rank, int(revision) if rank == 1 and revision.isdecimal() else 0
+
+
 def network(app: str) -> str:
     return app
 
@@ -101,6 +112,10 @@ def claim_volume(app: str, content: str) -> str:
 
 def record_volume(app: str, revision: int) -> str:
     return f"{app}_r{revision}"
+
+
+def lease_volume(app: str, number: int) -> str:
+    return f"{app}_lease_{number}"
 
 
 def filler(volume_name: str, number: int = 0) -> str:

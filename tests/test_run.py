@@ -254,6 +254,23 @@ def test_the_time_that_steps_take_is_no_waiting_for_health() -> None:
     assert target.done == ["create image/big", "create service/api"]
 
 
+def test_a_run_that_must_not_go_on_begins_no_further_step() -> None:
+    target = Scripted()
+
+    def proceed() -> None:
+        if target.done:
+            raise TargetError("somebody else goes on", hint="see what is there")
+
+    plan = Plan((step("network"), step("service/api", after=("create network",))))
+    with pytest.raises(StoppedError, match="somebody else goes on"):
+        Runner(target, "app", None, {}, Quiet(), Clockwork(), 60.0, proceed).run(plan)
+    assert target.done == ["create network"]
+    with pytest.raises(TargetError, match="somebody else goes on"):
+        Runner(target, "app", None, {}, Quiet(), Clockwork(), 60.0, proceed).run(
+            Plan((), ready=(Ready("service/api", "healthy"),))
+        )
+
+
 def test_an_error_before_anything_was_done_is_told_as_it_is() -> None:
     with pytest.raises(TargetError, match="no room on the disk"):
         runner(Scripted(fails_at="create network")).run(Plan((step("network"),)))

@@ -14,7 +14,7 @@ from bundler.cli.asking import can_ask, require_yes
 from bundler.cli.bundlefile import verified
 from bundler.cli.options import app_name, open_target
 from bundler.cli.progress import Steps
-from bundler.cli.report import app_json, app_lines, is_well, plan_lines, recorded, value_lines
+from bundler.cli.report import app_json, app_lines, is_well, plan_lines, replaced, value_lines
 from bundler.cli.site import read_secrets, read_site
 from bundler.edges.clock import SystemClock
 from bundler.errors import UnhealthyError, UsageError
@@ -60,14 +60,14 @@ def consent(prepared: deploy.Prepared, *, yes: bool) -> None:
     plan = prepared.plan
     if not plan.steps:
         return
-    changed = value_lines(prepared.release, prepared.observed)
-    for line in (*plan_lines(plan, prepared.app, prepared.target.name, prepared.release), *changed):
+    release, observed = prepared.release, prepared.observed
+    planned = plan_lines(plan, prepared.app, prepared.target.name, release, observed)
+    for line in (*planned, *value_lines(release, observed)):
         output.note(line)
     if yes:
         return
-    there = recorded(prepared.observed)
-    if there is not None and prepared.release is not None and there.bundle != prepared.release.bundle:
-        require_yes(f"{prepared.app} is an app of bundle {there.bundle}. Replace it by {prepared.release.bundle}?")
+    if release is not None and (there := replaced(release, observed)) is not None:
+        require_yes(f"{prepared.app} is an app of bundle {there.bundle}. Replace it by {release.bundle}?")
         return
     harmless = all(step.action is not Action.REMOVE and not step.loses_data for step in plan.steps)
     if can_ask():

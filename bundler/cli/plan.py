@@ -18,7 +18,7 @@ from bundler.cli.options import (
     target_option,
     unsigned_option,
 )
-from bundler.cli.report import changed_values, exact_lines, plan_json, plan_lines, value_lines
+from bundler.cli.report import exact_lines, plan_json, plan_lines, value_lines
 from bundler.errors import TargetError
 from bundler.release.features import exact
 
@@ -59,11 +59,11 @@ def command(
     ) as (ready, _):
         found = exact(ready.release, ready.plan) if ready.release is not None else ()
         if as_json:
-            values = changed_values(ready.release, ready.observed)
-            output.answer_json(plan_json(ready.plan, ready.app, ready.target.name, found, values))
+            told = plan_json(ready.plan, ready.app, ready.target.name, found, ready.release, ready.observed)
+            output.answer_json(told)
         else:
             changed = value_lines(ready.release, ready.observed)
-            planned = plan_lines(ready.plan, ready.app, ready.target.name, ready.release)
+            planned = plan_lines(ready.plan, ready.app, ready.target.name, ready.release, ready.observed)
             for line in (*planned, *changed, *exact_lines(found, ready.plan)):
                 output.answer(line)
         return TargetError.exit_code if ready.plan.refused else 0

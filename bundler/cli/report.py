@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from bundler.cli import output
 from bundler.cli.options import same_place, where
@@ -130,10 +130,18 @@ def named(resource: str, release: Release | None) -> str:
     return f"{resource} ({source})" if source else resource
 
 
-def plan_lines(plan: Plan, app: str, target: str, release: Release | None) -> list[str]:
+def replaced(release: Release | None, observed: Observed) -> Release | None:
+    """The recorded release of another bundle, whose place this release takes."""
+    there = recorded(observed)
+    return there if there is not None and release is not None and there.bundle != release.bundle else None
+
+
+def plan_lines(plan: Plan, app: str, target: str, release: Release | None, observed: Observed) -> list[str]:
     """The plan for people; the same plan always gives the same text."""
     told = "refused" if plan.refused else output.count(len(plan.steps), "steps") if plan.steps else "no changes"
     lines = [f"{app} on {target}{where()}: {told}"]
+    if release is not None and (there := replaced(release, observed)) is not None:
+        lines.append(f"  ANOTHER BUNDLE: {_called(there)} is there, {_called(release)} takes its place")
     rows = []
     for step in plan.steps:
         moved = output.size(step.moves_bytes) if step.moves_bytes else ""
@@ -143,6 +151,10 @@ def plan_lines(plan: Plan, app: str, target: str, release: Release | None) -> li
     lines += output.table(rows)
     lines += [f"  {note}" for note in plan.notes]
     return lines
+
+
+def _called(release: Release) -> str:
+    return f"{release.bundle} {release.version} ({release.root.short})"
 
 
 def changed_values(release: Release | None, observed: Observed) -> dict[str, tuple[str, str]]:
@@ -173,12 +185,15 @@ def exact_lines(exact: Sequence[Note], plan: Plan) -> Iterator[str]:
 
 
 def plan_json(
-    plan: Plan, app: str, target: str, exact: Sequence[Note], values: Mapping[str, tuple[str, str]]
+    plan: Plan, app: str, target: str, exact: Sequence[Note], release: Release | None, observed: Observed
 ) -> dict[str, object]:
-    """`exact` beside `notes`, which say what is not; `values`: what each that changes was and is."""
+    """`exact` beside `notes`, which say what is not; `values`: what each that changes was and is; `replaces`: another
+    bundle that is there."""
+    there, values = replaced(release, observed), changed_values(release, observed)
     return {
         "app": app,
         "target": target,
+        "replaces": there and {"bundle": there.bundle, "version": there.version, "root": str(there.root)},
         "changes": len(plan.steps),
         "steps": [
             {

@@ -43,6 +43,44 @@ def _which(program: str) -> str | None:
     return shutil.which(program, path=os.pathsep.join(entries))
 
 
+def identity() -> str:
+    """Of this process, without a slash, for `has_ended`."""
+    return f"{_machine()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def has_ended(told: str) -> bool:
+    """Whether a process, by its `identity`, is known to have ended: one of this machine since its start, or of this
+    container."""
+    machine, pid, started = [*told.rsplit(":", 2), "", ""][:3]
+    if not machine or machine != _machine() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # somebody else's
+        pass
+    return _started(int(pid)) not in (started, "")
+
+
+def _machine() -> str:
+    """Empty where a process cannot be looked up by number (all but Linux)."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}:{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str:
+    """When, in the kernel's ticks, or "ended"; empty where nobody tells. proc_pid_stat(5)"""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return ""
+    return "ended" if state in "ZX" else fields[18]
+
+
 def run(
     argv: Sequence[str],
     *,

@@ -80,7 +80,7 @@ def release(inputs: Inputs) -> Released:
     doors = choose_doors(graph, inputs.site, inputs.observed, before.release.doors if before else ())
     used = {secret.name for secret in before.release.secrets} if before and kept_data else ()
     secrets, kept = settle_secrets(graph, inputs.given, inputs.stored, inputs.revision, inputs.app, inputs.target, used)
-    secrets = with_origins(secrets, inputs.site, inputs.given, before.release if before else None)
+    secrets = with_origins(secrets, graph, inputs.site, inputs.given, kept, before.release if before else None)
     check_externals(graph, inputs.site, kept)
     scope = Scope(graph, inputs.site, values, {door.name: door for door in doors}, frozenset(kept))
 

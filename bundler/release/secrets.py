@@ -76,9 +76,16 @@ def settle_secrets(
 
 
 def with_origins(
-    settled: Iterable[ReleaseSecret], site: Site, given: Mapping[str, bytes], before: Release | None
+    settled: Iterable[ReleaseSecret],
+    graph: Graph,
+    site: Site,
+    given: Mapping[str, bytes],
+    kept: Mapping[str, StoredSecret],
+    before: Release | None,
 ) -> tuple[ReleaseSecret, ...]:
-    """Each with where its bytes came from; what nobody gives this time has what the record says of the same bytes."""
+    """Each with where its bytes came from; what nobody gives this time has what the record says of the same bytes. Of
+    what a deploy kept that was interrupted before its record, the bytes tell whether they were generated."""
+    lengths = {secret.name: secret.generate for secret in graph.secrets}
     recorded = {secret.name: secret for secret in before.secrets} if before is not None else {}
 
     def origin(secret: ReleaseSecret) -> str:
@@ -88,7 +95,7 @@ def with_origins(
         if secret.before is None:
             return "generated"
         if known is None:
-            return ""
+            return "generated" if _is_generated(kept[secret.name].value, lengths.get(secret.name)) else ""
         return known.origin if known.revision == secret.revision else "set"
 
     return tuple(replace(secret, origin=origin(secret)) for secret in settled)
@@ -166,6 +173,10 @@ def within_limit(value: bytes, name: str) -> bytes:
 
 def generated(length: int) -> bytes:
     return "".join(random.choice(_ALPHABET) for _ in range(length)).encode()
+
+
+def _is_generated(value: bytes, length: int | None) -> bool:
+    return len(value) == length and set(value) <= set(_ALPHABET.encode())
 
 
 def new_revision() -> str:

@@ -45,7 +45,8 @@ class Snapshot:
 
 
 def observe(engine: Engine, target: str, app: str) -> Observed:
-    found = Snapshot(engine.containers(), engine.volumes(), engine.networks(app), engine.images(BUNDLE_IMAGES))
+    images = engine.images(BUNDLE_IMAGES)  # first: who loads one has claimed it before, and nobody did so by hand
+    found = Snapshot(engine.containers(), engine.volumes(), engine.networks(app), images)
     mine = [c for c in found.containers if ownership.ours(c.get("Labels"), target, app)]
     network = next((n["Id"] for n in found.networks if n["Name"] == ownership.network(app)), None)
     instances = [

@@ -15,14 +15,12 @@ from targets.engine.workloads import Container
 RECORDS_KEPT = 10
 UP = frozenset({State.STARTING, State.RUNNING, State.HEALTHY, State.UNHEALTHY, State.RESTARTING})
 
-_DATA = "volume/"
-_LOSES_DATA = (_DATA, "secrets", "record/")
 _REMOVED = "the app is removed"
 _INTERRUPTED = "left by an interruption"
 
 
 def plan_removal(observed: Observed) -> Plan:
-    """Everything goes; data volumes, secrets and records only with consent. Passwords and the ledger go after the data,
+    """Everything goes; data volumes, records and secrets only with consent. Passwords and the ledger go after the data,
     which may be in use by something else and would be worth nothing without them."""
     steps: list[Step] = []
     app = observed.app
@@ -45,7 +43,7 @@ def plan_removal(observed: Observed) -> Plan:
         for thing in unshared
     ]
     if claims:
-        _add(steps, "images", _REMOVED, "remove-volumes", app, _names(claims), [*gone, *unloaded])
+        _let_go(steps, _REMOVED, app, claims, (thing for thing in images if thing.shared), [*gone, *unloaded])
     for thing in mine:
         if thing.resource == "network":
             _add(steps, "network", _REMOVED, "remove-network", app, [thing.name], gone)
@@ -54,19 +52,19 @@ def plan_removal(observed: Observed) -> Plan:
     kinds = dict.fromkeys(
         thing.resource for thing in mine if not thing.resource.startswith("image") and thing.resource != "network"
     )
-    data: list[str] = []
-    for resource in sorted(kinds, key=lambda kind: not kind.startswith(_DATA)):
+    lost: list[str] = []
+    for resource in sorted(kinds, key=ownership.going):
         names = _with_marks(observed, _names(thing for thing in mine if thing.resource == resource))
-        loses = resource.startswith(_LOSES_DATA)
-        after = [*gone, *data] if loses and not resource.startswith(_DATA) else gone
+        loses = resource.startswith(ownership.LOSES_DATA)
+        after = [*gone, *lost] if ownership.going(resource)[0] else gone
         step = _add(steps, resource, _REMOVED, "remove-volumes", app, names, after, loses_data=loses)
-        data += [step] if resource.startswith(_DATA) else []
+        lost += [step] if loses else []
     return Plan(tuple(steps), tuple(_left(thing for thing in images if thing.shared)))
 
 
 def _left(images: Iterable[Thing]) -> Iterable[Note]:
     for thing in images:
-        reason = f"it stays, as something else uses it; when nothing does: docker image rm {thing.name}"
+        reason = f"it stays while something else uses it; when nothing does: docker image rm {thing.name}"
         yield Note(f"image/{_short(thing.name)}", "removal", Verdict.ADAPTED, reason)
 
 
@@ -135,16 +133,30 @@ def _obsolete(observed: Observed, steps: Iterable[Step], kept: Kept, busy: set[s
 
 
 def _images(steps: list[Step], kept: Kept, observed: Observed, claims: list[Thing], after: list[str]) -> None:
-    """Images that only this app brought, for a release before this one; then the claims that name them."""
-    unloaded = [
-        _add(steps, f"image/{_short(t.name)}", "of an earlier release", "remove-images", observed.app, [t.name], after)
-        for t in observed.things
-        if t.resource.startswith("image/")
-        and t.resource != "image/helper"
-        and not (t.foreign or t.shared or t.name in kept.images)
+    """Images that this app brought for a release before this one, and no other app; then the claims that name them."""
+    cause, app = "of an earlier release", observed.app
+    obsolete = [
+        thing
+        for thing in observed.things
+        if thing.resource.startswith("image/")
+        and thing.resource != "image/helper"
+        and not (thing.foreign or thing.name in kept.images)
     ]
-    cause = "of an earlier release"
-    _add(steps, "images", cause, "remove-volumes", observed.app, _names(claims), [*after, *unloaded])
+    unloaded = [
+        _add(steps, f"image/{_short(thing.name)}", cause, "remove-images", app, [thing.name], after)
+        for thing in obsolete
+        if not thing.shared
+    ]
+    _let_go(steps, cause, app, claims, (thing for thing in obsolete if thing.shared), [*after, *unloaded])
+
+
+def _let_go(
+    steps: list[Step], cause: str, app: str, claims: Iterable[Thing], shared: Iterable[Thing], after: Sequence[str]
+) -> None:
+    """Of several apps that let go of an image at once, the last takes it away: each claim goes before it is asked
+    whether there is another."""
+    payload = {"do": "let-go", "app": app, "names": _names(claims), "images": _names(shared)}
+    steps.append(Step("images", Action.REMOVE, cause, payload, tuple(after)))
 
 
 def _add(

@@ -5,8 +5,10 @@ Each step's payload says in `do` what it is; `apply` does that one thing and dec
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,8 @@ from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
 from bundler.model.plan import Note, Plan, Step
 from bundler.model.release import Release
 from targets import ownership
-from targets.engine import delivery, doors, fill, logs, observe, planning, removal
-from targets.engine.api import Engine
+from targets.engine import delivery, doors, fill, leasing, logs, observe, planning, removal
+from targets.engine.api import Conflict, Engine
 from targets.engine.planning import Form
 
 Payload = Mapping[str, Any]
@@ -64,6 +66,12 @@ class EngineTarget(ABC):
         volume = ownership.secrets_volume(app)
         return fill.stored_secrets(self.engine, volume, ownership.labels(self.name, app, "secrets", "1"))
 
+    def holder(self, app: str) -> str:
+        return leasing.holder(self.engine, self.name, app)
+
+    def lease(self, app: str, holder: str, before: str) -> str:
+        return leasing.lease(self.engine, self.name, app, holder, before)
+
     def apply(
         self,
         step: Step,
@@ -99,6 +107,8 @@ class EngineTarget(ABC):
                 self._stop(payload)
             case "remove-containers" | "remove-volumes" | "remove-network" | "remove-images":
                 self._remove(payload)
+            case "let-go":
+                self._let_go(payload)
             case unknown:
                 raise TargetError(f"step {step.id!r} has an unknown payload {unknown!r}")
 
@@ -185,4 +195,19 @@ class EngineTarget(ABC):
                         self._own(network.get("Labels"), f"network {name}", app)
                         engine.remove_network(network["Id"])
                 case _:
-                    engine.remove_image(name)
+                    if name not in self._claimed_by_others(app):
+                        engine.remove_image(name)
+
+    def _let_go(self, payload: Payload) -> None:
+        """What something still runs of stays, as planned."""
+        self._remove({**payload, "do": "remove-volumes"})
+        for reference in payload["images"]:
+            if reference not in self._claimed_by_others(payload["app"]):
+                with suppress(Conflict):
+                    self.engine.remove_image(reference)
+
+    def _claimed_by_others(self, app: str) -> set[str]:
+        """The images that other apps bring, now."""
+        labels = [volume.get("Labels") or {} for volume in self.engine.volumes()]
+        others = [one for one in labels if not ownership.ours(one, self.name, app)]
+        return {reference for one in others for reference in json.loads(one.get(ownership.IMAGES, "[]"))}

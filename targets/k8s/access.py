@@ -22,6 +22,7 @@ ROLE = "edit"  # the least of the roles that every cluster has which is enough w
 ACCOUNT = "system:serviceaccount:"
 _WRITTEN = ("get", "create", "patch")
 _REMOVED = ("get", "delete", "watch")
+_DEPLOYING = frozenset({"import", "push", "apply", "start", "record"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,9 +40,11 @@ class Right:
 
 
 def needs(steps: Iterable[Step]) -> frozenset[Right]:
-    """What the steps need, and that the plan was made of all that is recorded."""
+    """What the steps need, that the plan was made of all that is recorded, and the lease of a deploy."""
     found: set[Right] = set()
     for step in steps:
+        if step.payload["do"] in _DEPLOYING:
+            found |= {*_rights("Secret", *_WRITTEN, *_REMOVED)}
         found |= {*_rights("Secret", "get", "list"), *_of(step.payload)}
     return frozenset(found)
 

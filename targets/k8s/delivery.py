@@ -224,10 +224,14 @@ def _forget(node: Node, identity: str, there: Mapping[str, tuple[str, dict[str, 
 def unload(node: Node, payload: Payload) -> None:
     """The app lets go of an image; it goes once nobody who brought it is left."""
     reference = payload["reference"]
-    there = node.images()
-    if reference not in there:
+    if reference not in node.images():
         return
-    node.label(reference, mark(payload["namespace"], payload["app"]), "")
+    try:
+        node.label(reference, mark(payload["namespace"], payload["app"]), "")
+    except TargetError:
+        if reference in node.images():
+            raise
+        return  # another app, the last to leave, was faster
     there = node.images()
     digest, labels = there.get(reference, ("", {}))
     if not digest or any(key.startswith(BROUGHT) for key in labels):

@@ -17,7 +17,7 @@ Json = dict[str, Any]
 TARGET = "k8s"
 MANAGER = "graphbundle"  # the field manager of every apply
 NODE = ownership.PREFIX + "node"  # label: the service or job that an object belongs to
-KEPT = ownership.PREFIX + "kept"  # label: "record" or "secrets"
+KEPT = ownership.PREFIX + "kept"  # label: "record", "secrets" or "lease"
 REVISIONS = ownership.PREFIX + "revisions"  # annotation, JSON: the revision of each kept secret
 PULL_SECRET = ownership.PREFIX + "pull-secret"  # annotation of a record: the Secret they pull with
 REGISTRY = ownership.PREFIX + "registry"  # annotation of a record: where the nodes pull from, if they do
@@ -27,6 +27,8 @@ NAME_LIMIT = 253
 
 RECORD_TYPE = "bundle.release/v1"
 SECRETS_TYPE = "bundle.secrets/v1"
+LEASE_TYPE = "bundle.lease/v1"
+LEASE = "lease"  # the resource
 ENFORCE = "pod-security.kubernetes.io/enforce"
 RANK = "batch.kubernetes.io/job-completion-index"  # annotation of a worker's pod
 RUN = "batch.kubernetes.io/job-name"  # label of a worker's pod (Kubernetes 1.27)
@@ -66,6 +68,10 @@ def pull_secret(app: str) -> str:
 
 def secrets(app: str) -> str:
     return f"{app}-secrets"
+
+
+def lease(app: str) -> str:
+    return f"{app}-lease"
 
 
 def record(app: str, revision: int) -> str:

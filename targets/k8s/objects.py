@@ -69,11 +69,12 @@ class Made:
         return (*self.around, self.main)
 
 
-def namespace(app: str, name: str, level: Level) -> Json:
+def namespace(app: str, name: str, level: Level | None) -> Json:
+    enforced = {} if level is None else {names.ENFORCE: str(level)}
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": name, "labels": names.labels(app) | {names.ENFORCE: str(level)}},
+        "metadata": {"name": name, "labels": names.labels(app) | enforced},
     }
 
 

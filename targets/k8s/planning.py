@@ -30,7 +30,6 @@ UP = frozenset({State.CREATED, State.STARTING, State.RUNNING, State.HEALTHY, Sta
 DONE = frozenset({State.COMPLETED, State.FAILED})
 NAMESPACE_STEP = f"{Action.CREATE} namespace"
 
-_LOSES_DATA = ("volume/", "secrets", "record/")
 _MAIN = tuple(f"{kind}/" for kind in objects.WORKLOADS)
 
 
@@ -321,7 +320,7 @@ def _cleanup(draft: Draft, kept: list[Object], made: tuple[Made, ...]) -> None:
     obsolete: dict[str, list[str]] = {}
     for thing in draft.observed.things:
         resource = thing.resource
-        if thing.foreign or resource.startswith((*_LOSES_DATA, "image/")):
+        if thing.foreign or resource.startswith((*ownership.LOSES_DATA, "image/", names.LEASE)):
             continue
         job = jobs.get(resource)
         if thing.name.startswith("Job/") and job is not None:
@@ -355,18 +354,19 @@ def plan_removal(settings: Settings, observed: Observed) -> Plan:
     mine = [thing for thing in observed.things if not thing.foreign]
     resources = dict.fromkeys(thing.resource for thing in mine if not thing.resource.startswith("image/"))
     steps: list[Step] = []
-    order = sorted(resources, key=lambda resource: not resource.startswith(("service/", "job/")))
+    order = sorted(resources, key=lambda one: (not one.startswith(("service/", "job/")), ownership.going(one)))
     gone: list[str] = []
+    lost: list[str] = []
     for resource in order:
         ids = sorted((t.name for t in mine if t.resource == resource), key=lambda name: not name.startswith(_MAIN))
-        loses = resource.startswith(_LOSES_DATA)
+        loses = resource.startswith(ownership.LOSES_DATA)
         runs = resource.startswith(("service/", "job/"))
         payload = {**told, "do": "remove", "objects": ids}
-        after = () if runs else tuple(gone)
-        step = Step(resource, Action.REMOVE, "the app is removed", payload, after, loses_data=loses)
+        before = () if runs else (*gone, *lost) if ownership.going(resource)[0] else gone
+        step = Step(resource, Action.REMOVE, "the app is removed", payload, tuple(before), loses_data=loses)
         steps.append(step)
-        if runs:
-            gone.append(step.id)
+        gone += [step.id] if runs else []
+        lost += [step.id] if loses else []
     steps += images.removal(observed, told, tuple(gone))
     said = (*images.left(settings, observed), *_left(told["namespace"], features))
     if any(note.verdict is Verdict.REFUSED for note in said):

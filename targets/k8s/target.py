@@ -28,6 +28,7 @@ from targets.k8s import (
     emptiness,
     examining,
     files,
+    leasing,
     lending,
     logs,
     names,
@@ -131,6 +132,20 @@ class KubernetesTarget:
 
     def lent(self, app: str, places: Mapping[str, str]) -> Mapping[str, bytes]:
         return lending.lent(self.api, self._namespace(app), places)
+
+    def holder(self, app: str) -> str:
+        return leasing.holder(self.api.get("Secret", names.lease(app), self._namespace(app)))
+
+    def lease(self, app: str, holder: str, before: str) -> str:
+        namespace, name = self._namespace(app), names.lease(app)
+        there = self.api.get("Secret", name, namespace)
+        if there is not None:
+            self._own(there, app)
+        if leasing.holder(there) != before:
+            return leasing.holder(there)
+        self._ended.discard(namespace)
+        body = self._kept_body(app, name, names.LEASE, names.LEASE, "1", names.LEASE_TYPE)
+        return leasing.lease(self.api, namespace, there, body, holder)
 
     def logs(
         self, app: str, service: str | None, *, follow: bool, since: str | None, tail: int | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from bundler.cli.main import run
@@ -71,3 +72,20 @@ def test_a_value_that_was_given_once_does_not_fall_back_without_a_word(tmp_path:
     assert told in away_from_one("plan", *file).stdout
     assert told in away_from_one("deploy", *file).stderr
     assert "value greeting" not in away_from_one("plan", *file).stdout
+
+
+def test_another_bundle_in_an_apps_place_is_told_before_the_steps(tmp_path: Path, kept_target: Path) -> None:
+    write_layout(tmp_path / "graph" / "layout")
+    for name, graph in (("shop", GRAPH), ("cafe", GRAPH.replace("shop", "cafe").replace('"1"', '"2"'))):
+        (tmp_path / "graph" / "bundle.yaml").write_text(graph)
+        assert run(["build", str(tmp_path / "graph"), "-o", str(tmp_path / f"{name}.tar")]) == 0
+    shop, cafe = ((str(tmp_path / f"{name}.tar"), "-t", "kept", "--app", "mine") for name in ("shop", "cafe"))
+    first = away_from_one("deploy", *shop, "--yes")
+    assert "ANOTHER BUNDLE" not in first.stderr
+    other = r"  ANOTHER BUNDLE: shop 1 \([0-9a-f]{12}\) is there, cafe 2 \([0-9a-f]{12}\) takes its place"
+    assert re.fullmatch(other, away_from_one("plan", *cafe).stdout.splitlines()[1])
+    replaced = json.loads(away_from_one("plan", *cafe, "--json").stdout)["replaces"]
+    assert (replaced["bundle"], replaced["version"]) == ("shop", "1")
+    assert replaced["root"].startswith("sha256:")
+    assert json.loads(away_from_one("plan", *shop, "--json").stdout)["replaces"] is None
+    assert re.fullmatch(other, away_from_one("deploy", *cafe, "--yes").stderr.splitlines()[1])

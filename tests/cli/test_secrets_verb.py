@@ -10,7 +10,9 @@ import pytest
 
 from bundler.cli.main import run
 from bundler.cli.site import read_secrets
+from bundler.deploy import prepare_removal
 from bundler.model.site import SecretSource, Site
+from targets.memory import MemoryTarget
 from tests.cli.conftest import write_layout
 from tests.cli.terminal import away_from_one, talk
 
@@ -73,6 +75,37 @@ def test_they_are_listed_with_where_they_are_from_and_who_uses_them(shop: tuple[
     assert "made at the site" in done.stdout
     assert "s3cret" not in done.stdout + done.stderr
     assert not any("s3cret" in json.dumps(row) for row in rows.values())
+
+
+def test_an_app_without_volumes_is_deployed_again_where_its_removal_was_cut_off_at_the_record(
+    shop: tuple[str, ...], kept_target: Path
+) -> None:
+    target = MemoryTarget()
+    target._apps = pickle.loads(kept_target.read_bytes())
+    done: set[str] = set()
+    for step in prepare_removal(target, "shop", volumes=True).plan.steps:
+        if set(step.after) <= done and not step.resource.startswith("record/"):
+            target.apply(step, None, {}, lambda size: None)
+            done.add(step.id)
+    assert "remove service/api" in done
+    kept_target.write_bytes(pickle.dumps(target._apps))
+    again = away_from_one(*shop)
+    assert again.returncode == 0, again.stderr
+
+
+def test_one_that_an_interrupted_first_deploy_generated_is_listed_as_that(
+    shop: tuple[str, ...], kept_target: Path
+) -> None:
+    apps = pickle.loads(kept_target.read_bytes())
+    apps["shop"].records.clear()
+    kept_target.write_bytes(pickle.dumps(apps))
+    assert away_from_one(*shop).returncode == 0
+    assert {name: row["from"] for name, row in listed().items()} == {
+        "db": "generated",
+        "license": None,
+        "token": None,
+        "spare": "generated",
+    }
 
 
 def test_a_deploy_that_gives_none_keeps_where_they_were_from(shop: tuple[str, ...]) -> None:

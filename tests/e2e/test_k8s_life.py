@@ -90,6 +90,24 @@ def opened(bundle: Bundle, app: str, *where: str) -> Iterator[str]:
         assert child.wait(timeout=20) == 0
 
 
+@pytest.mark.parametrize("apart_s", [0.0, 1.5])
+def test_of_two_deploys_at_once_one_is_done_and_the_other_ends_before_its_first_step(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str], apart_s: float
+) -> None:
+    name = app("k8-twice", "k8s")
+    argv = ["deploy", str(small), "--target", "k8s", "--app", name, "--yes"]
+    for greeting in ("first", "other"):
+        begun = []
+        for delay_s in (apart_s, 0.0):
+            begun.append(bundle.start(*argv, "--set", f"values.greeting={greeting}"))
+            time.sleep(delay_s)
+        said = {process.communicate(timeout=120)[1]: process.returncode for process in begun}
+        assert sorted(said.values()) == [0, 6], said
+        refused = next(text for text, status in said.items() if status == 6)
+        assert f"another deploy of {name} " in refused
+    assert "lease" not in kubectl("get", "secrets", "--namespace", name, "--output", "name")
+
+
 def test_a_bundle_is_deployed_changed_removed_and_leaves_nothing(
     bundle: Bundle, small: Path, app: Callable[[str, str], str]
 ) -> None:

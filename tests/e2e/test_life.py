@@ -277,19 +277,28 @@ def test_a_deploy_killed_at_any_moment_is_finished_by_the_same_command(
 
 
 @targets
-def test_two_first_deploys_at_once_agree_on_one_secret(
-    bundle: Bundle, small: Path, app: Callable[[str, str], str], target: str
+@pytest.mark.parametrize("apart_s", [0.0, 1.0])
+def test_of_two_deploys_at_once_one_is_done_and_the_other_ends_before_its_first_step(
+    bundle: Bundle, small: Path, app: Callable[[str, str], str], target: str, apart_s: float
 ) -> None:
     name = app(f"twice-{target}", target)
     argv = ["deploy", str(small), "--target", target, "--app", name]
-    for process in [bundle.start(*argv) for _ in range(2)]:
-        said = process.communicate(timeout=120)[1]
-        assert "Traceback" not in said
-        assert process.returncode in (0, 6, 7), said
-    bundle(*argv)
-    assert bundle(*argv).out.startswith("no changes\n")
+    for secret in ("first bytes", "other bytes"):
+        (small.parent / "token").write_text(secret)
+        (small.parent / "site.yaml").write_text("secrets: {token: {file: ./token}}\n")
+        begun = []
+        for delay_s in (apart_s, 0.0):
+            begun.append(bundle.start(*argv, "--site", str(small.parent / "site.yaml"), "--yes"))
+            time.sleep(delay_s)
+        said = {process.communicate(timeout=120)[1]: process.returncode for process in begun}
+        assert sorted(said.values()) == [0, 6], said
+        refused = next(text for text, status in said.items() if status == 6)
+        assert f"another deploy of {name} " in refused
+        assert "run the same command again" in refused
+        assert bundle(*argv).out.startswith("no changes\n")
     door = bundle("open", name, "-t", target, "--print").out.split()[-1]
-    assert f"PEER_KEY={get(f'{door}/peer?file?/run/secrets/token')}\n" in get(f"{door}/env")
+    assert "PEER_KEY=other bytes\n" in get(f"{door}/env")
+    assert not [one for one in docker("volume", "ls", "-q").split() if one.startswith(f"{name}_lease")]
 
 
 @targets

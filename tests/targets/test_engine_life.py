@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,8 @@ from bundler.model.observed import State
 from bundler.model.plan import Action, Ready
 from bundler.model.release import FileMount, Need
 from targets import ownership, tar
+from targets.engine import observe
+from targets.engine.api import Engine, Json
 from targets.sample import Deployment, job, sample, service, settled
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
@@ -210,3 +213,53 @@ def test_a_foreign_thing_that_comes_later_is_not_taken_over(subject: OnEngine, d
         assert subject.planted(subject.app)
     finally:
         subject.uproot(subject.app)
+
+
+# images of several apps
+
+
+def test_of_two_apps_removed_at_once_the_last_takes_their_image_along(
+    subject: OnEngine, deployment: Deployment
+) -> None:
+    release, second = replace(only(subject, doors=()), doors=()), Deployment(subject, f"{subject.app}-2")
+    deployment.go(release)
+    second.go(replace(release, app=second.app))
+    removals = [(one, one.plan(None).steps) for one in (deployment, second)]
+    for one, steps in removals:
+        one.carry_out(steps)
+    assert subject.remains(subject.app) == []
+
+
+def test_an_image_that_another_app_brings_meanwhile_stays(subject: OnEngine, deployment: Deployment) -> None:
+    release, second = replace(only(subject, doors=()), doors=()), Deployment(subject, f"{subject.app}-2")
+    deployment.go(release)
+    removal = deployment.plan(None).steps
+    assert [step for step in removal if step.resource.startswith("image/tgt-sample")]
+    second.go(replace(release, app=second.app))
+    deployment.carry_out(removal)
+    assert subject.engine.image(subject.image.reference) is not None
+    second.remove(volumes=True)
+    assert subject.remains(subject.app) == []
+
+
+class Meanwhile(Engine):
+    """An engine on which something happens once, just before images are listed."""
+
+    def __init__(self, happening: Callable[[], object]) -> None:
+        super().__init__()
+        self.happenings = [happening]
+
+    def images(self, pattern: str) -> list[Json]:
+        while self.happenings:
+            self.happenings.pop()()
+        return super().images(pattern)
+
+
+def test_an_image_that_another_app_brings_during_a_look_was_not_loaded_by_hand(
+    subject: OnEngine, deployment: Deployment
+) -> None:
+    release = replace(only(subject, doors=()), doors=())
+    look = Meanwhile(lambda: deployment.go(release))
+    things = observe.observe(look, subject.target.name, f"{subject.app}-2").things
+    (found,) = (thing for thing in things if thing.name == subject.image.reference)
+    assert found.shared

@@ -48,7 +48,7 @@ def test_a_removal_says_which_images_stay_and_why(target: EngineTarget) -> None:
     (note,) = (str(one) for one in plan.notes)
     assert note.startswith("adapted: image/tgt-sample/app:1.0.0-")
     assert (
-        "it stays, as something else uses it; when nothing does: docker image rm bundle.local/tgt-sample/app:" in note
+        "it stays while something else uses it; when nothing does: docker image rm bundle.local/tgt-sample/app:" in note
     )
     assert not [step for step in plan.steps if step.resource.startswith("image/")]
 

@@ -143,3 +143,28 @@ def test_an_import_that_another_one_got_in_the_way_of_is_done_again(
     finally:
         delivery.unload(subject.node, load.payload)
     assert subject.remains(subject.app) == []
+
+
+_LAST_TO_LEAVE = """#!/bin/sh
+case "$*" in *" images label "*) {ctr} --namespace k8s.io images remove {reference} >/dev/null ;; esac
+exec {ctr} "$@"
+"""
+
+
+@pytest.mark.cluster
+def test_an_image_that_another_app_took_along_meanwhile_is_let_go_of(
+    program: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = InCluster(program)
+    steps = subject.target.plan(sample(subject), subject.target.observe(subject.app)).steps
+    load = next(step for step in steps if step.resource == "image/app")
+    subject.target.apply(load, subject.blobs, {}, lambda size: None)
+    with monkeypatch.context() as patched:
+        script = _LAST_TO_LEAVE.format(reference=load.payload["reference"], ctr=f"{shutil.which('ctr')}")
+        (tmp_path / "ctr").write_text(script)
+        (tmp_path / "ctr").chmod(0o755)
+        patched.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        delivery.unload(subject.node, load.payload)
+    left = subject.node.images()
+    assert load.payload["reference"] not in left
+    subject.node.remove(*(name for name in left if name.startswith(str(load.payload["tagged"]).rpartition(":")[0])))

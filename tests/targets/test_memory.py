@@ -13,7 +13,8 @@ from bundler.model.plan import Note, Plan, Verdict
 from targets import tar
 from targets.conformance import Conformance
 from targets.memory import MemoryTarget
-from targets.sample import Deployment, sample
+from targets.sample import FIRST_SECRET, Deployment, sample
+from tests.test_run import Clockwork, Quiet
 
 
 class Memory:
@@ -80,3 +81,17 @@ def test_a_target_is_asked_about_a_plans_steps_and_about_no_others() -> None:
         deploy.refuse(refused)
     deploy.prepare_removal(target, "nothing", volumes=True)
     assert target.asked == [asked]
+
+
+def test_what_another_deploy_has_changed_since_the_plan_is_not_deployed_over() -> None:
+    subject = Memory()
+    target, release, deployment = subject.target, sample(subject), Deployment(subject, subject.app)
+    observed = target.observe(subject.app)
+    plan, secrets = target.plan(release, observed), {"key": FIRST_SECRET}
+    late = deploy.Prepared(target, subject.app, release, plan, observed, secrets, subject.blobs, 60.0)
+    deployment.go(release)
+    there = target.observe(subject.app)
+    with pytest.raises(TargetError, match="another deploy of sample has ended since this plan was made"):
+        deploy.carry_out(late, Quiet(), Clockwork(), None)
+    assert target.observe(subject.app) == there
+    assert target.holder(subject.app) == ""
