@@ -31,7 +31,7 @@ def test_a_service_that_begins_to_keep_data_ends_before_it_starts_anew() -> None
         assert steps["replace service/web"].payload["gone"] == [old.id]
         assert "remove service/web" not in steps, "it is gone by then"
         deleted = {right.shown for right in access.needs([steps["replace service/web"]]) if right.verb == "delete"}
-        assert deleted == {f"{old.kind.lower()}s.apps"}
+        assert deleted == {f"{old.kind.lower()}s.apps", "secrets"}, "and the lease"
 
 
 def test_an_owner_of_another_kind_beside_the_wanted_one_goes() -> None:

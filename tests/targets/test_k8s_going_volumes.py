@@ -37,7 +37,7 @@ def test_what_has_ended_lets_the_volume_go_before_it_is_made_anew() -> None:
     assert step.cause == "is being removed, held by load-1, which ended and goes first"
     assert step.payload["gone"] == ["Pod/load-1", "PersistentVolumeClaim/data"]
     deleted = {right.shown for right in access.needs([step]) if right.verb == "delete"}
-    assert deleted == {"pods", "persistentvolumeclaims"}
+    assert deleted == {"pods", "persistentvolumeclaims", "secrets"}, "and the lease"
 
 
 def test_what_runs_or_is_somebody_elses_is_named_with_the_command_that_ends_it() -> None:
