@@ -94,7 +94,7 @@ def opened(bundle: Bundle, app: str, *where: str) -> Iterator[str]:
 def test_of_two_deploys_at_once_one_is_done_and_the_other_ends_before_its_first_step(
     bundle: Bundle, small: Path, app: Callable[[str, str], str], apart_s: float
 ) -> None:
-    name = app("k8-twice", "k8s")
+    name = app(f"k8-twice-{apart_s:.0f}", "k8s")  # they run side by side
     argv = ["deploy", str(small), "--target", "k8s", "--app", name, "--yes"]
     for greeting in ("first", "other"):
         begun = []

@@ -104,7 +104,7 @@ def test_who_may_only_read_is_told_what_is_missing_and_who_grants_it(
     reader, name = somebody(bundle, tmp_path, namespace, "view")
     refused = reader("deploy", small, *where, "--app", "b-read", status=6).err
     assert f"{name} may not create" in refused
-    assert "list, patch secrets" in refused
+    assert "create, delete, get, list, patch, watch secrets; " in refused
     assert "statefulsets.apps" in refused
     assert holds(namespace) == ""
     assert "refused: " in reader("plan", small, *where, "--app", "b-read", status=6).out
