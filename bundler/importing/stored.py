@@ -11,6 +11,7 @@ from typing import Any
 from bundler.graphfile import forms
 from bundler.importing import keys, mounts
 from bundler.importing.addresses import Addresses
+from bundler.importing.confidential import shown
 from bundler.importing.mounts import Mounted
 from bundler.importing.naming import renamed
 from bundler.importing.project import Data, Files, Project, as_list, truth
@@ -172,7 +173,7 @@ class Stored:
             told = "the volume is a new one here; data from elsewhere is brought in by a job"
             self.report.changed(f"volumes.{name}.external", told)
         if isinstance(opts, dict) and "device" in opts:
-            told = f"{settled(str(opts['device']), self.project.given)} is the site's; the volume is a new one here"
+            told = f"{shown(str(opts['device']), self.project.given)} is the site's; the volume is a new one here"
             self.report.changed(f"volumes.{name}.driver_opts", told)
         elif opts:
             self.report.left_out(f"volumes.{name}.driver_opts", keys.STORAGE)
