@@ -46,6 +46,13 @@ def test_an_address_by_another_name_of_a_service_is_told_with_that_name(named: s
     assert any(line.startswith(where) and f" {host}: its name is its node's, the-c" in line for line in said)
 
 
+def test_another_name_within_a_word_is_not_the_one_that_was_written() -> None:
+    found = compose(
+        "services: {a: {image: a, environment: {U: 'redis://the-c:6379/'}}, the-c: {image: redis, hostname: c}}"
+    )
+    assert "taken services.a.environment.U: an address of the-c: connect {the-c: the-c.redis}" in lines(found)
+
+
 def test_a_folder_that_one_service_writes_is_data_for_all(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/rows").write_bytes(b"x")
