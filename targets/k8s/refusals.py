@@ -59,11 +59,10 @@ def refusal(status: int, data: bytes, doing: str, path: str) -> TargetError:
             return TargetError(f"{doing}: the cluster has too much to do: {_short(message)}", hint=_BUSY)
         case 409 if any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
             fields = "; ".join(f"{cause.get('field')}: {cause.get('message')}" for cause in causes)
-            deletion = _deletion(path)
-            hint = f"{deletion}, or have" if deletion else "have"
+            ways = [way for way in (_deletion(path), "have them let go of these fields") if way]
             return TargetError(
                 f"{doing}: others manage fields of it: {fields}",
-                hint=f"{hint} them let go of these fields, and run the same command again",
+                hint=f"{', or '.join(ways)}, and run the same command again",
             )
         case 409:
             return Conflict(f"{doing}: {_short(message)}")
