@@ -78,10 +78,11 @@ class Stored:
     def _misnamed(self, where: str, texts: Mapping[str, str]) -> None:
         """`texts`: what they are called -> those of files that are packed as they are."""
         for file, text in texts.items():
-            for host, node in self.addresses.renamed(text).items():
-                told = f"is {node} here: write {node} there"
+            for host, node in self.addresses.named(text).items():
+                told = f"is {node} here: write {node} there" if node != host else ""
                 told = "lies outside: no packed file is told where" if node in self.outside else told
-                self.report.refused(where, f"{file} names {host}, which {told}")
+                if told:
+                    self.report.refused(where, f"{file} names {host}, which {told}")
 
     def secrets(self, site: Data) -> dict[str, Data]:
         """Those that the file declares; where they come from goes into the site file."""

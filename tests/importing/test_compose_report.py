@@ -129,11 +129,12 @@ def test_a_packed_file_that_names_a_service_by_another_name_is_not_the_whole_sys
         assert [line for line in lines(found) if told in line] == [f"refused configs.c: {where} {told}"]
 
 
-def test_a_packed_file_that_names_a_host_outside_is_not_the_whole_system(tmp_path: Path) -> None:
-    (tmp_path / "web.conf").write_text("push host.docker.internal:9091;\n")
-    named = "environment: {U: 'http://host.docker.internal:9091/'}"
+@pytest.mark.parametrize("host", ["host.docker.internal", "legacy"])
+def test_a_packed_file_that_names_a_host_outside_is_not_the_whole_system(host: str, tmp_path: Path) -> None:
+    (tmp_path / "web.conf").write_text(f"push {host}:9091;\n")
+    named = f"environment: {{U: 'http://{host}:9091/'}}, extra_hosts: ['legacy:10.0.0.9']"
     found = compose(f"services: {{web: {{image: w, {named}, volumes: ['./web.conf:/w.conf']}}}}", tmp_path)
-    told = "web.conf names host.docker.internal, which lies outside: no packed file is told where"
+    told = f"web.conf names {host}, which lies outside: no packed file is told where"
     assert f"refused services.web.volumes: ./{told}" in lines(found)
 
 
