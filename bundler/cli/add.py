@@ -117,7 +117,8 @@ def _asked(one: Adding, given: Mapping[str, str], library: Library) -> dict[str,
         has = f"there is: {', '.join(fitting)}" if fitting else "the graph has none"
         if type == "volume":
             has += "; another name adds one" if fitting else " yet; any name adds one"
-            hint = f"{has}: --connect {slot}={slot}"
+            new = f"{one.node}-{slot}" if slot in fitting else slot
+            hint = f"{has}: --connect {slot}={new}"
         elif not fitting:
             first = "".join(f"\nbundle add {name} adds one" for name in offering(library, type))
             raise UsageError(told, hint=f"{has}; what lies outside goes into externals{first}")

@@ -24,7 +24,7 @@ class Type:
 
     `port` is the usual one, taken for an external that gives none. `url` is the scheme before `host:port`;
     with `login`, `user:password@` goes before the host, and the value of `path` after the port. `also` are other
-    schemes that an external's address may have; what follows a `+`, as a driver's name, is anybody's.
+    schemes that an external's address may have; what follows a `+`, `-` or `:`, as a driver's name, is anybody's.
     """
 
     name: str
@@ -60,18 +60,29 @@ TYPES: Mapping[str, Type] = {
         Type("http", "HTTP", port=80, url="http", also=("https", "ws", "wss")),
         Type("https", "HTTP over TLS", port=443, url="https", also=("wss",)),
         Type("grpc", "gRPC", port=443, url="grpc", also=("grpcs", "http", "https")),
-        _with_login("postgres", "PostgreSQL", 5432, "postgresql"),
-        _with_login("mysql", "MySQL, MariaDB", 3306, "mariadb"),
+        _with_login("postgres", "PostgreSQL", 5432, "postgresql", "pgsql", "psql", "postgis", "cockroachdb"),
+        _with_login("mysql", "MySQL, MariaDB", 3306, "mariadb", "mysql2", "mysqlx"),
         _with_login("mongodb", "MongoDB", 27017),
         _with_login("redis", "Redis, Valkey", 6379, "rediss", "valkey", "valkeys"),
         _with_login("amqp", "AMQP 0.9.1 (RabbitMQ)", 5672, "amqps", "pyamqp", path="vhost"),
         _with_login("nats", "NATS", 4222, "tls", "ws", "wss", path=None),
-        _with_login("smtp", "mail", 25, "smtps", path=None),
-        _with_login("ldap", "LDAP", 389, "ldaps", path=None),
-        _with_login("clickhouse", "ClickHouse, native protocol", 9000, "clickhouses", "tcp"),
-        Type("kafka", "Kafka", _LOGIN, _PASSWORD, 9092, "kafka", also=("plaintext", "ssl")),
-        Type("memcached", "memcached", port=11211, url="memcached", also=("memcache",)),
-        Type("mqtt", "MQTT", _LOGIN, _PASSWORD, 1883, "mqtt", login=True, also=("mqtts", "tcp", "ssl", "ws", "wss")),
+        _with_login("smtp", "mail", 25, "smtps", "submission", "submissions", path=None),
+        _with_login("ldap", "LDAP", 389, "ldaps", "ldapi", path=None),
+        _with_login("clickhouse", "ClickHouse, native protocol", 9000, "clickhouses", "clickhousedb", "tcp"),
+        Type(
+            "kafka", "Kafka", _LOGIN, _PASSWORD, 9092, "kafka", also=("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")
+        ),
+        Type("memcached", "memcached", port=11211, url="memcached", also=("memcache", "pymemcache")),
+        Type(
+            "mqtt",
+            "MQTT",
+            _LOGIN,
+            _PASSWORD,
+            1883,
+            "mqtt",
+            login=True,
+            also=("mqtts", "tcp", "ssl", "tls", "ws", "wss"),
+        ),
         Type("otlp", "OpenTelemetry over HTTP", port=4318, url="http", also=("https",)),
         Type("s3", "S3 and what speaks it", _S3, frozenset({"secret_key"}), 443, "http", also=("https", "s3")),
     )
@@ -137,8 +148,8 @@ def address(url: str) -> tuple[str | None, int | None]:
 
 def serves(type: str, url: str) -> bool:
     """Whether the scheme of an address is one of the type's."""
-    scheme = url.partition("://")[0].partition("+")[0].lower()
-    return not TYPES[type].schemes or scheme in TYPES[type].schemes
+    scheme = url.strip().partition("://")[0].lower().removeprefix("jdbc:")
+    return not TYPES[type].schemes or re.split("[+:-]", scheme)[0] in TYPES[type].schemes
 
 
 def expected_schemes(type: str) -> str:

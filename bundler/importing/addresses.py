@@ -82,10 +82,10 @@ class Addresses:
             rf"(?i:(?<![A-Za-z])(?P<key>host|hostname|server|data source|addr|address)=)(?-i:{host})(?![A-Za-z0-9_.:-])"
         )
 
-    def renamed(self, text: str) -> dict[str, str]:
-        """The hosts of the addresses in a text that have another name in the graph -> that name."""
+    def named(self, text: str) -> dict[str, str]:
+        """The hosts of the addresses in a text -> their names in the graph."""
         found = [each["host"] for pattern in (self._url, self._pair) for each in pattern.finditer(text)]
-        return {host: self.hosts[host] for host in found if self.hosts[host] != host}
+        return {host: self.hosts[host] for host in found}
 
     def mine(self, text: str) -> None:
         """Learn the ports that a text names."""

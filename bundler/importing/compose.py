@@ -211,7 +211,7 @@ class _Import:
         if chosen:
             whole, given = "\n".join(chosen), self.project.given
             names = list(dict.fromkeys(one.name for one in variables(whole)))
-            fixed = ", ".join(settled(part, given) for part in chosen)
+            fixed = ", ".join(confidential.shown(part, given) for part in chosen)
             self.report.changed(where, f"{several(names)} decided now: {fixed}{origin(whole, given)}")
 
     def _source(self, name: str, service: Data) -> _Source:

@@ -22,6 +22,7 @@ _MADE_HERE = ("PASSWORD", "PASSWD", "PASS", "PWD", "SALT", "SECRET", "PASSPHRASE
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
 _WORD = "(?<![A-Za-z0-9_.-]){}(?![A-Za-z0-9_.-])"
 _MAX_MADE = 64  # characters of a secret that is made at the site
+_PAIR = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=([^,;&\s]+)")
 _MIN_DISTINCT = 6  # characters of a literal that is looked for in other texts
 
 
@@ -95,14 +96,16 @@ def find(project: Project, names: Names, stores: Set[str]) -> Secrets:
                 words = set(re.findall(r"[A-Za-z0-9_.-]+", "" if LOGIN.search(literal) else literal))
                 hidden = (meaning(one, project.given) for one in asked(text, project.given) if is_secret(one.name))
                 found.plain |= words.difference(hidden)
+            outer = set(variables(text))
             for one in asked(text, project.given):
                 known = is_secret(one.name) or one.name in found.by_variable
                 if known and one != whole:
-                    _of_variable(found, names, service, one, text, where, project.given)
+                    _of_variable(found, names, service, one, where, project.given, inner=one not in outer)
         for key in ("command", "entrypoint"):
             for text in _words(data.get(key)):
+                where, outer = f"services.{service}.{key}", set(variables(text))
                 for one in (one for one in asked(text, project.given) if is_secret(one.name)):
-                    _of_variable(found, names, service, one, text, f"services.{service}.{key}", project.given)
+                    _of_variable(found, names, service, one, where, project.given, inner=one not in outer)
     for service, data in project.services.items():
         for where, text in _texts(data):
             for login in LOGIN.finditer(settled(text, project.given)):
@@ -122,11 +125,11 @@ def find(project: Project, names: Names, stores: Set[str]) -> Secrets:
 
 
 def _of_variable(
-    found: Secrets, names: Names, service: str, one: Variable, text: str, where: str, given: Mapping[str, str]
+    found: Secrets, names: Names, service: str, one: Variable, where: str, given: Mapping[str, str], *, inner: bool
 ) -> None:
-    """One that stands in a text, or in a default in it that holds."""
+    """One that stands in a text; `inner`: in a default in it that holds."""
     literal = meaning(one, given)
-    if not PLAIN.fullmatch(literal) and (literal or one in variables(text)):
+    if not PLAIN.fullmatch(literal) and (literal or not inner):
         _add(found, names, service, one.name, literal, one, where)
 
 
@@ -184,6 +187,20 @@ def declared(
         told += origin(secret.source.written, given) if secret.source else ""
         report.taken(where, f"the secret {secret.name}{also}; {told}")
     return made
+
+
+def shown(text: str, given: Mapping[str, str]) -> str:
+    """The text as Compose makes it, for people: without what its variables and words say is secret."""
+    made = "".join(
+        part
+        if isinstance(part, str)
+        else f"${{{part.name}}}"
+        if any(is_secret(one.name) for one in asked(part.written, given))
+        else meaning(part, given)
+        for part in parse(text)
+    )
+    made = LOGIN.sub(r"://\1:…@", made)
+    return _PAIR.sub(lambda found: f"{found[1]}=…" if is_secret(found[1]) else found[0], made)
 
 
 def _text(variable: str, raw: object) -> str:

@@ -264,7 +264,7 @@ def account(part: str, data: Mapping[str, Any], where: str, report: Report) -> N
         place = f"{where}.{key}" if where else key
         if key in known.named and isinstance(value, dict):
             for name, each in value.items():
-                account(known.named[key], each or {}, f"{place}.{name}", report)
+                account(known.named[key], each if isinstance(each, dict) else {}, f"{place}.{name}", report)
         for each in (value if isinstance(value, list) else [value]) if key in known.inner else ():
             if isinstance(each, dict):
                 account(known.inner[key], each, place, report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import chain, count
 
 from bundler.graphfile import forms
 
@@ -28,9 +29,8 @@ class Names:
 
     def take(self, *candidates: str) -> str:
         made = [label(each) for each in candidates]
-        last = made[-1]
-        made += [f"{last[:58].rstrip('-')}-{number}" for number in range(2, len(self._taken) + 3)]
-        name = next(each for each in made if each not in self._taken)
+        stem = made[-1][:58].rstrip("-")
+        name = next(each for each in chain(made, (f"{stem}-{n}" for n in count(2))) if each not in self._taken)
         assert re.fullmatch(forms.LABEL, name)  # noqa: S101 - of `label`
         self._taken.add(name)
         return name

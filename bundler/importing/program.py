@@ -19,6 +19,7 @@ from bundler.importing.variables import settled
 
 _SIBLING = re.compile(r"(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS|ENDPOINT|SERVICE)$")
 _MAX_VARIABLE = 1 << 17  # characters, as in a graph
+_HOST = r"(?<![\w.-]){}(?![\w.-])"
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -160,7 +161,7 @@ class Program:
         for slot, (target, endpoint) in edges.items():
             if f"${{{slot}." in after and f"${{{slot}." not in before:
                 spoken = (host for host, node in self.addresses.hosts.items() if node == target != host)
-                other = next((host for host in spoken if host in before), None)
+                other = next((host for host in spoken if re.search(_HOST.format(re.escape(host)), before)), None)
                 told = f"{other} is {target} here" if other else f"an address of {target}"
                 self.report.taken(place, f"{told}: connect {{{slot}: {target}.{endpoint}}}")
         for door in self.addresses.doors.values():

@@ -72,9 +72,7 @@ def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[
         keys.account("file", data, "", report)
         own = as_map(data.get("services"))
         for name in own:
-            more = _extended(name, own, report, ())
-            room.take(more, given, f"services.{name}")
-            written[name] = _over(written.get(name, {}), more)
+            written[name] = _over(written.get(name, {}), _extended(name, own, report, ()))
         for key in ("volumes", "configs", "secrets"):
             root[key] = _over(root.get(key, {}), as_map(data.get(key)))
         root["name"] = data.get("name") or root.get("name") or folder
@@ -89,14 +87,14 @@ def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[
     services = {}
     for name, service in written.items():
         where = f"services.{name}"
-        whole = _merged_env(service, where, files, given, room, report)
-        wanted = {settled(each, given) for each in as_list(whole.get("profiles"))}
+        wanted = {settled(each, given) for each in as_list(service.get("profiles"))}
         if wanted and not (wanted | {"*"}) & asked:
             told = f"only with the profile {' or '.join(sorted(wanted))}, as in Compose: --profile {min(wanted)}"
             report.left_out(where, told)
             continue
+        room.take(service, given, where)
+        services[name] = _merged_env(service, where, files, given, room, report)
         keys.account("service", service, where, report)
-        services[name] = whole
     if not services:
         raise UsageError("there is no service in the file", hint="a Compose file has services: {NAME: {image: …}}")
     return Project(
@@ -191,7 +189,7 @@ class _Room:
         if self.characters < 0:
             raise UsageError(
                 f"{where}: with it, the texts of the whole file are longer than 1 MiB, which is all that a graph holds",
-                hint="put long texts into files that are mounted, or import fewer services: --profile, -f",
+                hint="put long texts into files that are mounted, or import fewer services",
             )
 
 

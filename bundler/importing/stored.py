@@ -11,6 +11,7 @@ from typing import Any
 from bundler.graphfile import forms
 from bundler.importing import keys, mounts
 from bundler.importing.addresses import Addresses
+from bundler.importing.confidential import shown
 from bundler.importing.mounts import Mounted
 from bundler.importing.naming import renamed
 from bundler.importing.project import Data, Files, Project, as_list, truth
@@ -77,10 +78,11 @@ class Stored:
     def _misnamed(self, where: str, texts: Mapping[str, str]) -> None:
         """`texts`: what they are called -> those of files that are packed as they are."""
         for file, text in texts.items():
-            for host, node in self.addresses.renamed(text).items():
-                told = f"is {node} here: write {node} there"
+            for host, node in self.addresses.named(text).items():
+                told = f"is {node} here: write {node} there" if node != host else ""
                 told = "lies outside: no packed file is told where" if node in self.outside else told
-                self.report.refused(where, f"{file} names {host}, which {told}")
+                if told:
+                    self.report.refused(where, f"{file} names {host}, which {told}")
 
     def secrets(self, site: Data) -> dict[str, Data]:
         """Those that the file declares; where they come from goes into the site file."""
@@ -172,7 +174,7 @@ class Stored:
             told = "the volume is a new one here; data from elsewhere is brought in by a job"
             self.report.changed(f"volumes.{name}.external", told)
         if isinstance(opts, dict) and "device" in opts:
-            told = f"{settled(str(opts['device']), self.project.given)} is the site's; the volume is a new one here"
+            told = f"{shown(str(opts['device']), self.project.given)} is the site's; the volume is a new one here"
             self.report.changed(f"volumes.{name}.driver_opts", told)
         elif opts:
             self.report.left_out(f"volumes.{name}.driver_opts", keys.STORAGE)

@@ -61,7 +61,8 @@ class Knobs:
             told = f"${{{one.name}{one.operator}…}} is decided now: {placed or 'nothing'}{named}"
         elif any(self.is_address(name, text) for name in (variable, one.name)):
             told = f"{subject}no value for a site to give: the address in it is the graph's own{named}"
-        elif placed != text:
+        elif placed != text or not inner.isdisjoint(self.secrets.by_variable):
+            placed = placed if placed != text else self.text(behind(one, self.given) or "", where, variable)
             told = f"{subject}no value for a site to give: the password in it is a secret{named}"
         elif len(text) > _MAX_VALUE:
             told = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from bundler.errors import Problem
@@ -10,6 +11,8 @@ from bundler.graphfile.site import SiteError, used_fields
 from bundler.model.graph import Graph
 from bundler.model.observed import StoredSecret
 from bundler.model.site import Site
+
+_SCHEME = re.compile(r"\s*[A-Za-z][\w+.:-]*://")
 
 
 def settle_values(graph: Graph, site: Site) -> dict[str, str]:
@@ -44,7 +47,7 @@ def check_externals(graph: Graph, site: Site, secrets: Mapping[str, StoredSecret
             problems.append(Problem(f"externals.{external.name}", f"needs {' or '.join(sorted(choice))}", hint))
         for name in (f"{prefix}url", f"{prefix}endpoint"):
             address = secrets[name].value.decode(errors="replace") if name in secrets else ""
-            if "://" in address and not types.serves(external.type, address):
+            if _SCHEME.match(address) and not types.serves(external.type, address):
                 hint = f"its address begins with {types.expected_schemes(external.type)}"
                 message = f"its scheme is not one of type {external.type}"
                 problems.append(Problem(f"secrets.{name}", message, hint))

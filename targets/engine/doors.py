@@ -65,13 +65,22 @@ def prove(engine: Engine, target: str, step: Step) -> None:
     members = [tar.directory(folder), tar.file(f"{folder}/{program}", binary(machine), mode=0o555)]
     try:
         engine.put(made, "/", tar.whole(members))
-        engine.start(made)
-    except TargetError as error:
-        places = ", ".join(f"{door} at {bind}:{port}" for door, (bind, port) in sorted(new.items()))
-        hint = f"what runs goes on as it is; choose another place: --set publish.{min(new)}.bind=…, or .port=…"
-        raise TargetError(f"front door {places} cannot be opened: {error.what}", hint=hint) from error
+        _open(engine, made, new)
     finally:
         engine.remove(made)
+
+
+def _open(engine: Engine, container: str, doors: Doors) -> None:
+    try:
+        engine.start(container)
+    except TargetError as error:
+        places = ", ".join(f"{name} at {_shown(bind)}:{port}" for name, (bind, port) in sorted(doors.items()))
+        hint = f"what runs goes on as it is; choose another place: --set publish.{min(doors)}.bind=…, or .port=…"
+        raise TargetError(f"front door {places} cannot be opened: {error.what}", hint=hint) from error
+
+
+def _shown(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def _wanted(step: Step) -> Doors:

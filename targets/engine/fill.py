@@ -40,7 +40,7 @@ def holder_reference() -> str:
 
 
 def holder(engine: Engine) -> str:
-    """The local image of containers that are never started; loaded where it is missing."""
+    """The local image of containers that are not the app's own; loaded where it is missing."""
     reference = holder_reference()
     if engine.image(reference) is None:
         program = binary(HOLDER_ARCHITECTURE)

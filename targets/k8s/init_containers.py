@@ -4,8 +4,10 @@ Pure."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from bundler.model.release import Release, ReleaseJob, Workload
+from bundler.model.graph import Condition
+from bundler.model.release import Release, ReleaseJob, ReleaseService, Workload
 from targets.helper import MOUNT_PATH
 from targets.k8s import containers, helper, names, volumes, weights
 from targets.k8s.cluster import Cluster
@@ -23,9 +25,12 @@ def needed(release: Release, workload: Workload, cluster: Cluster) -> bool:
 
 
 def routed(release: Release, workload: Workload, cluster: Cluster) -> list[Json]:
-    """A job begins when its node leads to what it needs: a service that comes too early is started again, a job has
-    failed."""
-    return waiting(release, workload, ROUTED_S, cluster) if isinstance(workload, ReleaseJob) else []
+    """A job begins when its node leads to what is ready for it: a service that comes too early is started again, a job
+    has failed. What need only be started may take connections late or never, so that it is not waited for."""
+    if not isinstance(workload, ReleaseJob):
+        return []
+    ready = tuple(need for need in workload.needs if need.condition is Condition.HEALTHY)
+    return waiting(release, replace(workload, needs=ready), ROUTED_S, cluster)
 
 
 def _filled(workload: Workload, cluster: Cluster) -> bool:
@@ -64,12 +69,19 @@ def _bring_helper(user: str | None, cluster: Cluster) -> Json:
 
 def waiting(release: Release, workload: Workload, timeout_s: int, cluster: Cluster) -> list[Json]:
     """For each service that the workload needs an init container that ends when it takes connections."""
-    ports = {service.name: service.ports for service in release.services}
+    ports = {service.name: _open_port(service) for service in release.services if service.ports}
     return [
-        _within(workload, _wait(workload, need.node, ports[need.node][0][1], timeout_s, cluster))
+        _within(workload, _wait(workload, need.node, ports[need.node], timeout_s, cluster))
         for need in workload.needs
-        if ports.get(need.node)
+        if need.node in ports
     ]
+
+
+def _open_port(service: ReleaseService) -> int:
+    """The one that its health check asks, if it asks one of those that others reach: nothing may listen on the rest."""
+    asked = service.healthcheck.port if service.healthcheck is not None else None
+    reached = [port for _, port in service.ports]
+    return asked if asked is not None and asked in reached else reached[0]
 
 
 def _wait(workload: Workload, node: str, port: int, timeout_s: int, cluster: Cluster) -> Json:

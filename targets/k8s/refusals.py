@@ -21,6 +21,7 @@ _NO_RIGHT = re.compile(r" cannot [a-z]+ (resource|path) ")
 _OBJECT = re.compile(
     r"/api(?:/v1|s/[^/]+/[^/]+)(?:/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[a-z]+)/(?P<name>[^/]+)"
 )
+_LOSES_DATA = ("namespaces", "persistentvolumeclaims", "secrets")
 _BUSY = "run the same command again in a while; apiserver_flowcontrol_rejected_requests_total says who asks so much"
 _LOGIN = "they may have expired: log in again; kubectl config view --minify shows which are used"
 
@@ -58,9 +59,10 @@ def refusal(status: int, data: bytes, doing: str, path: str) -> TargetError:
             return TargetError(f"{doing}: the cluster has too much to do: {_short(message)}", hint=_BUSY)
         case 409 if any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
             fields = "; ".join(f"{cause.get('field')}: {cause.get('message')}" for cause in causes)
+            ways = [way for way in (_deletion(path), "have them let go of these fields") if way]
             return TargetError(
                 f"{doing}: others manage fields of it: {fields}",
-                hint=f"{_deletion(path)}, or have them let go of these fields, and run the same command again",
+                hint=f"{', or '.join(ways)}, and run the same command again",
             )
         case 409:
             return Conflict(f"{doing}: {_short(message)}")
@@ -98,9 +100,9 @@ def no_cluster(address: str) -> TargetError:
 
 
 def _deletion(path: str) -> str | None:
-    """The command that deletes the object at a path of the API; None where that is none's."""
+    """The command that deletes the object at a path of the API; None where that is none's, or would lose data."""
     place = _OBJECT.fullmatch(path)
-    if place is None:
+    if place is None or place["plural"] in _LOSES_DATA:
         return None
     namespace = f" --namespace {place['namespace']}" if place["namespace"] else ""
     return f"kubectl delete {place['plural']} {place['name']}{namespace}"

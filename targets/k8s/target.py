@@ -24,6 +24,7 @@ from targets.k8s import (
     access,
     apps,
     checking,
+    claims,
     delivery,
     emptiness,
     examining,
@@ -212,7 +213,7 @@ class KubernetesTarget:
                 delivery.unload(delivery.Node(payload["socket"]), payload)
             case "apply" | "run":
                 for displaced in payload.get("gone", ()):
-                    self._remove(displaced, namespace, payload["app"])
+                    self._remove(displaced, namespace, payload["app"], data=False)
                 if payload["do"] == "run":
                     self._run(payload, blobs, secrets)
                 else:
@@ -365,10 +366,12 @@ class KubernetesTarget:
 
     # removal
 
-    def _remove(self, named: str, namespace: str, app: str) -> None:
+    def _remove(self, named: str, namespace: str, app: str, *, data: bool = True) -> None:
+        """Without `data`, a volume only where somebody removes it already: it may be a new one by now."""
         kind, _, name = named.partition("/")
         there = self.api.get(kind, name, namespace)
-        if there is not None:
+        kept = kind == claims.KIND and not data
+        if there is not None and (not kept or there["metadata"].get("deletionTimestamp")):
             self._own({"kind": kind, **there}, app)
             self.api.delete(kind, name, namespace, uid=_uid(there))
 

@@ -186,6 +186,16 @@ def test_what_is_needed_and_there_is_named(graph: Path, capsys: pytest.CaptureFi
     assert run(["add", "postgres", "--as", "db"]) == 0
     assert run(["add", "tensorboard"]) == 2
     assert "there is: runs, more, db-data; another name adds one: --connect logs=logs\n" in capsys.readouterr().err
+    graph.write_text(GRAPH + "volumes: {logs: {}}\n")
+    assert run(["add", "tensorboard"]) == 2
+    said = "there is: logs; another name adds one: --connect logs=tensorboard-logs\n"
+    assert said in capsys.readouterr().err
+
+
+def test_an_endpoint_that_is_needed_and_there_is_named(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph.write_text(GRAPH + "externals: {store: {as: postgres}}\n")
+    assert run(["add", "postgres", "--as", "db"]) == 0
+    capsys.readouterr()
     assert run(["add", "acme/tracker"]) == 2
     assert "there is: db.sql, store\n  --connect store=db.sql\n" in capsys.readouterr().err
 

@@ -78,8 +78,12 @@ def test_a_site_must_give_what_the_graph_reads() -> None:
 
 
 def test_an_address_is_of_its_type_by_its_scheme_whatever_the_driver() -> None:
-    right = ("postgres://h", "postgresql+psycopg2://h", "POSTGRES://h")
+    right = ("postgres://h", "postgresql+psycopg2://h", "POSTGRES://h", "jdbc:postgresql://h/d", " postgis://h\n")
     assert all(serves("postgres", url) for url in right)
     assert not any(serves("postgres", url) for url in ("http://h", "mysql://h", "post://h", "+postgres://h"))
     assert serves("tcp", "anything://h")
+    assert serves("mysql", "jdbc:mysql:loadbalance://a,b/d")
+    assert serves("kafka", "SASL_SSL://a:9092,SASL_SSL://b:9092")
+    assert serves("redis", "redis-sentinel://h")
+    assert not serves("redis", "rest-redis://h")
     assert all(serves(type, f"{about.url}://h") for type, about in TYPES.items())

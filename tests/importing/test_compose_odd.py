@@ -299,3 +299,49 @@ def test_what_compose_builds_is_taken_by_the_name_that_compose_gives_it() -> Non
     assert (found.graph["bundle"], found.graph["services"]["api-1"]["image"]) == ("nc-odd", "nc_odd-api_1")
     found = imported([(text.partition("\n")[2], "compose.yaml")], "nc_Dir.x", Folder(Path("/nonexistent")))
     assert found.graph["services"]["api-1"]["image"] == "nc_dirx-api_1"
+
+
+def test_no_line_of_the_report_holds_a_password(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SMB_PASSWORD=hunter2x\nPIN_PASSWORD=ab12\n")
+    mounted = "username=u,addr=${NAS:-nas},password="
+    found = imported(
+        [
+            (
+                "services: {a: {image: '${NAS:-a}', volumes: [n:/n, l:/l],"
+                " environment: {X: '${Y:-pin ${PIN_PASSWORD}}'}}}\n"
+                f"volumes: {{n: {{driver_opts: {{o: '{mounted}${{SMB_PASSWORD}}', device: '//n/${{SMB_PASSWORD}}'}}}},"
+                f" l: {{driver_opts: {{o: '{mounted}literal', device: 'smb://u:literal@${{NAS}}/x'}}}}}}",
+                "compose.yaml",
+            )
+        ],
+        "shop",
+        Folder(tmp_path),
+    )
+    text = graph_text(found.graph, "compose.yaml", found.remarks)
+    told = "\n".join([text, *(f"{each.where}: {each.message}" for each in found.report)])
+    assert [secret for secret in ("hunter2x", "ab12", "literal") if secret in told] == []
+    assert "volumes.n: NAS and SMB_PASSWORD are decided now: username=u,addr=nas,password=…, " in told
+    assert "pin ${secrets.pin-password}" in text
+
+
+@pytest.mark.parametrize(
+    "keys", ["depends_on: ['db=c']", "depends_on: ['db:c']", "networks: ['n:b']", "networks: [n=b]"]
+)
+def test_a_name_in_a_list_with_something_behind_it_makes_no_defect(keys: str) -> None:
+    compose(keys)
+
+
+def test_many_secrets_in_one_text_take_no_minutes() -> None:
+    count = 4000
+    found = compose("command: '" + "".join(f"${{P{index}_PASSWORD}}" for index in range(count)) + "'")
+    assert len(found.graph["secrets"]) == count
+
+
+def test_a_service_of_another_profile_takes_no_room_and_its_files_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.env").write_text("X=1")
+    long = f"command: [&long {'x' * (1 << 19)}, *long, *long]"
+    text = f"services: {{a: {{image: a}}, b: {{image: b, profiles: [x], env_file: a.env, {long}}}}}"
+    found = imported([(text, "compose.yaml")], "shop", Folder(tmp_path))
+    assert [each.message for each in found.report if each.where.startswith("services.b")] == [
+        "only with the profile x, as in Compose: --profile x"
+    ]

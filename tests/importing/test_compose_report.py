@@ -46,6 +46,13 @@ def test_an_address_by_another_name_of_a_service_is_told_with_that_name(named: s
     assert any(line.startswith(where) and f" {host}: its name is its node's, the-c" in line for line in said)
 
 
+def test_another_name_within_a_word_is_not_the_one_that_was_written() -> None:
+    found = compose(
+        "services: {a: {image: a, environment: {U: 'redis://the-c:6379/'}}, the-c: {image: redis, hostname: c}}"
+    )
+    assert "taken services.a.environment.U: an address of the-c: connect {the-c: the-c.redis}" in lines(found)
+
+
 def test_a_folder_that_one_service_writes_is_data_for_all(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/rows").write_bytes(b"x")
@@ -122,11 +129,12 @@ def test_a_packed_file_that_names_a_service_by_another_name_is_not_the_whole_sys
         assert [line for line in lines(found) if told in line] == [f"refused configs.c: {where} {told}"]
 
 
-def test_a_packed_file_that_names_a_host_outside_is_not_the_whole_system(tmp_path: Path) -> None:
-    (tmp_path / "web.conf").write_text("push host.docker.internal:9091;\n")
-    named = "environment: {U: 'http://host.docker.internal:9091/'}"
+@pytest.mark.parametrize("host", ["host.docker.internal", "legacy"])
+def test_a_packed_file_that_names_a_host_outside_is_not_the_whole_system(host: str, tmp_path: Path) -> None:
+    (tmp_path / "web.conf").write_text(f"push {host}:9091;\n")
+    named = f"environment: {{U: 'http://{host}:9091/'}}, extra_hosts: ['legacy:10.0.0.9']"
     found = compose(f"services: {{web: {{image: w, {named}, volumes: ['./web.conf:/w.conf']}}}}", tmp_path)
-    told = "web.conf names host.docker.internal, which lies outside: no packed file is told where"
+    told = f"web.conf names {host}, which lies outside: no packed file is told where"
     assert f"refused services.web.volumes: ./{told}" in lines(found)
 
 

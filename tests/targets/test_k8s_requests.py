@@ -135,10 +135,14 @@ def test_who_lacks_a_right_is_told_apart_from_what_admission_refuses(message: st
     ("path", "command"),
     [
         ("/apis/apps/v1/namespaces/shop/deployments/web", "kubectl delete deployments web --namespace shop"),
-        ("/api/v1/namespaces/shop", "kubectl delete namespaces shop,"),
+        ("/api/v1/namespaces/shop", "have them let go of these fields"),
+        ("/api/v1/namespaces/shop/persistentvolumeclaims/data", "have them let go of these fields"),
+        ("/api/v1/namespaces/shop/secrets/shop-secrets", "have them let go of these fields"),
     ],
 )
-def test_an_object_that_others_manage_is_told_with_the_command_that_deletes_it(path: str, command: str) -> None:
+def test_an_object_that_others_manage_is_told_with_the_command_that_deletes_it_unless_data_goes_too(
+    path: str, command: str
+) -> None:
     causes = [{"reason": "FieldManagerConflict", "field": ".spec.replicas", "message": 'conflict with "somebody"'}]
     told = json.dumps({"reason": "Conflict", "code": 409, "details": {"causes": causes}}).encode()
     found = refusal(409, told, "applying deployment web", path)

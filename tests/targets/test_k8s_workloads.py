@@ -9,10 +9,10 @@ import pytest
 from engine_sample import Fixed
 from k8s_sample import ALL, FEATURES, SETTINGS, container, full, made, nothing, plan, pod, released
 
-from bundler.model.graph import Gpus, Mount, Resources
+from bundler.model.graph import Condition, Gpus, Healthcheck, Mount, Resources
 from bundler.model.observed import Observed, Thing
 from bundler.model.plan import Verdict
-from bundler.model.release import FileMount, ReleaseDoor
+from bundler.model.release import FileMount, Need, ReleaseDoor
 from targets.k8s import cluster as facts
 from targets.k8s import names, seeds
 from targets.k8s.cluster import Cluster
@@ -58,6 +58,19 @@ def test_a_job_waits_until_its_node_leads_to_what_it_needs() -> None:
     (wait,) = pod(released(), "seed")["initContainers"]
     assert wait["command"][1:] == ["wait", "tcp", "store", "8000", "60"]
     assert "initContainers" not in pod(released(), "web")
+
+
+def test_a_job_waits_at_the_port_that_is_sure_to_be_open() -> None:
+    ports = (("admin", 9000), ("http", 8000))
+    for port, asked in ((8000, "8000"), (9000, "9000"), (None, "9000"), (8001, "9000")):
+        release = with_service(released(), "store", ports=ports, healthcheck=Healthcheck(None, True, None, port))
+        assert pod(release, "seed")["initContainers"][0]["command"][4] == asked
+
+
+def test_a_job_does_not_wait_for_what_need_only_be_started() -> None:
+    release = released()
+    (seed,) = (replace(one, needs=(Need("store", Condition.STARTED),)) for one in release.jobs)
+    assert "initContainers" not in pod(replace(release, jobs=(seed,)), "seed")
 
 
 def test_a_job_that_waits_brings_the_helper() -> None:
