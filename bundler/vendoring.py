@@ -114,7 +114,7 @@ def pull(
     found, source = _verified(source, policy)
     _check(found.files, "")
     name = name or found.name
-    folder, line, text = _place(graph, name, to)
+    folder, line, change = _place(graph, name, to)
     before = vendored.origin(folder)
     if before is not None and before.library != found.name:
         raise UsageError(f"{folder} holds the library {before.library}, not {found.name}", hint="--as NAME --to FOLDER")
@@ -128,9 +128,9 @@ def pull(
     trusted = tuple(signer.fingerprint for signer in found.signers if signer.trusted)
     files = {file: Digest.of(data) for file, data in found.files.items()}
     vendored.write(folder, made, Origin(found.name, found.version, source, found.root, trusted, files), found.files)
-    if text is not None:
-        replace_text(graph, text)
-    return Pulled(found, name, folder, None if before is None else before.version, made, line, text is not None)
+    if change is not None:
+        replace_text(graph, *change)
+    return Pulled(found, name, folder, None if before is None else before.version, made, line, change is not None)
 
 
 def _verified(source: str, policy: Policy) -> tuple[VerifiedLibrary, str]:
@@ -157,8 +157,8 @@ def _verified(source: str, policy: Policy) -> tuple[VerifiedLibrary, str]:
             raise TrustError(error.what.replace(str(path), str(reference)), hint=error.hint) from error
 
 
-def _place(graph: Path, name: str, to: Path | None) -> tuple[Path, str, str | None]:
-    """Where the components go; the line that the graph says; its new text, where it has to be written."""
+def _place(graph: Path, name: str, to: Path | None) -> tuple[Path, str, tuple[str, str] | None]:
+    """Where the components go; the line that the graph says; its text before and after, where it has to be written."""
     root = graph.parent
     text = _text(graph) if graph.is_file() else None
     source = None if text is None else parse(text, str(graph))
@@ -178,7 +178,7 @@ def _place(graph: Path, name: str, to: Path | None) -> tuple[Path, str, str | No
     line = f"libraries: {{{name}: ./{inside}}}"
     if text is None or name in named:
         return folder, line, None
-    return folder, line, editing.added(text, str(graph), [Addition("libraries", name, f"./{inside}")])
+    return folder, line, (text, editing.added(text, str(graph), [Addition("libraries", name, f"./{inside}")]))
 
 
 def _check(files: Mapping[str, bytes], head: str) -> None:

@@ -74,10 +74,10 @@ def command(
     connect = adding.connections(one.component, {**connect, **_asked(one, connect, libraries.own)})
     additions = one.additions(connect, publish=publish)
     text = one.checked(additions, libraries)
+    if not dry_run:
+        replace_text(path, one.text, text)
     for line in () if as_json else diff(one.text, text, str(path)):
         output.answer_text(line)
-    if not dry_run:
-        replace_text(path, text)
     if as_json:
         output.answer_json(
             {

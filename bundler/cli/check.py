@@ -101,9 +101,9 @@ def _fix(directory: Path, graphs: Graphs, *, as_json: bool) -> list[str]:
     text = read_exactly(path)
     made, done = linting.mended(directory, graphs, text)
     if done:
+        replace_text(path, text, made)
         for line in () if as_json else diff(text, made, str(path)):
             output.answer_text(line)
-        replace_text(path, made)
     return done
 
 

@@ -102,12 +102,21 @@ def write_atomic(path: Path, data: bytes, *, private: bool = False) -> None:
         file.commit()
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a text file of the user's anew, in UTF-8, with the mode that it had."""
-    mode = stat.S_IMODE(path.stat().st_mode)
-    with AtomicFile(path) as file:
-        file.write(text.encode("utf-8"))
-        file.commit(mode=mode)
+def replace_text(path: Path, before: str, text: str) -> None:
+    """Write a text file of the user's anew, in UTF-8, with the mode that it had. UsageError where it is no longer what
+    `before` says: of several commands at once none undoes what another did."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        if path.read_bytes() != before.encode("utf-8"):
+            raise UsageError(f"{path} was changed meanwhile, and stays as it is now", hint="run the same command again")
+        mode = stat.S_IMODE(path.stat().st_mode)
+        with AtomicFile(path) as file:
+            file.write(text.encode("utf-8"))
+            file.commit(mode=mode)
+    finally:
+        os.close(folder)
 
 
 def create_private(path: Path, data: bytes) -> None:

@@ -294,3 +294,16 @@ def test_programs_are_told_of_the_nodes_that_a_component_brings_along(
     told = json.loads(capsys.readouterr().out)
     assert told["nodes"] == {"services": ["db"], "volumes": ["db-data"], "secrets": ["db-password"]}
     assert (told["endpoints"], told["doors"]) == ({"db.sql": "postgres"}, [])
+
+
+def test_of_several_at_once_none_undoes_what_another_did(graph: Path) -> None:
+    names = ("postgres", "valkey", "nginx", "pgvector", "fuseki", "mlflow")
+    begun = {
+        name: subprocess.Popen([*BUNDLE, "add", name], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for name in names
+    }
+    told = {name: (process.communicate()[1], process.returncode) for name, process in begun.items()}
+    for name, (said, status) in told.items():
+        assert (f"use: {name}@" in graph.read_text()) == (status == 0), said
+        assert status == 0 or "bundle.yaml was changed meanwhile, and stays as it is now\n  run the same" in said
+    assert 0 in {status for _, status in told.values()}
