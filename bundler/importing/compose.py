@@ -150,7 +150,9 @@ class _Import:
                 self.report.changed(f"services.{name}", f"{told}, not at every start (run: upgrade)")
         self._defaults(made, jobs)
         reached = edges.reached(self.project)
-        secrets = confidential.declared(knobs.secrets, reached, stores, self.project.given, self.report)
+        secrets = confidential.declared(
+            knobs.secrets, reached, stores, self.project.given, _kept(made) | stored.texts, self.report
+        )
         if doors:
             self.site["publish"] = {door: {"port": port.host} for door, _, port in doors if port.host}
         self._unplaced(addresses)
@@ -365,6 +367,13 @@ def _settle(value: Any, given: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [_settle(part, given) for part in value]
     return settled(value, given) if isinstance(value, str) else value
+
+
+def _kept(made: Mapping[str, Data]) -> dict[str, list[str]]:
+    """Where in its services -> the texts of the graph as they are in it."""
+    keys = ("environment", "command", "entrypoint", "healthcheck")
+    found = {f"services.{name}.{key}": _strings(service.get(key)) for name, service in made.items() for key in keys}
+    return {where: [*texts] for where, texts in found.items()}
 
 
 def _strings(value: Any) -> Iterable[str]:
