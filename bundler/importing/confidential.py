@@ -21,6 +21,13 @@ from bundler.importing.said import options, said
 from bundler.importing.variables import Variable, asked, listed, meaning, origin, parse, settled, variables
 
 _MADE_HERE = ("PASSWORD", "PASSWD", "PASS", "PWD", "SALT", "SECRET", "PASSPHRASE")  # not somebody else's to give
+# What a graph makes for itself: nobody outside knows it.
+_INTERNAL = re.compile(
+    r"(?:^|_)SECRET_KEY_BASE$|(?:^|_)SALT$|^(?:(?:DJANGO|FLASK|APP)_)?SECRET(?:_KEY)?$|(?:SESSION|COOKIE|JWT|CSRF|NEXTAUTH)_SECRET(?:_KEY)?$"
+    r"|^(?:ADMIN|DJANGO_SUPERUSER)_(?:PASSWORD|PASSWD|PASS)$"
+)
+_FOREIGN = re.compile(r"(?:CLIENT_SECRET|WEBHOOK_SECRET)$|SMTP|MAIL|LDAP")
+_ISSUED = re.compile(r"(?:KEY|TOKEN|PAT|AUTH|CREDENTIALS)$")  # by a store of the graph, or by others
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
 _WORD = "(?<![A-Za-z0-9_.-]){}(?![A-Za-z0-9_.-])"
 _APART = "(?<![A-Za-z0-9_./-]){}(?![A-Za-z0-9_./-])"  # no part of a path either
@@ -45,6 +52,14 @@ class Secret:
     login: bool = False
     users: set[str] = field(default_factory=set)
     places: list[str] = field(default_factory=list)
+
+    def is_ours(self, stores: Set[str]) -> bool:
+        """Whether it can be another one: all who must know it are surely in the graph."""
+        name = self.variable.upper()
+        if _INTERNAL.search(name):
+            return True
+        shared = len(self.users) > 1 and not _ISSUED.search(name)
+        return not _FOREIGN.search(name) and (shared or bool(self.users & stores))
 
     def stands(self, text: str) -> bool:
         """Whether its literal is a word of a text of the graph."""
@@ -208,6 +223,8 @@ def declared(
             told = f"the site gives it; it has {len(secret.literal)} hexadecimal digits, which are not generated"
         elif secret.literal and len(secret.users) == 1 and secret.users <= stores and strangers:
             told = f"the site gives it: {' and '.join(sorted(strangers))} may have it built in"
+        elif not secret.is_ours(stores):
+            told = "the site gives it: nothing in the graph is known to be opened by it, so it may be somebody else's"
         else:
             told = ""
         made[secret.name] = {} if told else {"generate": max(24, len(secret.literal))}

@@ -188,7 +188,8 @@ def test_a_password_within_a_default_is_in_nothing_that_is_written(tmp_path: Pat
     told = [line for line in lines(found) if "the secret" in line]
     assert told == [
         "taken services.a.environment.A: the secret api-password, and in 2 more places; "
-        "made at the site, unless the site gives it (API_PASSWORD is set in .env)"
+        "the site gives it: nothing in the graph is known to be opened by it, so it may be somebody else's "
+        "(API_PASSWORD is set in .env)"
     ]
     assert "hidden-word" not in graph_text(found.graph, "f", found.remarks) + "".join(lines(found))
 

@@ -61,3 +61,33 @@ def test_a_secret_in_a_health_check_is_kept_out_of_it() -> None:
 def test_what_only_looks_like_an_option_for_a_secret_is_none() -> None:
     found = compose("a: {image: a, command: serve --max-token 4096 --password-file /p --token $$TOKEN password=}")
     assert set(found.graph["secrets"]) == {"postgres-password"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "made"),
+    [
+        ("STRIPE_SECRET_KEY", {}),
+        ("SLACK_BOT_TOKEN", {}),
+        ("OPENAI_API_KEY", {}),
+        ("GITHUB_PAT", {}),
+        ("OAUTH_CLIENT_SECRET", {}),
+        ("SMTP_PASSWORD", {}),
+        ("SECRET_KEY_BASE", {"generate": 24}),
+        ("SESSION_SECRET", {"generate": 24}),
+        ("JWT_SECRET", {"generate": 24}),
+    ],
+)
+def test_what_others_give_is_not_made_at_the_site(variable: str, made: object) -> None:
+    told = f"environment: {{{variable}: sk-live-abc123}}"
+    found = compose(f"a: {{image: a, {told}}}\n  b: {{image: a, {told}}}")
+    (name,) = set(found.graph["secrets"]) - {"postgres-password"}
+    assert found.graph["secrets"][name] == made
+    assert made or any(name in remark for remark in found.site_remarks)
+
+
+def test_a_password_that_one_service_alone_is_told_is_the_site_s_and_one_that_two_share_is_made() -> None:
+    found = compose("a: {image: a, environment: {FAR_PASSWORD: longenough}}")
+    assert found.graph["secrets"]["far-password"] == {}
+    both = "environment: {FAR_PASSWORD: longenough}"
+    found = compose(f"a: {{image: a, {both}}}\n  b: {{image: b, {both}}}")
+    assert found.graph["secrets"]["far-password"] == {"generate": 24}
