@@ -214,7 +214,11 @@ class _Import:
             whole, given = "\n".join(chosen), self.project.given
             names = list(dict.fromkeys(one.name for one in variables(whole)))
             fixed = ", ".join(confidential.shown(part, given) for part in chosen)
-            self.report.changed(where, f"{several(names)} decided now: {fixed}{origin(whole, given)}")
+            missing = [one for one in variables(whole) if one.required and not given.get(one.name)]
+            told = "".join(f"; the file asks for {one.name}: {one.rest}" for one in missing if one.rest)
+            self.report.changed(
+                where, f"{several(names)} decided now: {fixed or 'nothing'}{origin(whole, given)}{told}"
+            )
 
     def _source(self, name: str, service: Data) -> _Source:
         """The image or what it is built from."""
@@ -246,7 +250,7 @@ class _Import:
         if not re.fullmatch(forms.IMAGE, image) or len(image) > _MAX_IMAGE:
             told = f"{image[:80]} is no image" if image else "there is neither image nor build"
             self.report.refused(f"{where}.image", f"{told}; {own} stands in its place")
-            image = own
+            return _Source({"image": own}, None, None)
         return _Source({"image": image}, image, None)
 
     def _externals(self, outside: Mapping[str, str], addresses: Addresses) -> dict[str, tuple[str, str, int]]:

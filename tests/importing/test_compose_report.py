@@ -309,3 +309,12 @@ def test_of_another_name_that_no_text_has_it_is_told_that_nobody_finds_it() -> N
     found = compose("services: {a: {image: a, networks: {n: {aliases: [far]}}}}")
     told = "no text names far, and a program that has it built in does not find it here"
     assert any(told in line for line in lines(found))
+
+
+def test_what_the_file_itself_says_of_a_variable_that_is_missing_is_told() -> None:
+    text = "services: {a: {image: '${IMG:?name an image}', ports: ['18200-18202:8080']}}"
+    said = lines(imported([(text, "compose.yaml")], "shop", Folder(Path("/nonexistent")), declared=lambda image: None))
+    assert "changed services.a.image: IMG is decided now: nothing; the file asks for IMG: name an image" in said
+    told = "18200-18202:8080: any free port of 18200-18202 in Compose, and one here: name it"
+    assert f"refused services.a.ports: {told}" in said
+    assert not any("docker pull" in each for each in said)
