@@ -23,7 +23,8 @@ from bundler.importing.variables import Variable, asked, listed, meaning, origin
 _MADE_HERE = ("PASSWORD", "PASSWD", "PASS", "PWD", "SALT", "SECRET", "PASSPHRASE")  # not somebody else's to give
 # What a graph makes for itself: nobody outside knows it.
 _INTERNAL = re.compile(
-    r"(?:^|_)SECRET_KEY_BASE$|(?:^|_)SALT$|^(?:(?:DJANGO|FLASK|APP)_)?SECRET(?:_KEY)?$|(?:SESSION|COOKIE|JWT|CSRF|NEXTAUTH)_SECRET(?:_KEY)?$"
+    r"(?:^|_)SECRET_KEY_BASE$|(?:^|_)SALT$|^(?:(?:DJANGO|FLASK|APP)_)?SECRET(?:_KEY)?$"
+    r"|(?:SESSION|COOKIE|JWT|CSRF|NEXTAUTH)_SECRET(?:_KEY)?$"
     r"|^(?:ADMIN|DJANGO_SUPERUSER)_(?:PASSWORD|PASSWD|PASS)$"
 )
 _FOREIGN = re.compile(r"(?:CLIENT_SECRET|WEBHOOK_SECRET)$|SMTP|MAIL|LDAP")
@@ -136,7 +137,7 @@ def find(project: Project, names: Names, stores: Set[str]) -> Secrets:
                 where, outer = f"services.{service}.{key}", set(variables(text))
                 for one in (one for one in asked(text, project.given) if is_secret(one.name)):
                     _of_variable(found, names, service, one, where, project.given, inner=one not in outer)
-    found.plain |= {word for service in project.services for word in (service, *_USUAL)}
+    found.plain |= {*project.services, *_USUAL}
     for service in sorted(project.services, key=lambda each: each not in stores):
         data = project.services[service]
         for where, text in _texts(data):
