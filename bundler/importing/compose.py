@@ -150,7 +150,9 @@ class _Import:
                 self.report.changed(f"services.{name}", f"{told}, not at every start (run: upgrade)")
         self._defaults(made, jobs)
         reached = edges.reached(self.project)
-        secrets = confidential.declared(knobs.secrets, reached, stores, self.project.given, self.report)
+        secrets = confidential.declared(
+            knobs.secrets, reached, stores, self.project.given, _kept(made) | stored.texts, self.report
+        )
         if doors:
             self.site["publish"] = {door: {"port": port.host} for door, _, port in doors if port.host}
         self._unplaced(addresses)
@@ -212,7 +214,11 @@ class _Import:
             whole, given = "\n".join(chosen), self.project.given
             names = list(dict.fromkeys(one.name for one in variables(whole)))
             fixed = ", ".join(confidential.shown(part, given) for part in chosen)
-            self.report.changed(where, f"{several(names)} decided now: {fixed}{origin(whole, given)}")
+            missing = [one for one in variables(whole) if one.required and not given.get(one.name)]
+            told = "".join(f"; the file asks for {one.name}: {one.rest}" for one in missing if one.rest)
+            self.report.changed(
+                where, f"{several(names)} decided now: {fixed or 'nothing'}{origin(whole, given)}{told}"
+            )
 
     def _source(self, name: str, service: Data) -> _Source:
         """The image or what it is built from."""
@@ -244,7 +250,7 @@ class _Import:
         if not re.fullmatch(forms.IMAGE, image) or len(image) > _MAX_IMAGE:
             told = f"{image[:80]} is no image" if image else "there is neither image nor build"
             self.report.refused(f"{where}.image", f"{told}; {own} stands in its place")
-            image = own
+            return _Source({"image": own}, None, None)
         return _Source({"image": image}, image, None)
 
     def _externals(self, outside: Mapping[str, str], addresses: Addresses) -> dict[str, tuple[str, str, int]]:
@@ -365,6 +371,13 @@ def _settle(value: Any, given: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [_settle(part, given) for part in value]
     return settled(value, given) if isinstance(value, str) else value
+
+
+def _kept(made: Mapping[str, Data]) -> dict[str, list[str]]:
+    """Where in its services -> the texts of the graph as they are in it."""
+    keys = ("environment", "command", "entrypoint", "healthcheck")
+    found = {f"services.{name}.{key}": _strings(service.get(key)) for name, service in made.items() for key in keys}
+    return {where: [*texts] for where, texts in found.items()}
 
 
 def _strings(value: Any) -> Iterable[str]:

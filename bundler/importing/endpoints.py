@@ -135,6 +135,9 @@ def published(service: Data, where: str, report: Report) -> Iterator[Published]:
         inner, outer = _span(port), _span(host)
         if how != "tcp":
             report.refused(f"{where}.ports", f"{entry}: endpoints of a graph are TCP, not {how.upper()}")
+        elif len(inner) == 1 < len(outer):
+            told = f"any free port of {host} in Compose, and one here: name it"
+            report.refused(f"{where}.ports", f"{_short(f'{host}:{port}')}: {told}")
         elif not inner or (host and len(outer) not in (1, len(inner))):
             told = f"is no port, nor are they ranges of one length up to {MAX_RANGE}"
             report.refused(f"{where}.ports", f"{_short(f'{host}:{port}' if isinstance(entry, dict) else entry)} {told}")

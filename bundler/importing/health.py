@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bundler.graphfile import placeholders
@@ -24,15 +24,15 @@ _SHELL = re.compile(r"[|&;<>$`()]")
 
 
 def healthcheck(
-    check: Data, where: str, ports: Endpoints, text: Callable[[str], str], report: Report
+    check: Data, where: str, ports: Endpoints, texts: Callable[[Sequence[str]], list[str]], report: Report
 ) -> tuple[Data, list[str]]:
-    """The check, and the secrets whose bytes its test would show. `text` makes the graph's text of one of Compose."""
+    """The check, and the secrets whose bytes its test would show. `texts` makes the graph's arguments of Compose's."""
     test = as_list(check.get("test"))
     made, told = _asked(test, ports)
     if made:
         report.changed(f"{where}.test", told)
     else:
-        made = {"test": _program(test, text)}
+        made = {"test": _program(test, texts)}
         if made["test"][:1] in ([], ["CMD"], ["CMD-SHELL"], ["NONE"]):
             report.refused(f"{where}.test", "it names no program")
             return {}, []
@@ -61,12 +61,12 @@ def healthcheck(
     return made, [ref.field for ref in named]
 
 
-def _program(test: list[Any], text: Callable[[str], str]) -> list[str]:
+def _program(test: list[Any], texts: Callable[[Sequence[str]], list[str]]) -> list[str]:
     head = str(test[0])
     if head == "CMD":
-        return [text(str(each)) for each in test[1:]]
+        return texts([str(each) for each in test[1:]])
     line = " ".join(str(each) for each in (test[1:2] if head == "CMD-SHELL" else test))
-    return ["sh", "-c", text(line)] if line.strip() else []
+    return ["sh", "-c", *texts([line])] if line.strip() else []
 
 
 def _asked(test: list[Any], ports: Endpoints) -> tuple[Data, str]:

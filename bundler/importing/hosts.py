@@ -19,11 +19,15 @@ _SHARED = ("host", "service:", "container:")
 def names_of(plain: Mapping[str, Data], nodes: Mapping[str, str], jobs: set[str], report: Report) -> dict[str, str]:
     """Every name that a service is reached by -> its node. `plain`: the services, settled."""
     hosts = {name: nodes[name] for name in plain if name not in jobs}
+    texts = [text for service in plain.values() for text in Program.texts(service)]
     for name, service in plain.items():
         for where, other, named in _others(name, service):
             node = nodes.get(named)
             if node and (named in jobs or hosts.setdefault(other, node) == node):
-                report.left_out(where, f"{other}: its name is its node's, {node}")
+                told = f"{other}: its name is its node's, {node}"
+                if where.endswith(".aliases") and other != node and not any(other in text for text in texts):
+                    told += f"; no text names {other}, and a program that has it built in does not find it here"
+                report.left_out(where, told)
             elif node:
                 report.changed(where, f"{other} is {hosts[other]} here: a name leads to one node")
         if "networks" in service:

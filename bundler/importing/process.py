@@ -70,6 +70,7 @@ def process(service: Data, where: str, report: Report, *, job: bool) -> Data:
         made["tmpfs"] = tmpfs
     if caps := _capabilities(service, where, report):
         made["cap_add"] = caps
+    _tightened(service, where, report)
     if signal := str(service.get("stop_signal") or ""):
         signal = signal if signal.startswith("SIG") else f"SIG{signal}"
         if re.fullmatch(forms.SIGNAL, signal):
@@ -130,6 +131,21 @@ def _capabilities(service: Data, where: str, report: Report) -> list[str]:
         else:
             report.refused(f"{where}.cap_add", f"{name}: a graph names single capabilities")
     return list(dict.fromkeys(made))
+
+
+def _tightened(service: Data, where: str, report: Report) -> None:
+    """What Compose takes away from a program that may be root."""
+    root = str(service.get("user") or "0").partition(":")[0] in ("0", "root")
+    for key in ("cap_drop", "security_opt"):
+        entries = [str(each) for each in as_list(service.get(key))]
+        less = key == "cap_drop" or any(re.fullmatch("no-new-privileges([:=]true)?", each) for each in entries)
+        if entries and root and less:
+            told = (
+                f"{', '.join(entries)}: a graph takes nothing away, so as root the program may do more here than there"
+            )
+            report.changed(f"{where}.{key}", f"{told}; say a user other than root")
+        elif key in service:
+            report.left_out(f"{where}.{key}", "what a program may do is said by user, read_only and cap_add")
 
 
 def _resources(service: Data, where: str, report: Report) -> Data:

@@ -48,7 +48,7 @@ class Program:
         check = as_map(service.get("healthcheck"))
         if ports is not None and not endpoints.is_off(check):
             test = [settled(str(each), given) for each in as_list(check.get("test"))]
-            health.healthcheck({"test": test}, "", ports, str, Report())
+            health.healthcheck({"test": test}, "", ports, list, Report())
 
     def translated(self) -> Data:
         where = f"services.{self.name}"
@@ -81,7 +81,7 @@ class Program:
                 check,
                 f"{where}.healthcheck",
                 ports,
-                lambda raw: self.knobs.text(raw, f"{where}.healthcheck"),
+                lambda raw: self.knobs.arguments(raw, f"{where}.healthcheck"),
                 self.report,
             )
             if translated:
@@ -144,7 +144,7 @@ class Program:
                 self.report.refused(place, "a quote is left open in it")
                 return None
         else:
-            split = [self.knobs.text(str(each), place) for each in as_list(found)]
+            split = self.knobs.arguments([str(each) for each in as_list(found)], place)
         made: list[str] = []
         for index, text in enumerate(split):
             after_host = index > 0 and is_host_option(split[index - 1])

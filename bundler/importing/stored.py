@@ -32,6 +32,7 @@ class Stored:
     knobs: Knobs
     addresses: Addresses
     outside: Set[str]  # nodes that are no services
+    texts: dict[str, list[str]] = field(default_factory=dict)  # where -> those of files that are packed as they are
     _secrets: dict[str, str] = field(default_factory=dict)
     _configs: set[str] = field(default_factory=set)
 
@@ -77,6 +78,7 @@ class Stored:
 
     def _misnamed(self, where: str, texts: Mapping[str, str]) -> None:
         """`texts`: what they are called -> those of files that are packed as they are."""
+        self.texts.setdefault(where, []).extend(texts.values())
         for file, text in texts.items():
             for host, node in self.addresses.named(text).items():
                 told = f"is {node} here: write {node} there" if node != host else ""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bundler.importing.confidential import Secrets
 from bundler.importing.naming import Names
 from bundler.importing.report import Report
-from bundler.importing.variables import Variable, asked, behind, meaning, origin, parse
+from bundler.importing.said import options
+from bundler.importing.variables import Variable, asked, behind, meaning, origin, parse, settled
 
 _OURS = re.compile(r"\$(?=\{[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+\})")
 _PASSWORD = re.compile(r"://[^:/@\s]*:\$\{secrets\.[a-z0-9-]+(?=\}@)")
@@ -35,6 +36,16 @@ class Knobs:
         for part in parts:
             made += part if isinstance(part, str) else _MARK.format(self._variable(part, where, variable or part.name))
         return self._placed(made)
+
+    def arguments(self, raw: Sequence[str], where: str) -> list[str]:
+        """The graph's arguments for those of Compose: what an option says to be a secret is one as a whole."""
+        plain = [settled(each, self.given) for each in raw]
+        hidden = {literal for _, literal in options(plain)}
+        made = []
+        for index, text in enumerate(plain):
+            secret = self.secrets.by_literal.get(text) if index and text in hidden else None
+            made.append(f"${{secrets.{secret.name}}}" if secret else self.text(raw[index], where))
+        return made
 
     def _placed(self, made: str) -> str:
         """Literal parts with their secrets as placeholders, and what looks like a placeholder and is none escaped. The

@@ -193,7 +193,7 @@ def test_an_env_file_is_read_as_compose_reads_it() -> None:
 )  # fmt: skip
 def test_a_health_check_that_asks_itself_needs_no_program_in_the_image(test: object, made: object) -> None:
     ports = Endpoints({"http": (8000, "http")})
-    found, _ = health.healthcheck({"test": test}, "", ports, lambda raw: settled(raw, {}), Report())
+    found, _ = health.healthcheck({"test": test}, "", ports, lambda raw: [settled(each, {}) for each in raw], Report())
     assert found == made
 
 

@@ -87,10 +87,10 @@ def test_a_number_that_is_no_port_and_no_count_makes_no_defect(keys: str, number
         ("tmpfs: ['run:size=1m']", "services.a.tmpfs: run:size=1m is no path that a graph can mount at"),
         ("volumes_from: [a]", "services.a.volumes_from: a mounts what this one does"),
         ("volumes_from: [c]", "services.a.volumes_from: c is no service of the file"),
-        ("ports: ['90-92:80']", "services.a.ports: 90-92:80 is no port, nor are they ranges of one length up to 32"),
+        ("ports: ['90-92:80']", "services.a.ports: 90-92:80: any free port of 90-92 in Compose, and one here: name it"),
         (
             "ports: [{target: 443, published: 8443-8444}]",
-            "services.a.ports: 8443-8444:443 is no port, nor are they ranges of one length up to 32",
+            "services.a.ports: 8443-8444:443: any free port of 8443-8444 in Compose, and one here: name it",
         ),
         ("cpus: 0.0001", "services.a: 0.0001 is no number of CPUs"),
         ("healthcheck: {test: [CMD]}", "services.a.healthcheck.test: it names no program"),
@@ -157,7 +157,7 @@ def test_variables_that_stand_for_too_much_are_told_of(tmp_path: Path) -> None:
 
 def test_a_secret_in_several_lines_is_not_made_at_the_site(tmp_path: Path) -> None:
     (tmp_path / "a.env").write_text(f"SIGNING_KEY='{KEY}'\nAPI_KEY=0123456789abcdefghij\n")
-    assert compose("env_file: [a.env]", tmp_path).graph["secrets"] == {"signing-key": {}, "api-key": {"generate": 24}}
+    assert compose("env_file: [a.env]", tmp_path).graph["secrets"] == {"signing-key": {}, "api-key": {}}
 
 
 @pytest.mark.parametrize(

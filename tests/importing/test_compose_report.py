@@ -188,7 +188,8 @@ def test_a_password_within_a_default_is_in_nothing_that_is_written(tmp_path: Pat
     told = [line for line in lines(found) if "the secret" in line]
     assert told == [
         "taken services.a.environment.A: the secret api-password, and in 2 more places; "
-        "made at the site, unless the site gives it (API_PASSWORD is set in .env)"
+        "the site gives it: nothing in the graph is known to be opened by it, so it may be somebody else's "
+        "(API_PASSWORD is set in .env)"
     ]
     assert "hidden-word" not in graph_text(found.graph, "f", found.remarks) + "".join(lines(found))
 
@@ -213,6 +214,10 @@ def test_a_password_within_a_default_is_in_nothing_that_is_written(tmp_path: Pat
         ("command: []", "left out services.a.command: empty: what the image says is run"),
         ("restart: sometimes", "refused services.a.restart: sometimes is no policy of Compose"),
         ("read_only: maybe", "refused services.a.read_only: maybe is neither true nor false"),
+        ("cap_drop: [ALL]", "changed services.a.cap_drop: ALL: a graph takes nothing away"),
+        ("security_opt: ['no-new-privileges:true']", "changed services.a.security_opt: no-new-privileges:true"),
+        ("security_opt: ['seccomp:x']", "left out services.a.security_opt: what a program may do"),
+        ("user: '1000', cap_drop: [ALL]", "left out services.a.cap_drop: what a program may do"),
         ("mem_limit: 0", "left out services.a.mem_limit: 0 is no limit"),
         ("gpus: [{driver: amd}]", "refused services.a.gpus: devices that are no GPUs of nvidia"),
         ("network_mode: none", "changed services.a.network_mode: none: every node has a network"),
@@ -298,3 +303,18 @@ def test_a_part_s_key_has_one_decision_and_every_part_is_there() -> None:
         assert not set(part.left_out) & set(part.refused)
         assert {*part.inner.values(), *part.named.values()} <= set(keys.PARTS)
         assert {*part.inner, *part.named} <= part.taken
+
+
+def test_of_another_name_that_no_text_has_it_is_told_that_nobody_finds_it() -> None:
+    found = compose("services: {a: {image: a, networks: {n: {aliases: [far]}}}}")
+    told = "no text names far, and a program that has it built in does not find it here"
+    assert any(told in line for line in lines(found))
+
+
+def test_what_the_file_itself_says_of_a_variable_that_is_missing_is_told() -> None:
+    text = "services: {a: {image: '${IMG:?name an image}', ports: ['18200-18202:8080']}}"
+    said = lines(imported([(text, "compose.yaml")], "shop", Folder(Path("/nonexistent")), declared=lambda image: None))
+    assert "changed services.a.image: IMG is decided now: nothing; the file asks for IMG: name an image" in said
+    told = "18200-18202:8080: any free port of 18200-18202 in Compose, and one here: name it"
+    assert f"refused services.a.ports: {told}" in said
+    assert not any("docker pull" in each for each in said)
