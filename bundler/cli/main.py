@@ -186,7 +186,8 @@ def _of_file(error: Exception) -> tuple[str, str] | None:
         whose = "as another user, or with another place" if isinstance(error, PermissionError) else "name another place"
         return f"{os.fsdecode(error.filename)}: {error.strerror}", whose
     if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop from "):  # of Path.resolve
-        return f"{str(error).removeprefix('Symlink loop from ')}: a link that leads to itself", "name another place"
+        path = str(error).removeprefix("Symlink loop from ").strip("'")
+        return f"{path}: a link that leads to itself", "name another place"
     return None
 
 

@@ -106,15 +106,8 @@ def _document(picture: Picture, sizes: Mapping[str, tuple[float, float]], *, lab
     columns = _columns(picture)
     yield 'digraph { rankdir=LR; nodesep=0.11; ranksep=0.27; node [shape=box fixedsize=true label=""];'
     yield "edge [arrowsize=0.6 headport=w tailport=e];"
-    far = sum(
-        abs(columns[edge.source] - columns[edge.target])
-        for edge in picture.edges
-        if {edge.source, edge.target} <= columns.keys()
-    )
-    if (
-        len(columns) > _LARGE and far > _FAR
-    ):  # straight lines, and a place that is not the best: 100 services in 0.1 s, not in 5 s
-        yield "graph [splines=line nslimit=0.1 nslimit1=0.1 mclimit=0.01];"
+    if len(columns) > _LARGE and _passed(picture, columns) > _FAR:
+        yield "graph [splines=line nslimit=0.1 nslimit1=0.1 mclimit=0.01];"  # 100 services in 0.1 s, not in 5 s
     for node in picture.nodes:
         width, height = sizes[node.id]
         yield f"n{numbers[node.id]} [width={width / _POINTS:.4f} height={(height + _APART_PX) / _POINTS:.4f}];"
@@ -127,6 +120,12 @@ def _document(picture: Picture, sizes: Mapping[str, tuple[float, float]], *, lab
         ends = f"n{numbers[edge.source]} -> n{numbers[edge.target]}"
         yield f"{ends} [id=e{number} {_attributes(edge, columns, labelled=labelled)}];"
     yield "}"
+
+
+def _passed(picture: Picture, columns: Mapping[str, int]) -> int:
+    """How many columns all edges together lead over."""
+    ends = [(columns.get(edge.source), columns.get(edge.target)) for edge in picture.edges]
+    return sum(abs(source - target) for source, target in ends if source is not None and target is not None)
 
 
 def _attributes(edge: Edge, columns: Mapping[str, int], *, labelled: bool) -> str:
