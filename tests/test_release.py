@@ -18,6 +18,7 @@ from bundler.model.release import Release, SecretPart
 from bundler.model.site import Site
 from bundler.release import Inputs, read_record, release
 from bundler.release.record import write_record
+from bundler.release.secrets import settle_secrets
 
 AMD64 = Platform("linux", "amd64")
 GRAPH = """
@@ -280,3 +281,11 @@ def test_a_secret_that_was_made_and_is_gone_is_not_made_anew_while_data_may_know
     with_data = replace(before.release, volumes=(Volume("data", None),))
     gone = replace(observed, records=(Record(1, write_record(with_data, {})),))
     assert len(release(inputs(observed=gone, stored=kept)).secrets["pw"].value) == 12
+
+
+def test_a_secret_that_the_site_must_give_is_told_with_both_ways_to_give_it() -> None:
+    graph = check.check(source.parse('{bundle: b, version: "1", secrets: {key: {}}}', "f"))
+    with pytest.raises(UsageError, match="the site must give a secret: key") as caught:
+        settle_secrets(graph, {}, {}, lambda: "r", "b", "docker")
+    hint = "in a site file (--site FILE):\n  secrets:\n    key: {file: ./key.txt}\nor: --set secrets.key.file=FILE"
+    assert caught.value.hint == hint

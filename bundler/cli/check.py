@@ -79,6 +79,8 @@ def command(directory: Path, *, strict: bool, fix: bool, as_json: bool) -> int:
         output.answer(f"starts in this order: {_order(graph.waves)}")
     for one in told:
         linting.tell(one)
+    if fix and (left := linting.unused(directory, told)):
+        output.note(f"not taken out: {', '.join(left)}; a variant names it, or it shares its lines with others")
     return status
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -46,9 +47,12 @@ def command(directory: Path, *, template: str) -> int:
         raise UsageError(
             "/ is the root of the file system", hint="a graph wants a directory of its own: bundle init NAME"
         )
-    files = _files(template, _name(directory))
-    there = [name for name in files if (directory / name).exists() or (directory / name).is_symlink()]
-    if taken := [name for name in there if name not in _KEPT]:
+    called = _name(directory)
+    files = _files(template, called or _NAME)
+    there = [name for name in files if os.path.lexists(directory / name)]
+    needed = dict.fromkeys(parent.as_posix() for name in files for parent in Path(name).parents[:-1])
+    taken = [name for name in needed if os.path.lexists(directory / name) and not (directory / name).is_dir()]
+    if taken := [*(name for name in there if name not in _KEPT), *taken]:
         raise UsageError(
             f"{directory} has {', '.join(taken)} already; nothing was written", hint="name an empty or a new directory"
         )
@@ -63,6 +67,8 @@ def command(directory: Path, *, template: str) -> int:
         output.answer(str(directory / name))
     where = "" if directory == Path() else f" {typed(directory)}"
     output.note(f"made {_SUMMARIES[template]}")
+    if called is None:
+        output.note(f"  called {_NAME}, as a graph's name begins with a letter; to change it: `bundle:` in bundle.yaml")
     if there:
         output.note(f"  kept as it was: {', '.join(there)}")
     if template == "empty":
@@ -85,8 +91,8 @@ def _files(template: str, name: str) -> dict[str, str]:
     return {**texts, ".gitignore": (TEMPLATES / "gitignore").read_text(encoding="utf-8")}
 
 
-def _name(directory: Path) -> str:
-    """The directory's, as far as a graph may be called so."""
+def _name(directory: Path) -> str | None:
+    """The directory's, as far as a graph may be called so; None where nothing of it is of use."""
     from bundler.graphfile import forms
 
-    return forms.as_name(directory.resolve().name, 40) or _NAME
+    return forms.as_name(directory.resolve().name, 40)

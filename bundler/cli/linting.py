@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ def found(directory: Path, graphs: Graphs, text: str | None = None) -> tuple[Lin
 
 
 def mended(directory: Path, graphs: Graphs, text: str) -> tuple[str, list[str]]:
-    """The graph's text without what nothing uses, as far as that can be taken out by whole lines, and what was. A text
+    """The graph's text without what nothing uses, as far as `removing` can take it out, and what was. A text
     that would no longer be right with all variants is none."""
     from bundler.collect import graphs as reading
     from bundler.errors import GraphError
@@ -59,6 +59,12 @@ def mended(directory: Path, graphs: Graphs, text: str) -> tuple[str, list[str]]:
 
 def _mechanical(lint: Lint, file: str) -> bool:
     return lint.code in lints.UNUSED and isinstance(lint.where, Position) and lint.where.file == file
+
+
+def unused(directory: Path, told: Iterable[Lint]) -> list[str]:
+    """The nodes of the graph's file that nothing uses, as SECTION.NAME."""
+    file = str(graph_file(directory))
+    return list(dict.fromkeys(f"{one.path[0]}.{one.path[1]}" for one in told if _mechanical(one, file)))
 
 
 def tell(one: Lint) -> None:

@@ -170,15 +170,25 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, PermissionError) and error.filename:
-            whose = "as another user, or with another place"
-            output.error(f"{os.fsdecode(error.filename)}: {error.strerror}", whose)
+        if of_file := _of_file(error):
+            output.error(*of_file)
             return UsageError.exit_code
         output.error(
             f"a defect of bundle {__version__}: {type(error).__name__}: {error}",
             f"please report it with the output of: bundle --debug {' '.join(arguments)}",
         )
         return 1
+
+
+def _of_file(error: Exception) -> tuple[str, str] | None:
+    """What is wrong with a file, and what to do; None of an error that names no file, and so is the program's."""
+    if isinstance(error, OSError) and error.filename:
+        whose = "as another user, or with another place" if isinstance(error, PermissionError) else "name another place"
+        return f"{os.fsdecode(error.filename)}: {error.strerror}", whose
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop from "):  # of Path.resolve
+        path = str(error).removeprefix("Symlink loop from ").strip("'")
+        return f"{path}: a link that leads to itself", "name another place"
+    return None
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

@@ -14,6 +14,7 @@ from bundler.edges import process
 from bundler.errors import UsageError
 
 MISSING = "pip install 'graphbundle[pictures]', or install Graphviz (dot); json, mermaid and dot need neither"
+_UNPLACED = "--format mermaid and --format dot need no layout, and have all of it"
 _TIMEOUT_S = 120.0
 
 
@@ -52,7 +53,10 @@ def _unheard() -> Iterator[None]:
 
 def _program(document: str) -> bytes:
     dot = process.find("dot", hint=MISSING, as_error=UsageError)
-    done = process.run([dot, "-Tjson0"], stdin=document.encode(), timeout_s=_TIMEOUT_S, as_error=UsageError)
+    try:
+        done = process.run([dot, "-Tjson0"], stdin=document.encode(), timeout_s=_TIMEOUT_S, as_error=UsageError)
+    except UsageError as error:
+        raise UsageError(error.what, hint=_UNPLACED) from error
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
         raise UsageError(f"{dot} could not lay out the picture: {said[-500:]}", hint=MISSING)

@@ -134,7 +134,7 @@ LABEL = Text(
 )
 SLOT = Text("a slot's name of letters, digits, - and _", forms.SLOT, max_length=63)
 FIELD = Text("a field's name of lower-case letters, digits and _", forms.FIELD, max_length=63)
-VARIABLE = Text("the name of an environment variable", forms.VARIABLE, max_length=255)
+VARIABLE = Text("the name of an environment variable", forms.VARIABLE, max_length=255, hint=forms.variable_hint)
 PORT = Number("a port number from 1 to 65535", minimum=1, maximum=65535, hint=port_hint)
 SIZE = Text(
     "a size in KiB, MiB or GiB, such as 512MiB", forms.SIZE, max_length=12, read=forms.size_bytes, hint=forms.size_hint

@@ -190,7 +190,7 @@ def plain(text: str) -> str:
 
 
 def name_hint(found: object) -> str | None:
-    text = str(found)
+    text = "" if found is None else str(found)
     meant = as_name(text)
     return f"write {meant}" if meant is not None and meant != text else None
 
@@ -220,6 +220,15 @@ def mount_hint(found: object) -> str | None:
     if not re.fullmatch(LABEL, head):
         return name_hint(head)
     return "the path holds no empty part, no . or .., no : and no $"
+
+
+def variable_hint(found: object) -> str | None:
+    meant = re.sub(r"[^A-Za-z0-9_.-]+", "_", str(found)).strip("_")
+    return (
+        f"write {meant}"
+        if re.fullmatch(VARIABLE, meant)
+        else "letters, digits, _ . and - make one; it begins with a letter or _"
+    )
 
 
 def container_path_hint(found: object) -> str | None:

@@ -174,6 +174,8 @@ VERSION = Text(
         else "write - instead of +"
         if "+" in str(found)
         else None
+        if found
+        else 'for a first one: "0.1.0"'
     ),
 )
 LIBRARY = Text(

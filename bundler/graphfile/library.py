@@ -116,8 +116,11 @@ class Libraries:
     def named(self, path: str) -> Library | None:
         """The library in a folder beside the graph; None where it is not there, or leads out of the graph's folder."""
         root = self._folder.resolve()
-        real = (root / path).resolve()
-        if not real.is_dir() or not real.is_relative_to(root):
+        try:
+            real = (root / path).resolve()
+            if not real.is_dir() or not real.is_relative_to(root):
+                return None
+        except (OSError, RuntimeError):  # a name that is too long, or a link to itself
             return None
         return Library.of(real, f"{self._beside}/{path}" if self._beside else path)
 

@@ -1,8 +1,8 @@
 """Takes a node out of the text of a graph file, and leaves every other character where it is.
 
 Reads: the text, what to take out.
-Writes: the new text, proven: read again it is the old data without exactly that; None where that is no matter of
-whole lines, as within braces.
+Writes: the new text, proven: read again it is the old data without exactly that; None where it is neither whole lines
+nor within the braces of one.
 Next: `check`.
 """
 
@@ -34,7 +34,9 @@ def removed(text: str, file: str, section: str, name: str) -> str | None:
     if not expected[section]:
         del expected[section]
         head = _head(whole, lines)
-        gone = None if gone is None or head is None else head | gone
+        gone = _lines(whole, lines) if gone is None or head is None else head | gone
+    elif gone is None:
+        return _proven(_within(whole.parts[name], lines), file, expected, mark)
     if gone is None:
         return None
     kept = [line for number, line in enumerate(lines, 1) if number not in gone]
@@ -46,12 +48,28 @@ def removed(text: str, file: str, section: str, name: str) -> str | None:
         del kept[first - 1]  # one empty line is enough, and below the section's name none
     elif last == len(lines) and first > 2 and above and lines[first - 3].strip():
         kept.pop()  # and at the end of the file none
-    made = "".join(kept)
+    return _proven("".join(kept), file, expected, mark)
+
+
+def _proven(made: str | None, file: str, expected: Mapping[str, object], mark: str) -> str | None:
     try:
-        same = repr(parse(made, file).data) == repr(expected)
+        same = made is not None and repr(parse(made, file).data) == repr(expected)
     except GraphError:
         return None
-    return mark + made if same else None
+    return f"{mark}{made}" if same else None
+
+
+def _within(node: Mark, lines: list[str]) -> str | None:
+    """The text without a node that stands among others in one line, and without the comma that parts it from them."""
+    if not isinstance(node.key, Position) or node.end[0] != node.key.line:
+        return None
+    line = lines[node.key.line - 1]
+    before, after = line[: node.key.column - 1], line[node.end[1] - 1 :]
+    if comma := re.match(r"[ \t]*,[ \t]*", after):
+        after = after[comma.end() :]
+    else:
+        before = re.sub(r"[ \t]*,[ \t]*\Z", "", before)
+    return "".join([*lines[: node.key.line - 1], before + after, *lines[node.key.line :]])
 
 
 def _lines(node: Mark, lines: list[str]) -> set[int] | None:

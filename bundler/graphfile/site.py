@@ -17,14 +17,16 @@ from typing import Any
 
 from bundler.errors import GraphError, Position, Problem, UsageError
 from bundler.graphfile import placeholders, types, values
+from bundler.graphfile.confidential import is_secret
 from bundler.graphfile.forms import address_hint, written_duration
-from bundler.graphfile.site_grammar import SITE
+from bundler.graphfile.site_grammar import SECRET, SITE
 from bundler.graphfile.source import Path, Source, document, merge, parse, placed, problem_order, quoted, scalar
 from bundler.graphfile.walk import Walker, closest, suggestion
 from bundler.model.graph import Graph
 from bundler.model.site import SecretSource, Site, SiteDoor
 
 _NAMED = ("values", "publish", "externals", "storage")  # sections keyed by one word
+_SOURCES = tuple(key.name for key in SECRET.keys)
 _WORDS = ("site", "target", "variant", "namespace", "context", "timeout")
 
 
@@ -79,17 +81,23 @@ def with_values(site: Site, graph: Graph, assignments: Sequence[str]) -> Site:
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         steps = _steps(path.strip(), graph)
+        if name := _given_by_value(path, steps, graph):
+            way = f"--set secrets.{name}.file=FILE, or --set secrets.{name}.env=VARIABLE"
+            problems.append(Problem(f"--set {path}", "no secret stands in a command, where others see it", way))
+            continue
+        hidden = path.startswith(("secret.", "externals.")) or is_secret(path)
+        shown = "…" if hidden else text
         if not equals or not steps:
             near = closest(path, _paths(graph)) or (f"--set {path}=…" if steps else None)
             if meant := [one for one in _paths(graph) if path and path in (one, one.partition(".")[2])]:
-                near = f"--set {meant[0]}={text or '…'}"
+                near = f"--set {meant[0]}={shown or '…'}"
             message = "expected PATH=VALUE with a path of a site file, such as values.language=de"
-            problems.append(Problem(f"--set {assignment}", message, near))
+            problems.append(Problem(f"--set {path}{equals}{shown}", message, near))
             continue
         data: object = _meant(steps, text, graph)
         for step in reversed(steps):
             data = {step: data}
-        patches.append(placed(data, f"--set {assignment}"))
+        patches.append(placed(data, f"--set {path}={shown}"))
     if problems:
         raise SiteError(problems)
     if not patches:
@@ -108,7 +116,7 @@ def site_document(site: Site) -> dict[str, Any]:
         "namespace": site.namespace,
         "context": site.context,
         "values": dict(site.values),
-        "secrets": {name: _fields(source, ("file", "env", "kubernetes")) for name, source in site.secrets.items()},
+        "secrets": {name: _fields(source, _SOURCES) for name, source in site.secrets.items()},
         "publish": {name: _fields(door, ("host", "port", "bind", "tls")) for name, door in site.doors.items()},
         "externals": {name: dict(fields) for name, fields in site.externals.items()},
         "storage": {name: dict(fields) for name, fields in site.storage.items()},
@@ -332,6 +340,15 @@ def _steps(path: str, graph: Graph) -> list[str]:
         steps = [section, *rest.split(".")]
         return steps if len(steps) == 3 and all(steps) else []
     return [section, rest] if rest and re.fullmatch(r"[a-z]+", section) else []
+
+
+def _given_by_value(path: str, steps: Sequence[str], graph: Graph) -> str | None:
+    """The secret whose value, not where it is, an assignment would give; None of any other."""
+    names = [secret.name for secret in graph.secrets]
+    section, _, rest = path.strip().partition(".")
+    if section != "secrets" or (steps and steps[-1] in _SOURCES):
+        return path if path in names and not steps else None
+    return next((name for name in names if rest.startswith(f"{name}.")), rest) or "NAME"
 
 
 def _paths(graph: Graph) -> list[str]:

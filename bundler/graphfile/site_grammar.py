@@ -77,7 +77,7 @@ SITE = Record(
     "What differs from place to place.",
     (
         Key("site", LABEL, "The name of the site."),
-        Key("target", LABEL, "What to deploy to, such as docker, compose, kubernetes or k3s."),
+        Key("target", LABEL, "What to deploy to, such as docker, compose, k8s or k3s."),
         Key(
             "variant",
             Text('the name of a variant, or "" for none', rf"(?:{forms.LABEL})?", min_length=0, max_length=63),

@@ -59,7 +59,8 @@ def settle_secrets(
     if missing:
         raise UsageError(
             f"the site must give {'these secrets' if len(missing) > 1 else 'a secret'}: {', '.join(missing)}",
-            hint=f"in a site file (--site FILE):\n  secrets:\n    {missing[0]}: {{file: ./{missing[0]}.txt}}",
+            hint=f"in a site file (--site FILE):\n  secrets:\n    {missing[0]}: {{file: ./{missing[0]}.txt}}\n"
+            f"or: --set secrets.{missing[0]}.file=FILE",
         )
     revisions = {name: secret.revision for name, secret in stored.items()}
     told = tuple(

@@ -59,6 +59,34 @@ def test_a_wrong_call_says_what_and_how(
     assert named(said) in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["init", "PLACE"], ["check", "PLACE"], ["build", "PLACE"], ["build", "GRAPH", "-o", "PLACE"]),
+        *(["import", "compose", "PLACE"], ["verify", "PLACE"], ["diff", "GRAPH", "PLACE"], ["init", "PLACE/below"]),
+        *(["graph", "GRAPH", "-o", "PLACE.svg"], ["site", "init", "FILE", "-o", "PLACE"]),
+        ["plan", "FILE", "--target", "docker", "--site", "PLACE"],
+    ],
+)
+@pytest.mark.parametrize("place", ["a" * 300, "loop"])
+def test_a_path_that_is_too_long_or_leads_to_itself_is_no_defect(
+    bundle: Path, home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], place: str
+) -> None:
+    for name in ("loop", "loop.svg"):
+        (home / name).symlink_to(name)
+    named = {"PLACE": str(home / place), "GRAPH": str(home / "graph"), "FILE": str(bundle)}
+    words = [named.get(one, one.replace("PLACE", named["PLACE"])) for one in arguments]
+    capsys.readouterr()
+    done, said = run(words), capsys.readouterr().err
+    if done == 0:  # a link is written over
+        assert (place, words[-2]) == ("loop", "-o")
+        assert not (home / Path(words[-1]).name).is_symlink()
+        return
+    assert done == 2
+    assert place in said
+    assert "defect" not in said
+
+
 def test_an_engine_that_is_not_there_is_a_target_error(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

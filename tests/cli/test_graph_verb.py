@@ -116,6 +116,16 @@ def test_the_program_dot_serves_as_well(home: Path, without_packages: None) -> N
     assert {"service/web", "service/store", "door/web"} <= ids
 
 
+@pytest.mark.skipif(shutil.which("dot") is None, reason="the program dot is not there: apt-get install graphviz")
+def test_a_layout_that_does_not_end_is_told_with_the_formats_that_need_none(
+    home: Path, without_packages: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bundler.edges.graphviz._TIMEOUT_S", 0.0001)
+    assert run(["graph", "-o", "a.svg"]) == 2
+    said = capsys.readouterr().err
+    assert "did not end within 0.0001 s\n  --format mermaid and --format dot need no layout" in said
+
+
 @pytest.mark.skipif(
     shutil.which("rsvg-convert") is None, reason="rsvg-convert is not there: apt-get install librsvg2-bin"
 )

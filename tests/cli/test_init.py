@@ -73,6 +73,14 @@ def test_nothing_is_written_over(here: Path, capsys: pytest.CaptureFixture[str])
     assert run(["init"]) == 2
     assert ". has page/page.py already; nothing was written" in capsys.readouterr().err
     assert sorted(path.name for path in here.iterdir()) == ["README.md", "page"]
+    (here / "page" / "page.py").unlink()
+    (here / "page").rmdir()
+    for dangling in (False, True):
+        (here / "page").symlink_to("nowhere") if dangling else (here / "page").touch()
+        assert run(["init"]) == 2
+        assert ". has page already; nothing was written" in capsys.readouterr().err
+        assert sorted(path.name for path in here.iterdir()) == ["README.md", "page"]
+        (here / "page").unlink()
     assert run(["init", "README.md"]) == 2
     assert run(["init", "README.md/below"]) == 2
     assert run(["init", "--template", "webb", "new"]) == 2
@@ -103,7 +111,11 @@ def test_the_root_of_all_directories_is_no_place_for_a_graph(place: str, capsys:
 def test_a_directory_that_cannot_name_a_graph(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init", "2026"]) == 0
     assert run(["check", "2026"]) == 0
-    assert "my-system 0.1.0 is valid" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "  called my-system, as a graph's name begins with a letter" in said.err
+    assert "my-system 0.1.0 is valid" in said.out
+    assert run(["init", "here"]) == 0
+    assert "called" not in capsys.readouterr().err
 
 
 def test_what_to_do_next_can_be_typed_as_it_stands(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,4 +51,7 @@ def test_a_library_lies_in_the_folder_of_the_graph(tmp_path: Path) -> None:
     libraries = Libraries(tmp_path / "graph")
     assert libraries.named("link") is None
     assert libraries.named("../outside") is None
+    (tmp_path / "graph" / "loop").symlink_to("loop")
+    assert libraries.named("loop") is None
+    assert libraries.named("a" * 300) is None
     assert libraries.named("inside") is not None

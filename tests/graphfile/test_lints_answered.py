@@ -93,8 +93,13 @@ def test_other_tools_have_opt_outs_of_their_own(tmp_path: Path) -> None:
         ),
         pytest.param("volumes:\r\n  x: {}\r\n  y: {}\r\n", "volumes:\r\n  y: {}\r\n", id="lines of Windows"),
         pytest.param("\ufeffvolumes:\n  x: {}\n  y: {}\n", "\ufeffvolumes:\n  y: {}\n", id="a byte order mark"),
-        pytest.param("volumes: {x: {}, y: {}}\n", None, id="braces"),
-        pytest.param("volumes:\n  {x: {},\n  y: {}}\n", None, id="braces below"),
+        pytest.param("volumes: {x: {}, y: {}}\n", "volumes: {y: {}}\n", id="the first in braces"),
+        pytest.param("volumes: {y: {}, x: {a: [b, c]} , z: }\n", "volumes: {y: {}, z: }\n", id="amid braces"),
+        pytest.param("volumes: {y: 'ü', x: {} }\n", "volumes: {y: 'ü' }\n", id="the last in braces"),
+        pytest.param("volumes: {x: {}}\na: b\n", "a: b\n", id="the only one in braces"),
+        pytest.param("volumes:\n  {x: {},\n  y: {}}\n", "volumes:\n  {\n  y: {}}\n", id="braces below"),
+        pytest.param("volumes: {y: {}, x: {\n  a: b}}\n", None, id="lines within braces"),
+        pytest.param("a: {b: c, volumes: {x: {}}}\n", None, id="a section of another"),
         pytest.param("volumes:\n  y: {}\n", None, id="not there"),
     ],
 )
@@ -132,9 +137,12 @@ def test_fix_takes_out_what_nothing_uses_and_what_only_that_used(
     """)
 
 
-def test_fix_leaves_what_is_meant_so_and_what_a_variant_names(tmp_path: Path) -> None:
+def test_fix_leaves_what_is_meant_so_and_what_a_variant_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = "volumes:\n  a: {}  # noqa: B101\n  b: {}\nservices: {api: {image: a:1}}\n"
     folder = graph_in(tmp_path, text, acme="volumes: {b: null}\n")
     before = (folder / "bundle.yaml").read_bytes()
     assert run(["check", str(folder), "--fix"]) == 0
+    assert "not taken out: volumes.b; " in capsys.readouterr().err
     assert (folder / "bundle.yaml").read_bytes() == before

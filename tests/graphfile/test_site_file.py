@@ -317,6 +317,34 @@ def test_a_wrong_assignment_is_shown_as_it_was_given(assignment: str, problem: s
     assert [str(each) for each in caught.value.problems] == [problem]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "secrets.vector-key",
+        "secrets.vector-key.value",
+        "secrets.vector-key.fil",
+        "vector-key",
+        "secrets.corpus.password",
+    ],
+)
+def test_a_secret_given_by_its_value_is_refused_with_the_ways_to_give_it(path: str) -> None:
+    with pytest.raises(SiteError) as caught:
+        with_values(Site(), SUITE, [f"{path}=hunter2"])
+    name = "corpus.password" if "corpus" in path else "vector-key"
+    assert [str(each) for each in caught.value.problems] == [
+        f"--set {path}: no secret stands in a command, where others see it\n"
+        f"    --set secrets.{name}.file=FILE, or --set secrets.{name}.env=VARIABLE"
+    ]
+
+
+@pytest.mark.parametrize("path", ["secret.vector-key", "externals.corpus.password", "secrets", "admin-password"])
+def test_what_may_be_a_secret_is_not_repeated(path: str) -> None:
+    with pytest.raises(SiteError) as caught:
+        with_values(Site(), SUITE, [f"{path}=hunter2"])
+    assert f"--set {path}" in str(caught.value.problems[0])
+    assert "hunter2" not in "".join(map(str, caught.value.problems))
+
+
 def test_what_is_missing_is_named_with_the_way_to_give_it() -> None:
     assert missing(site(HOSPITAL), SUITE) == ()
     assert [str(problem) for problem in missing(Site(), SUITE)] == [

@@ -110,6 +110,20 @@ def touch(one: Box, other: Box) -> bool:
     return across and abs(one.y - other.y) < (one.height + other.height) / 2
 
 
+def test_a_large_graph_with_far_connections_is_drawn_with_straight_lines(read: Callable[[str], Graph]) -> None:
+    def chain(count: int) -> Placed:
+        text = ["bundle: far", 'version: "1"', "services:"]
+        for one in range(count):
+            to = ", ".join(f"n{other}: s{other}.http" for other in sorted({one - 1, one // 2}) if 0 <= other < one)
+            text.append(f"  s{one}: {{image: nginx, expose: {{http: 80}}, connect: {{{to}}}}}")
+        return drawn(read("\n".join(text)))
+
+    large, small = chain(120), chain(60)
+    assert len({box.x for box in large.boxes.values()}) == 120
+    assert all(len(route.points) == 4 for route in large.routes)
+    assert any(len(route.points) > 4 for route in small.routes)
+
+
 def test_slots_are_written_at_edges_only_where_there_are_few(shop: Graph, large: Graph) -> None:
     assert any(route.label is not None for route in drawn(shop).routes)
     assert all(route.label is None for route in drawn(large).routes)
