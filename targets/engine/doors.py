@@ -11,7 +11,7 @@ from bundler.errors import TargetError
 from bundler.model.plan import Note, Step, Verdict
 from targets import ownership, tar
 from targets.engine.api import Engine, Json
-from targets.engine.fill import architecture, holder
+from targets.engine.fill import architecture, holder, made
 from targets.helper import ARCHITECTURES, MOUNT_PATH, binary
 
 Doors = dict[str, tuple[str, int]]  # address and host port, by name
@@ -60,14 +60,14 @@ def prove(engine: Engine, target: str, step: Step) -> None:
             },
         },
     }
-    made = engine.create(name, body)
+    container = made(engine, name, body)
     folder, program = posixpath.split(MOUNT_PATH.removeprefix("/"))
     members = [tar.directory(folder), tar.file(f"{folder}/{program}", binary(machine), mode=0o555)]
     try:
-        engine.put(made, "/", tar.whole(members))
-        _open(engine, made, new)
+        engine.put(container, "/", tar.whole(members))
+        _open(engine, container, new)
     finally:
-        engine.remove(made)
+        engine.remove(container)
 
 
 def _open(engine: Engine, container: str, doors: Doors) -> None:

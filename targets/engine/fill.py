@@ -24,7 +24,7 @@ from targets import ownership, tar, texts
 from targets.counting import counted
 from targets.descriptors import descriptor
 from targets.engine import delivery
-from targets.engine.api import Conflict, Engine
+from targets.engine.api import Conflict, Engine, NotThere
 from targets.helper import MOUNT_PATH, binary
 
 HOLDER = "bundle.local/graphbundle/helper"
@@ -47,6 +47,17 @@ def holder(engine: Engine) -> str:
         archive, _, _ = delivery.local_image(reference, architecture(engine), posixpath.basename(MOUNT_PATH), program)
         engine.load(iter([archive]))
     return reference
+
+
+def made(engine: Engine, name: str, body: Mapping[str, Any]) -> str:
+    """A created container. No app claims the image of `holder`: one that goes may take it along meanwhile."""
+    try:
+        return engine.create(name, body)
+    except NotThere:
+        if body["Image"] != holder_reference():
+            raise
+        holder(engine)
+        return engine.create(name, body)
 
 
 def architecture(engine: Engine) -> str:
@@ -184,7 +195,7 @@ def _create(engine: Engine, container: str, mounts: Mapping[str, str], image: st
             ],
         },
     }
-    return engine.create(container, body)
+    return made(engine, container, body)
 
 
 def files(

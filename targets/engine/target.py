@@ -195,16 +195,18 @@ class EngineTarget(ABC):
                         self._own(network.get("Labels"), f"network {name}", app)
                         engine.remove_network(network["Id"])
                 case _:
-                    if name not in self._claimed_by_others(app):
-                        engine.remove_image(name)
+                    self._remove_image(name, app)
 
     def _let_go(self, payload: Payload) -> None:
-        """What something still runs of stays, as planned."""
         self._remove({**payload, "do": "remove-volumes"})
         for reference in payload["images"]:
-            if reference not in self._claimed_by_others(payload["app"]):
-                with suppress(Conflict):
-                    self.engine.remove_image(reference)
+            self._remove_image(reference, payload["app"])
+
+    def _remove_image(self, reference: str, app: str) -> None:
+        """What something runs of by now stays."""
+        if reference not in self._claimed_by_others(app):
+            with suppress(Conflict):
+                self.engine.remove_image(reference)
 
     def _claimed_by_others(self, app: str) -> set[str]:
         """The images that other apps bring, now."""

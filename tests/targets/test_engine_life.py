@@ -15,7 +15,7 @@ from bundler.model.observed import State
 from bundler.model.plan import Action, Ready
 from bundler.model.release import FileMount, Need
 from targets import ownership, tar
-from targets.engine import observe
+from targets.engine import fill, observe
 from targets.engine.api import Engine, Json
 from targets.sample import Deployment, job, sample, service, settled
 
@@ -263,3 +263,40 @@ def test_an_image_that_another_app_brings_during_a_look_was_not_loaded_by_hand(
     things = observe.observe(look, subject.target.name, f"{subject.app}-2").things
     (found,) = (thing for thing in things if thing.name == subject.image.reference)
     assert found.shared
+
+
+def test_the_helper_image_that_another_app_took_along_is_loaded_again(
+    subject: OnEngine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = [fill.holder]
+
+    def taken_along(engine: Engine) -> str:
+        reference = fill.holder_reference()
+        if not first:
+            return holder(engine)
+        first.pop()(engine)
+        engine.remove_image(reference)
+        return reference
+
+    holder = fill.holder
+    monkeypatch.setattr(fill, "holder", taken_along)
+    deployment.go(sample(subject))
+    assert not first
+
+
+def test_an_image_that_something_has_come_to_use_stays_and_the_removal_ends(
+    subject: OnEngine, deployment: Deployment
+) -> None:
+    deployment.go(sample(subject))
+    removal = deployment.plan(None).steps
+    images = [step.payload["names"][0] for step in removal if step.payload["do"] == "remove-images"]
+    users = [subject.engine.create(f"{subject.app}-user-{index}", {"Image": one}) for index, one in enumerate(images)]
+    try:
+        deployment.carry_out(removal)
+        assert images
+        assert [one for one in images if subject.engine.image(one) is None] == []
+    finally:
+        for user in users:
+            subject.engine.remove(user)
+        for one in images:
+            subject.engine.remove_image(one)
