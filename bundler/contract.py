@@ -104,8 +104,9 @@ class Leasing(Protocol):
         """Whom the lease names."""
 
     def lease(self, app: str, holder: str, before: str) -> str:
-        """Let the lease name `holder` where it names `before`; whom it names then. Of several who ask at once, with one
-        `before`, one is named. A plan does not wait for it, and a removal takes it along."""
+        """Let the lease name `holder` where it names `before`; whom it names then, or the empty text where somebody is
+        about to take it. Of several who ask at once, with one `before`, one is named. A plan does not wait for it, and
+        a removal takes it along."""
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -139,8 +140,12 @@ class Node:
         """An empty value takes the label away."""
         self._run("images", "label", name, f"{key}={value}")
 
+    def tag(self, name: str, other: str) -> None:
+        self._run("images", "tag", name, other)
+
     def remove(self, *names: str) -> None:
-        self._run("images", "remove", "--sync", *names)
+        if names:
+            self._run("images", "remove", "--sync", *names)
 
 
 def mark(namespace: str, app: str) -> str:
@@ -233,13 +238,25 @@ def unload(node: Node, payload: Payload) -> None:
             raise
         return  # another app, the last to leave, was faster
     there = node.images()
-    digest, labels = there.get(reference, ("", {}))
-    if not digest or any(key.startswith(BROUGHT) for key in labels):
+    if reference not in there or _is_brought(reference, there):
         return
-    repository = reference.rpartition("@")[0]
+    repository, digest = reference.rpartition("@")[0], there[reference][0]
     same = [name for name, (target, _) in there.items() if target == digest]
+    tagged = [name for name in same if name.startswith(f"{repository}:")]
+    # Who labels the image from here on finds a name of it gone (`_claim`), and brings it anew.
+    node.remove(*tagged)
+    if _is_brought(reference, node.images()):
+        with suppress(TargetError):  # who brings it was faster
+            for name in tagged:
+                node.tag(reference, name)
+        return
     others = [name for name in same if not name.startswith((f"{repository}:", f"{repository}@", "sha256:"))]
-    node.remove(*(name for name in same if name not in others and not (others and name.startswith("sha256:"))))
+    left = [name for name in same if name not in (*tagged, *others)]
+    node.remove(*(name for name in left if not (others and name.startswith("sha256:"))))
+
+
+def _is_brought(reference: str, there: Mapping[str, tuple[str, dict[str, str]]]) -> bool:
+    return any(key.startswith(BROUGHT) for key in there.get(reference, ("", {}))[1])
 
 
 def _archive(

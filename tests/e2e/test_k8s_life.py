@@ -96,7 +96,7 @@ def test_of_two_deploys_at_once_one_is_done_and_the_other_ends_before_its_first_
 ) -> None:
     name = app(f"k8-twice-{apart_s:.0f}", "k8s")  # they run side by side
     argv = ["deploy", str(small), "--target", "k8s", "--app", name, "--yes"]
-    for greeting in ("first", "other"):
+    for greeting in ("first",) if apart_s else ("first", "other"):  # a later deploy is over in a moment
         begun = []
         for delay_s in (apart_s, 0.0):
             begun.append(bundle.start(*argv, "--set", f"values.greeting={greeting}"))
