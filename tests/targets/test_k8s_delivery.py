@@ -167,4 +167,37 @@ def test_an_image_that_another_app_took_along_meanwhile_is_let_go_of(
         delivery.unload(subject.node, load.payload)
     left = subject.node.images()
     assert load.payload["reference"] not in left
-    subject.node.remove(*(name for name in left if name.startswith(str(load.payload["tagged"]).rpartition(":")[0])))
+    own = load.payload["manifest"]["digest"]  # tests beside it have images of the same name
+    subject.node.remove(*(name for name, (target, _) in left.items() if target == own))
+
+
+_ONE_THAT_COMES = """#!/bin/sh
+{ctr} "$@" || exit
+case "$*" in *" images remove "*)
+  [ -e {once} ] || {{ : >{once}; {ctr} --namespace k8s.io images label {reference} {mark}=yes >/dev/null; }} ;;
+esac
+"""
+
+
+@pytest.mark.cluster
+def test_an_image_that_another_app_claims_while_it_goes_stays_whole(
+    program: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = InCluster(program)
+    steps = subject.target.plan(sample(subject), subject.target.observe(subject.app)).steps
+    load = next(step for step in steps if step.resource == "image/app")
+    subject.target.apply(load, subject.blobs, {}, lambda size: None)
+    reference, other = load.payload["reference"], delivery.mark("other", "app")
+    with monkeypatch.context() as patched:
+        script = _ONE_THAT_COMES.format(
+            once=tmp_path / "once", reference=reference, mark=other, ctr=shutil.which("ctr")
+        )
+        (tmp_path / "ctr").write_text(script)
+        (tmp_path / "ctr").chmod(0o755)
+        patched.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        delivery.unload(subject.node, load.payload)
+    there = subject.node.images()
+    assert {reference, load.payload["tagged"]} <= there.keys()
+    assert [key for key in there[reference][1] if key.startswith(delivery.BROUGHT)] == [other]
+    delivery.unload(subject.node, {**load.payload, "namespace": "other", "app": "app"})
+    assert subject.remains(subject.app) == []
