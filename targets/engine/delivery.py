@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from bundler.contract import BlobSource
@@ -23,7 +24,7 @@ from bundler.model.oci import IMAGE_CONFIG, INDEX, MANIFEST, Descriptor, Digest
 from targets import tar
 from targets.counting import counted
 from targets.descriptors import descriptor, descriptor_json
-from targets.engine.api import Engine
+from targets.engine.api import Engine, NotThere
 
 CONTAINERD_STORE = "containerd-store"  # a host feature
 
@@ -48,8 +49,9 @@ def load(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource, progress
     if present is not None and present["Id"] == pin:
         return
     if engine.image(pin) is not None:
-        engine.tag(pin, reference)
-        return
+        with suppress(NotThere):  # another app may be taking it away
+            engine.tag(pin, reference)
+            return
     had = _layers_had(engine, payload, blobs)
     for layer in layers[:had]:
         progress(layer.size_bytes)

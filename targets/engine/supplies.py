@@ -92,24 +92,27 @@ def _models(release: Release) -> list[BundleModel]:
 def images(draft: Draft, pins: Mapping[str, str]) -> dict[str, str]:
     """Claims, then loads one after the other, so that shared layers are sent once. Step ids by reference."""
     release, observed = draft.release, draft.observed
-    things = _things_to_load(release, observed)
-    references, marker = claim(release, observed)
+    things = [
+        (one, i) for one in _things_to_load(release, observed) if (i := _platform_image(one, observed)) is not None
+    ]
+    payloads = {one.reference: delivery.load_payload(one, image, pins[one.reference]) for one, image in things}
+    there = {thing.name for thing in observed.things if thing.spec == pins.get(thing.name)}
+    references, volume = claim(release, observed)
     last: list[str] = []
-    if not draft.there("images", marker):
-        labels = draft.labels("images", marker) | {ownership.IMAGES: ownership.canonical(references)}
-        payload: dict[str, object] = {"do": "mark", "volume": marker, "labels": labels}
-        last = [draft.add("images", Action.STORE, "names what this app brings", payload)]
-    present = {thing.name: thing.spec for thing in observed.things if thing.resource.startswith("image/")}
+    if not draft.there("images", volume):
+        labels = draft.labels("images", volume) | {ownership.IMAGES: ownership.canonical(references)}
+        present = [payload for reference, payload in payloads.items() if reference in there]
+        claims = {"do": "claim", "volume": volume, "labels": labels, "images": present}
+        last = [draft.add("images", Action.STORE, "names what this app brings", claims)]
     sent: set[str] = set()
     loads = {}
-    for thing in things:
-        image = _platform_image(thing, observed)
-        if image is None or present.get(thing.reference) == pins[thing.reference]:
+    for thing, image in things:
+        if thing.reference in there:
             continue
         resource = f"{'model' if isinstance(thing, BundleModel) else 'image'}/{thing.name}"
         size = sum(layer.size_bytes for layer in image.layers if str(layer.digest) not in sent)
         sent |= {str(layer.digest) for layer in image.layers}
-        payload = delivery.load_payload(thing, image, pins[thing.reference])
+        payload = payloads[thing.reference]
         loads[thing.reference] = draft.add(resource, Action.LOAD, "not there", payload, after=last, moves_bytes=size)
         last = [loads[thing.reference]]
     return loads

@@ -5,10 +5,8 @@ Each step's payload says in `do` what it is; `apply` does that one thing and dec
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,8 @@ from bundler.model.observed import AppSummary, LogLine, Observed, StoredSecret
 from bundler.model.plan import Note, Plan, Step
 from bundler.model.release import Release
 from targets import ownership
-from targets.engine import delivery, doors, fill, leasing, logs, observe, planning, removal
-from targets.engine.api import Conflict, Engine
+from targets.engine import claims, delivery, doors, fill, leasing, logs, observe, planning, removal
+from targets.engine.api import Engine
 from targets.engine.planning import Form
 
 Payload = Mapping[str, Any]
@@ -92,6 +90,9 @@ class EngineTarget(ABC):
                 self._network(payload)
             case "mark":
                 self._mark(payload)
+            case "claim":
+                self._mark(payload)
+                claims.keep(engine, payload, blobs, progress)
             case "volume":
                 fill.data(engine, payload, labels)
             case "secrets":
@@ -195,21 +196,9 @@ class EngineTarget(ABC):
                         self._own(network.get("Labels"), f"network {name}", app)
                         engine.remove_network(network["Id"])
                 case _:
-                    self._remove_image(name, app)
+                    claims.take_away(engine, self.name, app, name)
 
     def _let_go(self, payload: Payload) -> None:
         self._remove({**payload, "do": "remove-volumes"})
         for reference in payload["images"]:
-            self._remove_image(reference, payload["app"])
-
-    def _remove_image(self, reference: str, app: str) -> None:
-        """What something runs of by now stays."""
-        if reference not in self._claimed_by_others(app):
-            with suppress(Conflict):
-                self.engine.remove_image(reference)
-
-    def _claimed_by_others(self, app: str) -> set[str]:
-        """The images that other apps bring, now."""
-        labels = [volume.get("Labels") or {} for volume in self.engine.volumes()]
-        others = [one for one in labels if not ownership.ours(one, self.name, app)]
-        return {reference for one in others for reference in json.loads(one.get(ownership.IMAGES, "[]"))}
+            claims.take_away(self.engine, self.name, payload["app"], reference)

@@ -68,7 +68,9 @@ class OnEngine:
         found = [c["Names"][0] for c in self.engine.containers() if c["Names"][0].startswith(f"/{app}")]
         found += [v["Name"] for v in self.engine.volumes() if v["Name"].startswith(f"{app}_")]
         found += [n["Name"] for n in self.engine.networks(app) if n["Name"] == app]
-        return found + [r for i in self.engine.images(IMAGES) for r in i["RepoTags"] if r == self.image.reference]
+        return found + [
+            r for i in self.engine.images(IMAGES) for r in i["RepoTags"] if r.startswith(self.image.reference)
+        ]
 
 
 def get(port: int, path: str) -> str:

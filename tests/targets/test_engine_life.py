@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -15,8 +14,6 @@ from bundler.model.observed import State
 from bundler.model.plan import Action, Ready
 from bundler.model.release import FileMount, Need
 from targets import ownership, tar
-from targets.engine import fill, observe
-from targets.engine.api import Engine, Json
 from targets.sample import Deployment, job, sample, service, settled
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
@@ -213,90 +210,3 @@ def test_a_foreign_thing_that_comes_later_is_not_taken_over(subject: OnEngine, d
         assert subject.planted(subject.app)
     finally:
         subject.uproot(subject.app)
-
-
-# images of several apps
-
-
-def test_of_two_apps_removed_at_once_the_last_takes_their_image_along(
-    subject: OnEngine, deployment: Deployment
-) -> None:
-    release, second = replace(only(subject, doors=()), doors=()), Deployment(subject, f"{subject.app}-2")
-    deployment.go(release)
-    second.go(replace(release, app=second.app))
-    removals = [(one, one.plan(None).steps) for one in (deployment, second)]
-    for one, steps in removals:
-        one.carry_out(steps)
-    assert subject.remains(subject.app) == []
-
-
-def test_an_image_that_another_app_brings_meanwhile_stays(subject: OnEngine, deployment: Deployment) -> None:
-    release, second = replace(only(subject, doors=()), doors=()), Deployment(subject, f"{subject.app}-2")
-    deployment.go(release)
-    removal = deployment.plan(None).steps
-    assert [step for step in removal if step.resource.startswith("image/tgt-sample")]
-    second.go(replace(release, app=second.app))
-    deployment.carry_out(removal)
-    assert subject.engine.image(subject.image.reference) is not None
-    second.remove(volumes=True)
-    assert subject.remains(subject.app) == []
-
-
-class Meanwhile(Engine):
-    """An engine on which something happens once, just before images are listed."""
-
-    def __init__(self, happening: Callable[[], object]) -> None:
-        super().__init__()
-        self.happenings = [happening]
-
-    def images(self, pattern: str) -> list[Json]:
-        while self.happenings:
-            self.happenings.pop()()
-        return super().images(pattern)
-
-
-def test_an_image_that_another_app_brings_during_a_look_was_not_loaded_by_hand(
-    subject: OnEngine, deployment: Deployment
-) -> None:
-    release = replace(only(subject, doors=()), doors=())
-    look = Meanwhile(lambda: deployment.go(release))
-    things = observe.observe(look, subject.target.name, f"{subject.app}-2").things
-    (found,) = (thing for thing in things if thing.name == subject.image.reference)
-    assert found.shared
-
-
-def test_the_helper_image_that_another_app_took_along_is_loaded_again(
-    subject: OnEngine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = [fill.holder]
-
-    def taken_along(engine: Engine) -> str:
-        reference = fill.holder_reference()
-        if not first:
-            return holder(engine)
-        first.pop()(engine)
-        engine.remove_image(reference)
-        return reference
-
-    holder = fill.holder
-    monkeypatch.setattr(fill, "holder", taken_along)
-    deployment.go(sample(subject))
-    assert not first
-
-
-def test_an_image_that_something_has_come_to_use_stays_and_the_removal_ends(
-    subject: OnEngine, deployment: Deployment
-) -> None:
-    deployment.go(sample(subject))
-    removal = deployment.plan(None).steps
-    images = [step.payload["names"][0] for step in removal if step.payload["do"] == "remove-images"]
-    users = [subject.engine.create(f"{subject.app}-user-{index}", {"Image": one}) for index, one in enumerate(images)]
-    try:
-        deployment.carry_out(removal)
-        assert images
-        assert [one for one in images if subject.engine.image(one) is None] == []
-    finally:
-        for user in users:
-            subject.engine.remove(user)
-        for one in images:
-            subject.engine.remove_image(one)
