@@ -119,7 +119,7 @@ def _path(blob: Descriptor) -> str:
     return f"blobs/sha256/{blob.digest.hex}"
 
 
-# The engine's part of a holder: an image with one file, for containers that are created and never started.
+# The helper image: one file, for containers that are created and never started.
 
 
 def local_image(reference: str, architecture: str, name: str, program: bytes) -> tuple[bytes, str, str]:

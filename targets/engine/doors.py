@@ -11,7 +11,7 @@ from bundler.errors import TargetError
 from bundler.model.plan import Note, Step, Verdict
 from targets import ownership, tar
 from targets.engine.api import Engine, Json
-from targets.engine.fill import architecture, holder, made
+from targets.engine.fill import architecture, helper_image, made
 from targets.helper import ARCHITECTURES, MOUNT_PATH, binary
 
 Doors = dict[str, tuple[str, int]]  # address and host port, by name
@@ -47,7 +47,7 @@ def prove(engine: Engine, target: str, step: Step) -> None:
         return
     held = {port for _, port in before}
     body = {
-        "Image": holder(engine),
+        "Image": helper_image(engine),
         "Entrypoint": [MOUNT_PATH, "version"],
         "Labels": ownership.labels(target, app, step.resource, ""),
         "ExposedPorts": {"1/tcp": {}},

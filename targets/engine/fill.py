@@ -27,36 +27,36 @@ from targets.engine import delivery
 from targets.engine.api import Conflict, Engine, NotThere
 from targets.helper import MOUNT_PATH, binary
 
-HOLDER = "bundle.local/graphbundle/helper"
-HOLDER_ARCHITECTURE = "amd64"  # of the holder image's own file, which never runs
+HELPER_IMAGE = "bundle.local/graphbundle/helper"
+HELPER_ARCHITECTURE = "amd64"  # of the helper image's own file, which never runs
 INCOMPLETE = "incomplete/"  # the resource of a mark, by the name of the volume that it is about
 _PLACE = "/.bundle-fill"
 _MARK_PLACE = "/.bundle-mark"
 _CONTENT = "content"
 
 
-def holder_reference() -> str:
-    return f"{HOLDER}:{Digest.of(binary(HOLDER_ARCHITECTURE)).short}"
+def helper_reference() -> str:
+    return f"{HELPER_IMAGE}:{Digest.of(binary(HELPER_ARCHITECTURE)).short}"
 
 
-def holder(engine: Engine) -> str:
+def helper_image(engine: Engine) -> str:
     """The local image of containers that are not the app's own; loaded where it is missing."""
-    reference = holder_reference()
+    reference = helper_reference()
     if engine.image(reference) is None:
-        program = binary(HOLDER_ARCHITECTURE)
+        program = binary(HELPER_ARCHITECTURE)
         archive, _, _ = delivery.local_image(reference, architecture(engine), posixpath.basename(MOUNT_PATH), program)
         engine.load(iter([archive]))
     return reference
 
 
 def made(engine: Engine, name: str, body: Mapping[str, Any]) -> str:
-    """A created container. No app claims the image of `holder`: one that goes may take it along meanwhile."""
+    """A created container. No app claims the image of `helper_image`: one that goes may take it along meanwhile."""
     try:
         return engine.create(name, body)
     except NotThere:
-        if body["Image"] != holder_reference():
+        if body["Image"] != helper_reference():
             raise
-        holder(engine)
+        helper_image(engine)
         return engine.create(name, body)
 
 
@@ -300,7 +300,7 @@ def model(
     with filling(engine, payload["volume"], labels) as volume:
         if volume is None:
             return
-        container = volume.container(holder(engine))
+        container = volume.container(helper_image(engine))
         for value in payload["layers"]:
             engine.put(container, f"{_PLACE}/{_CONTENT}", counted(blobs.stream(descriptor(value)), progress))
 
@@ -311,7 +311,7 @@ def helper(engine: Engine, payload: Mapping[str, Any], labels: Mapping[str, str]
     with filling(engine, payload["volume"], labels) as volume:
         if volume is None:
             return
-        container = volume.container(holder(engine))
+        container = volume.container(helper_image(engine))
         engine.put(container, _PLACE, tar.whole([tar.file(name, binary(payload["architecture"]), mode=0o555)]))
 
 
@@ -336,7 +336,7 @@ def store_secrets(
     _own(engine.create_volume(volume, labels), labels, f"volume {volume}")
     writer = Filling(engine, volume, labels)
     try:
-        container = writer.container(holder(engine))
+        container = writer.container(helper_image(engine))
         for name, kept in _read_secrets(engine, container).items():
             if name in secrets and kept.revision not in (secrets[name].revision, payload["before"].get(name)):
                 raise TargetError(
@@ -352,16 +352,16 @@ def stored_secrets(engine: Engine, volume: str, labels: Mapping[str, str]) -> di
     there = engine.volume(volume)
     if there is None or not ownership.ours(there.get("Labels"), labels[ownership.TARGET], labels[ownership.APP]):
         return {}
-    had_holder = engine.image(holder_reference()) is not None
+    had_image = engine.image(helper_reference()) is not None
     name = f"{volume}{ownership.READER}{token_hex(4)}"
-    container = _create(engine, name, {volume: f"{_PLACE}/{_CONTENT}"}, holder(engine), labels)
+    container = _create(engine, name, {volume: f"{_PLACE}/{_CONTENT}"}, helper_image(engine), labels)
     try:
         found = _read_secrets(engine, container)
     finally:
         engine.remove(container)
-    if not had_holder:
+    if not had_image:
         with suppress(TargetError):  # another command has begun to use it
-            engine.remove_image(holder_reference())
+            engine.remove_image(helper_reference())
     return found
 
 

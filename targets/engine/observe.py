@@ -18,7 +18,7 @@ from bundler.model.oci import Digest, Platform
 from targets import ownership
 from targets.engine import delivery, workloads
 from targets.engine.api import Engine, Json
-from targets.engine.fill import HOLDER, holder_reference
+from targets.engine.fill import HELPER_IMAGE, helper_reference
 
 DOOR_PORTS = range(8080, 8181)
 BUNDLE_IMAGES = "bundle.local/*/*"
@@ -241,8 +241,8 @@ def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterato
         references = image.get("RepoTags") or ()
         needed = image["Id"] in used and len(references) == 1
         for reference in references:
-            if reference.startswith(HOLDER + ":"):
-                foreign = reference != holder_reference() or other_apps or image["Id"] in used
+            if reference.startswith(HELPER_IMAGE + ":"):
+                foreign = reference != helper_reference() or other_apps or image["Id"] in used
                 yield Thing("image/helper", reference, image["Id"], foreign=foreign)
             elif reference.startswith("bundle.local/"):
                 yield Thing(

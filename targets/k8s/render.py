@@ -122,8 +122,8 @@ def _waiting(release: Release, made: Made, cluster: Cluster) -> Json:
         body["spec"]["suspend"] = True
     before = init_containers.waiting(release, workload, WAIT_S, cluster)
     if before:
-        holder = body["spec"]["jobTemplate"] if body["kind"] == "CronJob" else body
-        pod = holder["spec"]["template"]["spec"]
+        outer = body["spec"]["jobTemplate"] if body["kind"] == "CronJob" else body
+        pod = outer["spec"]["template"]["spec"]
         known = {one["name"] for one in before}  # a job waits anyway, not as long
         pod["initContainers"] = [*before, *(one for one in pod.get("initContainers", ()) if one["name"] not in known)]
     return body

@@ -5,17 +5,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, Bundle
-from .test_airgap import outside
+from . import airgap
+from .conftest import Bundle
 
-pytestmark = [pytest.mark.cluster, pytest.mark.netns, pytest.mark.nlp, pytest.mark.peers, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.netns, pytest.mark.nlp, pytest.mark.peers, pytest.mark.timeout(1700)]
 
 INSIDE = r"""
 set -euo pipefail
@@ -151,31 +148,24 @@ FOREIGN = [  # under names that the app's own objects have, in other namespaces
 def test_one_tar_runs_on_kubernetes_and_k3s_with_and_without_a_registry_where_there_is_no_network(
     bundle: Bundle, nlp: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    work = tmp_path_factory.mktemp("kube")
-    (work / "foreign.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": FOREIGN}))
-    (work / "registry.json").write_text(json.dumps(_registry(work)))
-    trace = work / "connects"
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    env = {key: text for key, text in bundle.env.items() if key not in ("KUBECONFIG", "CONTAINERD_ADDRESS")} | {
-        "PATH": f"{Path(sys.executable).parent}:{bundle.env['PATH']}",
-        "GRAPHBUNDLE_CACHE": os.environ.get("GRAPHBUNDLE_CACHE") or str(caches / "graphbundle"),
-        "WORK": str(work),
-        "CLUSTER": str(work / "c"),
-        "K3S": str(work / "k"),
-        "FILE": str(nlp),
-        "SHOWN": SHOWN,
-        "ENFORCE": r"pod-security\.kubernetes\.io/enforce",
-        "REGISTRY": REGISTRY,
-    }
     digest = hashlib.sha256(nlp.read_bytes()).hexdigest()
-    done = subprocess.run(
-        [str(ROOT / "scripts/netns"), "run", "--trace", str(trace), "bash", "-c", INSIDE],
-        capture_output=True,
-        text=True,
-        env=env,
-        cwd=ROOT,
-        timeout=800,
-    )
+    for _ in range(2):
+        work = tmp_path_factory.mktemp("kube")
+        (work / "foreign.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": FOREIGN}))
+        (work / "registry.json").write_text(json.dumps(_registry(work)))
+        trace = work / "connects"
+        env = {
+            "WORK": str(work),
+            "CLUSTER": str(work / "c"),
+            "K3S": str(work / "k"),
+            "FILE": str(nlp),
+            "SHOWN": SHOWN,
+            "ENFORCE": r"pod-security\.kubernetes\.io/enforce",
+            "REGISTRY": REGISTRY,
+        }
+        done = airgap.run(bundle, INSIDE, env, trace=trace, timeout_s=800)
+        if not airgap.tracer_ended(done):
+            break
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
     told = [line.partition("\t")[::2] for line in done.stdout.splitlines()]
@@ -210,7 +200,7 @@ def test_one_tar_runs_on_kubernetes_and_k3s_with_and_without_a_registry_where_th
         assert _as_given(work / f"{way}.foreign") == planted, f"after {way}"
         assert (work / f"{way}.volumes").read_text() == "", f"after {way}"
 
-    assert outside(trace.read_text(errors="replace")) == set()
+    assert airgap.outside(trace.read_text(errors="replace")) == set()
     assert not (work / "c").exists()
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,7 +16,8 @@ import pytest
 
 from targets.k8s.delivery import BROUGHT, Node, mark
 
-from .conftest import ROOT, SMALL, Bundle, docker, get
+from . import airgap
+from .conftest import SMALL, Bundle, docker, get
 from .test_k8s_life import built, kubectl, opened
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
@@ -189,16 +189,9 @@ def test_two_nodes_are_supplied_alike_and_left_alike(
     elsewhere: Bundle, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     work = tmp_path_factory.mktemp("two")
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    env = {key: value for key, value in elsewhere.env.items() if key != "KUBECONFIG"} | {
-        "PATH": f"{Path(sys.executable).parent}:{elsewhere.env['PATH']}",
-        "GRAPHBUNDLE_CACHE": os.environ.get("GRAPHBUNDLE_CACHE") or str(caches / "graphbundle"),
-        "WORK": str(work),
-        "CLUSTER": str(work / "c"),
-        "FILE": str(built(elsewhere, work / "bundle", SPREAD)),
-    }
-    argv = [str(ROOT / "scripts/netns"), "run", "bash", "-c", INSIDE]
-    done = subprocess.run(argv, capture_output=True, text=True, env=env, cwd=ROOT, timeout=380)
+    file = built(elsewhere, work / "bundle", SPREAD)
+    env = {"WORK": str(work), "CLUSTER": str(work / "c"), "FILE": str(file)}
+    done = airgap.run(elsewhere, INSIDE, env, timeout_s=380)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
     first, second = (str(work / "c" / place) for place in ("containerd.sock", "node2/containerd.sock"))

@@ -1,4 +1,4 @@
-"""The tests' program, compiled once per session, and for each engine adapter an app of its own on a real engine."""
+"""The tests' program, compiled once per session, and an app for each test, on each engine adapter by default."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from engines import ADAPTERS, OnEngine
 
-from targets.sample import Deployment
+from targets.sample import Deployment, Subject
 
 SOURCE = Path(__file__).with_name("server.c")
 
@@ -39,7 +39,7 @@ def subject(request: pytest.FixtureRequest, program: bytes) -> OnEngine:
 
 
 @pytest.fixture
-def deployment(subject: OnEngine) -> Iterator[Deployment]:
+def deployment(subject: Subject) -> Iterator[Deployment]:
     deployment = Deployment(subject, subject.app)
     yield deployment
     deployment.remove(volumes=True)

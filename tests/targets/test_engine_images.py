@@ -146,18 +146,18 @@ def test_an_app_that_goes_while_another_lets_go_leaves_no_image(
 def test_the_helper_image_that_another_app_took_along_is_loaded_again(
     subject: OnEngine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = [fill.holder]
+    first = [fill.helper_image]
 
     def taken_along(engine: Engine) -> str:
-        reference = fill.holder_reference()
+        reference = fill.helper_reference()
         if not first:
-            return holder(engine)
+            return helper_image(engine)
         first.pop()(engine)
         engine.remove_image(reference)
         return reference
 
-    holder = fill.holder
-    monkeypatch.setattr(fill, "holder", taken_along)
+    helper_image = fill.helper_image
+    monkeypatch.setattr(fill, "helper_image", taken_along)
     deployment.go(sample(subject))
     assert not first
 

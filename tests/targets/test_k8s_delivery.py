@@ -13,6 +13,7 @@ from k8s_sample import FEATURES, in_place, nothing, plan, released
 
 from bundler.errors import TargetError
 from bundler.model.observed import Observed, Record
+from bundler.model.plan import Step
 from targets.k3s import target as k3s
 from targets.k8s import cluster as facts
 from targets.k8s import delivery
@@ -104,6 +105,19 @@ def test_who_has_no_kubeconfig_is_told_where_k3s_writes_one(tmp_path: Path, monk
     assert "as a user who may read /etc/rancher/k3s/k3s.yaml (root)" in str(raised.value.hint)
 
 
+def shadow_ctr(place: Path, monkeypatch: pytest.MonkeyPatch, script: str, **words: object) -> None:
+    """Puts a program before the real `ctr`, which it knows as {ctr}."""
+    program = place / "ctr"
+    program.write_text(script.format(ctr=shutil.which("ctr"), **words))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+
+
+def loading(subject: InCluster) -> Step:
+    steps = subject.target.plan(sample(subject), subject.target.observe(subject.app)).steps
+    return next(step for step in steps if step.resource == "image/app")
+
+
 _AT_A_LAYER = """#!/bin/sh
 case "$*" in *" images import "*)
   [ -e {once} ] || {{
@@ -129,11 +143,8 @@ def test_an_import_that_another_one_got_in_the_way_of_is_done_again(
     subject = InCluster(program)
     part = subject.image.platforms[0]
     once, layer = tmp_path / "once", part.layers[0].digest
-    (tmp_path / "ctr").write_text(ctr.format(once=once, layer=layer, ctr=shutil.which("ctr")))
-    (tmp_path / "ctr").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    steps = subject.target.plan(sample(subject), subject.target.observe(subject.app)).steps
-    load = next(step for step in steps if step.resource == "image/app")
+    shadow_ctr(tmp_path, monkeypatch, ctr, once=once, layer=layer)
+    load = loading(subject)
     moved: list[int] = []
     subject.target.apply(load, subject.blobs, {}, moved.append)
     try:
@@ -156,14 +167,10 @@ def test_an_image_that_another_app_took_along_meanwhile_is_let_go_of(
     program: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subject = InCluster(program)
-    steps = subject.target.plan(sample(subject), subject.target.observe(subject.app)).steps
-    load = next(step for step in steps if step.resource == "image/app")
+    load = loading(subject)
     subject.target.apply(load, subject.blobs, {}, lambda size: None)
     with monkeypatch.context() as patched:
-        script = _LAST_TO_LEAVE.format(reference=load.payload["reference"], ctr=f"{shutil.which('ctr')}")
-        (tmp_path / "ctr").write_text(script)
-        (tmp_path / "ctr").chmod(0o755)
-        patched.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        shadow_ctr(tmp_path, patched, _LAST_TO_LEAVE, reference=load.payload["reference"])
         delivery.unload(subject.node, load.payload)
     left = subject.node.images()
     assert load.payload["reference"] not in left
@@ -184,17 +191,11 @@ def test_an_image_that_another_app_claims_while_it_goes_stays_whole(
     program: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subject = InCluster(program)
-    steps = subject.target.plan(sample(subject), subject.target.observe(subject.app)).steps
-    load = next(step for step in steps if step.resource == "image/app")
+    load = loading(subject)
     subject.target.apply(load, subject.blobs, {}, lambda size: None)
     reference, other = load.payload["reference"], delivery.mark("other", "app")
     with monkeypatch.context() as patched:
-        script = _ONE_THAT_COMES.format(
-            once=tmp_path / "once", reference=reference, mark=other, ctr=shutil.which("ctr")
-        )
-        (tmp_path / "ctr").write_text(script)
-        (tmp_path / "ctr").chmod(0o755)
-        patched.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        shadow_ctr(tmp_path, patched, _ONE_THAT_COMES, once=tmp_path / "once", reference=reference, mark=other)
         delivery.unload(subject.node, load.payload)
     there = subject.node.images()
     assert {reference, load.payload["tagged"]} <= there.keys()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -65,14 +64,6 @@ def test_a_pod_without_a_node_or_that_ends_already_holds_nothing() -> None:
 @pytest.fixture
 def subject(program: bytes) -> InCluster:
     return InCluster(program)
-
-
-@pytest.fixture
-def deployment(subject: InCluster) -> Iterator[Deployment]:
-    deployment = Deployment(subject, subject.app)
-    yield deployment
-    deployment.remove(volumes=True)
-    assert subject.remains(subject.app) == []
 
 
 def kubectl(app: str, *argv: str) -> None:

@@ -38,14 +38,6 @@ def subject(program: bytes) -> InCluster:
     return InCluster(program)
 
 
-@pytest.fixture
-def deployment(subject: InCluster) -> Iterator[Deployment]:
-    deployment = Deployment(subject, subject.app)
-    yield deployment
-    deployment.remove(volumes=True)
-    assert subject.remains(subject.app) == []
-
-
 def only(subject: InCluster, **changes: object) -> Release:
     """One published service of a user of its own."""
     door = ReleaseDoor("front", "web", 8000, "http", "127.0.0.1", subject.port)

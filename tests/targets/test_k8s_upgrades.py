@@ -23,14 +23,6 @@ def subject(program: bytes) -> InCluster:
     return InCluster(program)
 
 
-@pytest.fixture
-def deployment(subject: InCluster) -> Iterator[Deployment]:
-    deployment = Deployment(subject, subject.app)
-    yield deployment
-    deployment.remove(volumes=True)
-    assert subject.remains(subject.app) == []
-
-
 def owners(subject: InCluster) -> list[str]:
     return [kind for kind in ("Deployment", "StatefulSet") if subject.api.get(kind, "web", subject.app) is not None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import kubernetes_validate
@@ -251,14 +251,6 @@ def subject(program: bytes) -> InCluster:
     mark = [tar.file("app", fresh.app.encode())]
     fresh.image = image(fresh.blobs, "app", [layer, mark], {"Entrypoint": ["/server"], "Cmd": ["serve", "8000"]})
     return fresh
-
-
-@pytest.fixture
-def deployment(subject: InCluster) -> Iterator[Deployment]:
-    deployment = Deployment(subject, subject.app)
-    yield deployment
-    deployment.remove(volumes=True)
-    assert subject.remains(subject.app) == []
 
 
 def serving(subject: InCluster) -> Json:
