@@ -28,6 +28,7 @@ Json = dict[str, Any]
 
 NO_SUCH = 404
 CONFLICT = 409
+FAILED = 500
 DIRECTORY = 1 << 31  # os.ModeDir of Go's FileMode
 
 
@@ -84,17 +85,20 @@ class Engine:
         client = self._client
         url = f"{client.base_url}/v{client.api_version}{path}"
         timeout = None if wait or stream else client.timeout
-        with engine_errors(doing):
-            response: Response = client.request(
-                method,
-                url,
-                params={key: _parameter(value) for key, value in (params or {}).items()},
-                json=body,
-                data=data,
-                stream=stream,
-                timeout=timeout,
-                headers={"Content-Type": "application/x-tar"} if data is not None else None,
-            )
+        for last in (method != "GET" or stream, True):
+            with engine_errors(doing):
+                response: Response = client.request(
+                    method,
+                    url,
+                    params={key: _parameter(value) for key, value in (params or {}).items()},
+                    json=body,
+                    data=data,
+                    stream=stream,
+                    timeout=timeout,
+                    headers={"Content-Type": "application/x-tar"} if data is not None else None,
+                )
+            if last or response.status_code < FAILED:  # an engine fails to show what is just going
+                break
         if response.status_code >= 400:
             kind = {NO_SUCH: NotThere, CONFLICT: Conflict}.get(response.status_code, TargetError)
             raise kind(f"{doing}: {_message(response)}")

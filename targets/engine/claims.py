@@ -1,81 +1,106 @@
 """Who brought which image; the last app to let go of one takes it away, without a lock.
 
-An app first claims its images, in the labels of an empty volume, and then looks whether they are there. Who takes an
-image away first takes its name, keeping it by another one, and then looks whether an app claims it. Whatever the order,
-one of the two sees the other: the image gets its name back, or is loaded anew.
+An app first claims the images that it brings, in the labels of an empty volume, and then looks whether they are there.
+Who takes an image away first takes its name, keeping it by another one, and then looks whether an app claims it. Of two
+that meet, one sees the other: the image gets its name back, or is loaded anew. The other name is its own each time;
+where it is left by somebody who was killed, the image still counts as there.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from secrets import token_hex
 from typing import Any
 
-from bundler.contract import BlobSource
 from bundler.errors import TargetError
 from targets import ownership
-from targets.engine import delivery
-from targets.engine.api import Conflict, Engine, NotThere
+from targets.engine.api import Conflict, Engine
 
-GOING = ".going"  # the end of an image's other name
+GOING = ".going-"  # after an image's own name in its other one
 
 Payload = Mapping[str, Any]
 
 
-def claim_labels(labels: Mapping[str, str], app: str, references: list[str]) -> tuple[str, dict[str, str]]:
-    """The name of the volume that claims these images for an app, and its labels."""
-    volume = ownership.claim_volume(app, ownership.digest(references))
-    return volume, {**labels, ownership.SPEC: volume, ownership.IMAGES: ownership.canonical(references)}
+def own_name(name: str) -> str:
+    return name.partition(GOING)[0]
 
 
-def keep(engine: Engine, payload: Payload, blobs: BlobSource | None, progress: Callable[[int], None]) -> None:
-    """Once the claim is made: loads those images that were there when the plan was made and have gone since. One that
-    looked like somebody else's, because its last app had just let go of it, is claimed with the others."""
-    labels = payload["labels"]
-    gone = [image for image in payload["images"] if not _is_there(engine, image)]
-    claimed = set(json.loads(labels[ownership.IMAGES]))
-    if more := {image["reference"] for image in gone} - claimed:
-        engine.create_volume(*claim_labels(labels, labels[ownership.APP], sorted(claimed | more)))
-    for image in gone:
-        if blobs is None:
-            raise TargetError(f"image {image['reference']} is in the bundle, and no bundle was given")
-        delivery.load(engine, image, blobs, progress)
+def payload(
+    labels: Mapping[str, str], app: str, references: Iterable[str], images: Sequence[Payload]
+) -> dict[str, object]:
+    """Of a step that claims `references`. `images` are to be there then: what loading each needs."""
+    claimed = sorted(references)
+    volume = ownership.claim_volume(app, ownership.digest(claimed))
+    labels = {**labels, ownership.SPEC: volume, ownership.IMAGES: ownership.canonical(claimed)}
+    return {"do": "claim", "volume": volume, "labels": labels, "images": images}
 
 
-def _is_there(engine: Engine, image: Payload) -> bool:
-    found = engine.image(image["reference"])
-    return found is not None and found["Id"] == image["pin"]
+def wider(claim: Payload, gone: Sequence[Payload]) -> dict[str, object] | None:
+    """The claim with what has gone, too; None if that is no more. Such an image was taken for somebody else's when the
+    plan was made, because its last app was just letting go of it."""
+    claimed = set(json.loads(claim["labels"][ownership.IMAGES]))
+    more = {image["reference"] for image in gone} - claimed
+    return payload(claim["labels"], claim["labels"][ownership.APP], claimed | more, ()) if more else None
+
+
+@contextmanager
+def letting_go(engine: Engine, target: str, app: str, references: Sequence[str]) -> Iterator[None]:
+    """The claims of `app` are removed inside. Then each image goes, unless another app claims it or something runs of
+    it. That they are going is seen from before the claims go until the end."""
+    going = {reference: _rename(engine, reference) for reference in references}
+    yield
+    for reference, name in going.items():
+        while name is not None:
+            name = _settle(engine, target, app, reference, name)
 
 
 def take_away(engine: Engine, target: str, app: str, reference: str) -> None:
-    """Unless another app claims the image, or something runs of it."""
-    while _rename(engine, reference):
-        if reference not in _claimed_by_others(engine, target, app):
-            try:
-                engine.remove_image(reference + GOING)
-            except Conflict:
-                _give_back(engine, reference)
-            return
-        _give_back(engine, reference)
-        if reference in _claimed_by_others(engine, target, app):  # else they let go of it while it had no name
-            return
+    """The same for an image that no other app claimed; what `app` says of it does not count."""
+    with letting_go(engine, target, app, [reference]):
+        pass
 
 
-def _rename(engine: Engine, reference: str) -> bool:
-    """False where there is none."""
+def _rename(engine: Engine, reference: str) -> str | None:
+    """The image's new name. None where there is no image."""
+    new = f"{reference}{GOING}{token_hex(4)}"
+    for name in (reference, *_other_names(engine, reference)):
+        try:
+            engine.tag(name, new)
+        except TargetError:
+            if engine.image(name) is not None:
+                raise
+        else:
+            engine.remove_image(reference)
+            return new
+    return None
+
+
+def _settle(engine: Engine, target: str, app: str, reference: str, going: str) -> str | None:
+    """Removes the image, or gives it its name back. Its next other name where whoever claimed it has let go of it while
+    it had none."""
+    if reference in _claimed_by_others(engine, target, app):
+        _give_back(engine, reference, going)
+        return None if reference in _claimed_by_others(engine, target, app) else _rename(engine, reference)
     try:
-        engine.tag(reference, reference + GOING)
-    except NotThere:
-        return False
-    engine.remove_image(reference)
-    return True
+        for name in (*_other_names(engine, reference), going):
+            engine.remove_image(name)
+    except Conflict:
+        _give_back(engine, reference, going)
+    return None
 
 
-def _give_back(engine: Engine, reference: str) -> None:
-    with suppress(NotThere):  # another app, the last to claim it, has taken it away
-        engine.tag(reference + GOING, reference)
-    engine.remove_image(reference + GOING)
+def _give_back(engine: Engine, reference: str, going: str) -> None:
+    with suppress(TargetError):  # somebody has taken it away, as nobody claimed it any more
+        engine.tag(going, reference)
+    engine.remove_image(going)
+
+
+def _other_names(engine: Engine, reference: str) -> list[str]:
+    """All of them: also those of others who are at it, and of those who were killed."""
+    found = engine.images(f"{reference}{GOING}*")
+    return [name for image in found for name in image.get("RepoTags") or () if own_name(name) == reference != name]
 
 
 def _claimed_by_others(engine: Engine, target: str, app: str) -> set[str]:

@@ -24,7 +24,7 @@ from bundler.model.oci import IMAGE_CONFIG, INDEX, MANIFEST, Descriptor, Digest
 from targets import tar
 from targets.counting import counted
 from targets.descriptors import descriptor, descriptor_json
-from targets.engine.api import Engine, NotThere
+from targets.engine.api import Engine
 
 CONTAINERD_STORE = "containerd-store"  # a host feature
 
@@ -41,25 +41,37 @@ def load_payload(thing: BundleImage | BundleModel, image: PlatformImage, pin: st
     }
 
 
-def load(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource, progress: Callable[[int], None]) -> None:
-    """Make `reference` name the image; send only what the engine does not have."""
+def is_there(engine: Engine, payload: Mapping[str, Any]) -> bool:
+    found = engine.image(payload["reference"])
+    return found is not None and found["Id"] == payload["pin"]
+
+
+def load(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource | None, progress: Callable[[int], None]) -> None:
+    """Make `reference` name the image; send only what the engine does not have. What it has from another image may go
+    with it meanwhile: then all is sent, once more."""
     reference, pin = payload["reference"], payload["pin"]
-    layers = [descriptor(layer) for layer in payload["layers"]]
-    present = engine.image(reference)
-    if present is not None and present["Id"] == pin:
+    if is_there(engine, payload):
         return
-    if engine.image(pin) is not None:
-        with suppress(NotThere):  # another app may be taking it away
+    known = engine.image(pin) is not None
+    if known:
+        with suppress(TargetError):
             engine.tag(pin, reference)
+        if is_there(engine, payload):
             return
+    if blobs is None:
+        raise TargetError(f"image {reference} is in the bundle, and no bundle was given")
+    layers = [descriptor(layer) for layer in payload["layers"]]
     had = _layers_had(engine, payload, blobs)
     for layer in layers[:had]:
         progress(layer.size_bytes)
-    engine.load(tar.stream(_archive(payload, layers, had, blobs, progress)))
-    loaded = engine.image(reference)
-    if loaded is None and had:
+    try:
+        engine.load(tar.stream(_archive(payload, layers, had, blobs, progress)))
+    except TargetError:
+        if not (had or known):
+            raise
+    if not is_there(engine, payload):
         engine.load(tar.stream(_archive(payload, layers, 0, blobs, _silent)))
-        loaded = engine.image(reference)
+    loaded = engine.image(reference)
     if loaded is None or loaded["Id"] != pin:
         is_now = "nothing" if loaded is None else loaded["Id"]
         raise TargetError(f"the engine made {is_now} of image {reference}; expected {pin}")
@@ -104,7 +116,9 @@ def _layers_had(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource) -
     wanted = json.loads(blobs.read(descriptor(payload["config"])))["rootfs"]["diff_ids"]
     most = 0
     for listed in engine.images("bundle.local/*/*"):
-        image = engine.image(listed["Id"])
+        image = None
+        with suppress(TargetError):  # it may be going
+            image = engine.image(listed["Id"])
         found = (image or {}).get("RootFS", {}).get("Layers") or []
         same = 0
         for one, other in zip(wanted, found, strict=False):

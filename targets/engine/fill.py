@@ -24,7 +24,7 @@ from targets import ownership, tar, texts
 from targets.counting import counted
 from targets.descriptors import descriptor
 from targets.engine import delivery
-from targets.engine.api import Conflict, Engine, NotThere
+from targets.engine.api import Conflict, Engine
 from targets.helper import MOUNT_PATH, binary
 
 HELPER_IMAGE = "bundle.local/graphbundle/helper"
@@ -53,7 +53,9 @@ def made(engine: Engine, name: str, body: Mapping[str, Any]) -> str:
     """A created container. No app claims the image of `helper_image`: one that goes may take it along meanwhile."""
     try:
         return engine.create(name, body)
-    except NotThere:
+    except Conflict:
+        raise
+    except TargetError:
         if body["Image"] != helper_reference():
             raise
         helper_image(engine)

@@ -16,7 +16,7 @@ from bundler.edges import ports
 from bundler.model.observed import AppSummary, Host, Instance, Observed, OpenDoor, Record, State, Thing
 from bundler.model.oci import Digest, Platform
 from targets import ownership
-from targets.engine import delivery, workloads
+from targets.engine import claims, delivery, workloads
 from targets.engine.api import Engine, Json
 from targets.engine.fill import HELPER_IMAGE, helper_reference
 
@@ -223,7 +223,7 @@ def _things(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterato
 
 def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterator[Thing]:
     """Images of bundles. Those that this app has not brought are foreign to it; one is shared where another app brings
-    it too, or a container of somebody else's needs it and it has no other name."""
+    it too or is just letting go of it, or a container of somebody else's needs it and it has no other name."""
     claimed: set[str] = set()
     others: set[str] = set()
     other_apps = False
@@ -238,9 +238,11 @@ def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterato
     ids = {container["Id"] for container in mine}
     used = {container.get("ImageID") for container in found.containers if container["Id"] not in ids}
     for image in found.images:
-        references = image.get("RepoTags") or ()
+        names = image.get("RepoTags") or ()
+        references = {claims.own_name(name) for name in names}
+        going = references - set(names)
         needed = image["Id"] in used and len(references) == 1
-        for reference in references:
+        for reference in sorted(references):
             if reference.startswith(HELPER_IMAGE + ":"):
                 foreign = reference != helper_reference() or other_apps or image["Id"] in used
                 yield Thing("image/helper", reference, image["Id"], foreign=foreign)
@@ -250,7 +252,7 @@ def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterato
                     reference,
                     image["Id"],
                     foreign=reference not in claimed,
-                    shared=reference in others or needed,
+                    shared=reference in others or reference in going or needed,
                 )
 
 

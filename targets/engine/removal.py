@@ -48,7 +48,7 @@ def plan_removal(observed: Observed) -> Plan:
         if thing.resource == "network":
             _add(steps, "network", _REMOVED, "remove-network", app, [thing.name], gone)
         elif thing.resource == "image/helper":
-            _add(steps, "image/helper", "only this app uses it", "remove-images", app, [thing.name], gone)
+            _add(steps, "image/helper", "only this app uses it", "remove-helper", app, [thing.name], gone)
     kinds = dict.fromkeys(
         thing.resource for thing in mine if not thing.resource.startswith("image") and thing.resource != "network"
     )

@@ -12,7 +12,7 @@ from bundler.model.plan import Action, Ready, Step
 from bundler.model.release import Release
 from targets import ownership
 from targets.descriptors import descriptor_json
-from targets.engine import delivery
+from targets.engine import claims, delivery
 from targets.engine.fill import INCOMPLETE
 from targets.engine.workloads import IMAGE_MOUNT, Container
 
@@ -90,23 +90,23 @@ def _models(release: Release) -> list[BundleModel]:
 
 
 def images(draft: Draft, pins: Mapping[str, str]) -> dict[str, str]:
-    """Claims, then loads one after the other, so that shared layers are sent once. Step ids by reference."""
+    """Claims, then loads one after the other, so that shared layers are sent once. By reference, the step after which
+    the image is sure to be there."""
     release, observed = draft.release, draft.observed
-    things = [
-        (one, i) for one in _things_to_load(release, observed) if (i := _platform_image(one, observed)) is not None
-    ]
-    payloads = {one.reference: delivery.load_payload(one, image, pins[one.reference]) for one, image in things}
+    things = [(one, _platform_image(one, observed)) for one in _things_to_load(release, observed)]
+    images = {one.reference: (one, image) for one, image in things if image is not None}
+    payloads = {name: delivery.load_payload(*pair, pins[name]) for name, pair in images.items()}
     there = {thing.name for thing in observed.things if thing.spec == pins.get(thing.name)}
-    references, volume = claim(release, observed)
+    loads: dict[str, str] = {}
     last: list[str] = []
+    references, volume = claim(release, observed)
     if not draft.there("images", volume):
-        labels = draft.labels("images", volume) | {ownership.IMAGES: ownership.canonical(references)}
-        present = [payload for reference, payload in payloads.items() if reference in there]
-        claims = {"do": "claim", "volume": volume, "labels": labels, "images": present}
-        last = [draft.add("images", Action.STORE, "names what this app brings", claims)]
+        present = {reference: payload for reference, payload in payloads.items() if reference in there}
+        claiming = claims.payload(draft.labels("images", volume), release.app, references, [*present.values()])
+        last = [draft.add("images", Action.STORE, "names what this app brings", claiming)]
+        loads = dict.fromkeys(present, last[0])  # it may have gone since
     sent: set[str] = set()
-    loads = {}
-    for thing, image in things:
+    for thing, image in images.values():
         if thing.reference in there:
             continue
         resource = f"{'model' if isinstance(thing, BundleModel) else 'image'}/{thing.name}"

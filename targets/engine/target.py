@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from bundler.model.plan import Note, Plan, Step
 from bundler.model.release import Release
 from targets import ownership
 from targets.engine import claims, delivery, doors, fill, leasing, logs, observe, planning, removal
-from targets.engine.api import Engine
+from targets.engine.api import Conflict, Engine
 from targets.engine.planning import Form
 
 Payload = Mapping[str, Any]
@@ -81,8 +82,6 @@ class EngineTarget(ABC):
         engine, labels = self.engine, payload.get("labels", {})
         match payload["do"]:
             case "load":
-                if blobs is None:
-                    raise TargetError(f"{step.resource} is in the bundle, and no bundle was given")
                 delivery.load(engine, payload, blobs, progress)
             case "model":
                 fill.model(engine, payload, labels, blobs, progress)
@@ -91,8 +90,7 @@ class EngineTarget(ABC):
             case "mark":
                 self._mark(payload)
             case "claim":
-                self._mark(payload)
-                claims.keep(engine, payload, blobs, progress)
+                self._claim(payload, blobs, progress)
             case "volume":
                 fill.data(engine, payload, labels)
             case "secrets":
@@ -106,10 +104,11 @@ class EngineTarget(ABC):
                 self.put_workload(payload, secrets)
             case "stop-containers":
                 self._stop(payload)
-            case "remove-containers" | "remove-volumes" | "remove-network" | "remove-images":
+            case "remove-containers" | "remove-volumes" | "remove-network" | "remove-images" | "remove-helper":
                 self._remove(payload)
             case "let-go":
-                self._let_go(payload)
+                with claims.letting_go(engine, self.name, payload["app"], payload["images"]):
+                    self._remove({**payload, "do": "remove-volumes"})
             case unknown:
                 raise TargetError(f"step {step.id!r} has an unknown payload {unknown!r}")
 
@@ -162,6 +161,17 @@ class EngineTarget(ABC):
                 hint="see what it did (bundle status), then run the same command again",
             )
 
+    def _claim(self, payload: Payload, blobs: BlobSource | None, progress: Callable[[int], None]) -> None:
+        """Claims images, then loads those that were there when the plan was made and have gone since."""
+        self._mark(payload)
+        gone = [image for image in payload["images"] if not delivery.is_there(self.engine, image)]
+        wider = claims.wider(payload, gone)
+        if wider is not None:
+            self._mark(wider)
+            self.engine.remove_volume(payload["volume"])
+        for image in gone:
+            delivery.load(self.engine, image, blobs, progress)
+
     def _stop(self, payload: Payload) -> None:
         """Ends jobs that run for too long. One that ends with 0 all the same must not look completed: it goes."""
         engine, app = self.engine, payload["app"]
@@ -195,10 +205,8 @@ class EngineTarget(ABC):
                     if network is not None:
                         self._own(network.get("Labels"), f"network {name}", app)
                         engine.remove_network(network["Id"])
-                case _:
+                case "remove-images":
                     claims.take_away(engine, self.name, app, name)
-
-    def _let_go(self, payload: Payload) -> None:
-        self._remove({**payload, "do": "remove-volumes"})
-        for reference in payload["images"]:
-            claims.take_away(self.engine, self.name, payload["app"], reference)
+                case "remove-helper":
+                    with suppress(Conflict):  # another app uses it by now
+                        engine.remove_image(name)

@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from engines import OnEngine, only
+from images import image
 
-from bundler.model.plan import Action, Plan
+from bundler.errors import TargetError
+from bundler.model.plan import Action, Step
+from bundler.model.release import Release
+from targets import tar
 from targets.engine import fill, observe
-from targets.engine.api import Engine, Json
-from targets.sample import Deployment, sample
+from targets.engine.api import Engine
+from targets.sample import Deployment, sample, settled
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
 
+Meanwhile = Callable[..., None]
+
+
+@pytest.fixture
+def release(subject: OnEngine) -> Release:
+    return replace(only(subject, doors=()), doors=())
+
+
+@pytest.fixture
+def second(subject: OnEngine) -> Deployment:
+    """Another app; of the same release, it has the same image."""
+    return Deployment(subject, f"{subject.app}-2")
+
+
+@pytest.fixture
+def meanwhile(subject: OnEngine, monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
+    """Something happens once: just before the engine is asked for a thing, or just after."""
+
+    def happens(asked: str, happening: Callable[[], object], *, after: bool = False) -> None:
+        real = getattr(subject.engine, asked)
+
+        def asking(*arguments: object) -> object:
+            monkeypatch.setattr(subject.engine, asked, real)
+            if not after:
+                happening()
+            answer = real(*arguments)
+            if after:
+                happening()
+            return answer
+
+        monkeypatch.setattr(subject.engine, asked, asking)
+
+    return happens
+
 
 def test_of_two_apps_removed_at_once_the_last_takes_their_image_along(
-    subject: OnEngine, deployment: Deployment
+    subject: OnEngine, deployment: Deployment, second: Deployment, release: Release
 ) -> None:
-    release, second = replace(only(subject, doors=()), doors=()), Deployment(subject, f"{subject.app}-2")
     deployment.go(release)
     second.go(replace(release, app=second.app))
     removals = [(one, one.plan(None).steps) for one in (deployment, second)]
@@ -28,8 +66,9 @@ def test_of_two_apps_removed_at_once_the_last_takes_their_image_along(
     assert subject.remains(subject.app) == []
 
 
-def test_an_image_that_another_app_brings_meanwhile_stays(subject: OnEngine, deployment: Deployment) -> None:
-    release, second = replace(only(subject, doors=()), doors=()), Deployment(subject, f"{subject.app}-2")
+def test_an_image_that_another_app_brings_meanwhile_stays(
+    subject: OnEngine, deployment: Deployment, second: Deployment, release: Release
+) -> None:
     deployment.go(release)
     removal = deployment.plan(None).steps
     assert [step for step in removal if step.resource.startswith("image/tgt-sample")]
@@ -40,42 +79,18 @@ def test_an_image_that_another_app_brings_meanwhile_stays(subject: OnEngine, dep
     assert subject.remains(subject.app) == []
 
 
-class Meanwhile(Engine):
-    """An engine on which something happens once, just before or just after it is asked for one of its lists."""
-
-    def __init__(self, happening: Callable[[], object], when: str) -> None:
-        super().__init__()
-        self.happenings, self.when = [happening], when
-
-    def _now(self, when: str) -> None:
-        while self.happenings and when == self.when:
-            self.happenings.pop()()
-
-    def images(self, pattern: str) -> list[Json]:
-        self._now("before images")
-        listed = super().images(pattern)
-        self._now("after images")
-        return listed
-
-    def volumes(self) -> list[Json]:
-        self._now("before volumes")
-        listed = super().volumes()
-        self._now("after volumes")
-        return listed
-
-
 def test_an_image_that_another_app_brings_during_a_look_was_not_loaded_by_hand(
-    subject: OnEngine, deployment: Deployment
+    subject: OnEngine, deployment: Deployment, release: Release, meanwhile: Meanwhile
 ) -> None:
-    release = replace(only(subject, doors=()), doors=())
-    look = Meanwhile(lambda: deployment.go(release), "before images")
-    things = observe.observe(look, subject.target.name, f"{subject.app}-2").things
+    meanwhile("images", lambda: deployment.go(release))
+    things = observe.observe(subject.engine, subject.target.name, f"{subject.app}-2").things
     (found,) = (thing for thing in things if thing.name == subject.image.reference)
     assert found.shared
 
 
-def test_an_image_that_goes_between_plan_and_deploy_is_loaded(subject: OnEngine, deployment: Deployment) -> None:
-    release, second = replace(only(subject, doors=()), doors=()), Deployment(subject, f"{subject.app}-2")
+def test_an_image_that_goes_between_plan_and_deploy_is_loaded(
+    subject: OnEngine, deployment: Deployment, second: Deployment, release: Release
+) -> None:
     deployment.go(release)
     plan = second.plan(replace(release, app=second.app))
     assert not [step for step in plan.steps if step.action is Action.LOAD]
@@ -87,65 +102,171 @@ def test_an_image_that_goes_between_plan_and_deploy_is_loaded(subject: OnEngine,
 
 
 def test_an_image_that_its_last_app_lets_go_of_during_a_look_is_claimed(
-    subject: OnEngine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+    subject: OnEngine, deployment: Deployment, second: Deployment, release: Release, meanwhile: Meanwhile
 ) -> None:
     """By the lists of that look, somebody else has loaded it by hand."""
-    release, second = replace(only(subject, doors=()), doors=()), Deployment(subject, f"{subject.app}-2")
     deployment.go(release)
-    with monkeypatch.context() as patched:
-        patched.setattr(subject.target, "engine", Meanwhile(lambda: deployment.remove(volumes=True), "after images"))
-        plan = second.plan(replace(release, app=second.app))
+    release = replace(release, app=second.app)
+    meanwhile("images", lambda: deployment.remove(volumes=True), after=True)
+    plan = second.go(release)
     assert not [step for step in plan.steps if step.action is Action.LOAD]
-    second.carry_out(plan.steps)
-    second.wait(plan.ready)
+    assert second.plan(settled(release, second.observe())).steps == ()
     second.remove(volumes=True)
     assert subject.remains(subject.app) == []
 
 
-@pytest.mark.parametrize("when", ["before volumes", "after volumes"])
+@pytest.mark.parametrize("planned", [True, False], ids=["planned before", "planned then"])
+@pytest.mark.parametrize("after", [False, True], ids=["before the question", "after it"])
 def test_an_app_that_comes_while_the_last_lets_go_has_its_image(
-    subject: OnEngine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch, when: str
+    subject: OnEngine,
+    deployment: Deployment,
+    second: Deployment,
+    release: Release,
+    meanwhile: Meanwhile,
+    planned: bool,
+    after: bool,
 ) -> None:
-    release, second = replace(only(subject, doors=()), doors=()), Deployment(subject, f"{subject.app}-2")
     deployment.go(release)
     removal = deployment.plan(None).steps
-    plans: list[Plan] = []
+    release = replace(release, app=second.app)
+    steps = second.plan(release).steps if planned else ()
+    ground: list[Step] = []
 
     def comes() -> None:
-        monkeypatch.setattr(subject.target, "engine", engine)
-        plans.append(second.go(replace(release, app=second.app)))
+        """As far as no container holds the image."""
+        ground.extend(steps or second.plan(release).steps)
+        second.carry_out([step for step in ground if step.resource.split("/")[0] in ("images", "image", "network")])
 
-    engine = subject.target.engine
-    monkeypatch.setattr(subject.target, "engine", Meanwhile(comes, when))
+    meanwhile("volumes", comes, after=after)
     deployment.carry_out(removal)
-    second.wait(plans[0].ready)
+    assert ground
     assert subject.engine.image(subject.image.reference) is not None
+    second.go(release)
     second.remove(volumes=True)
     assert subject.remains(subject.app) == []
 
 
-@pytest.mark.parametrize("when", ["before volumes", "after volumes"])
+@pytest.mark.parametrize("after", [False, True], ids=["before the question", "after it"])
+@pytest.mark.parametrize("planned", [True, False], ids=["planned before", "planned then"])
 def test_an_app_that_goes_while_another_lets_go_leaves_no_image(
-    subject: OnEngine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch, when: str
+    subject: OnEngine,
+    deployment: Deployment,
+    second: Deployment,
+    release: Release,
+    meanwhile: Meanwhile,
+    planned: bool,
+    after: bool,
 ) -> None:
-    release, second = replace(only(subject, doors=()), doors=()), Deployment(subject, f"{subject.app}-2")
     deployment.go(release)
     second.go(replace(release, app=second.app))
-    removals = [one.plan(None).steps for one in (deployment, second)]
+    first, steps = deployment.plan(None).steps, second.plan(None).steps if planned else ()
+    meanwhile("volumes", lambda: second.carry_out(steps or second.plan(None).steps), after=after)
+    deployment.carry_out(first)
+    assert subject.remains(subject.app) == []
+
+
+def test_of_two_apps_whose_questions_cross_the_first_asks_again(
+    subject: OnEngine, deployment: Deployment, second: Deployment, release: Release, meanwhile: Meanwhile
+) -> None:
+    """The first sees the other's claim, which goes before the image has its name back; the other asks after that."""
+    deployment.go(release)
+    second.go(replace(release, app=second.app))
+    first, steps = deployment.plan(None).steps, second.plan(None).steps
+    about_to_ask, may_ask = threading.Event(), threading.Event()
+
+    def ask() -> None:
+        about_to_ask.set()
+        assert may_ask.wait(60)
 
     def goes() -> None:
-        monkeypatch.setattr(subject.target, "engine", engine)
-        second.carry_out(removals[1])
+        meanwhile("volumes", ask)
+        other.start()
+        assert about_to_ask.wait(60)
 
-    engine = subject.target.engine
-    monkeypatch.setattr(subject.target, "engine", Meanwhile(goes, when))
-    deployment.carry_out(removals[0])
+    other = threading.Thread(target=second.carry_out, args=(steps,))
+    meanwhile("volumes", goes, after=True)
+    deployment.carry_out(first)
+    may_ask.set()
+    other.join()
     assert subject.remains(subject.app) == []
+
+
+def test_a_removal_that_is_planned_while_its_image_has_no_name_takes_it_along(
+    subject: OnEngine, deployment: Deployment, second: Deployment, release: Release, meanwhile: Meanwhile
+) -> None:
+    deployment.go(release)
+    first = deployment.plan(None).steps
+    second.go(replace(release, app=second.app))
+    planned: list[Step] = []
+    meanwhile("volumes", lambda: planned.extend(second.plan(None).steps))
+    deployment.carry_out(first)
+    assert subject.engine.image(subject.image.reference) is not None
+    second.carry_out(planned)
+    assert subject.remains(subject.app) == []
+
+
+def test_an_image_that_an_interruption_left_without_its_name_goes_with_the_next_removal(
+    subject: OnEngine, deployment: Deployment, release: Release, meanwhile: Meanwhile
+) -> None:
+    deployment.go(release)
+
+    def interrupted() -> None:
+        raise TargetError("interrupted")
+
+    removal = deployment.plan(None).steps
+    meanwhile("volumes", interrupted)
+    with pytest.raises(TargetError, match="interrupted"):
+        deployment.carry_out(removal)
+    assert subject.engine.image(subject.image.reference) is None
+    deployment.remove(volumes=True)
+    assert subject.remains(subject.app) == []
+
+
+def test_what_an_image_shares_with_one_that_goes_meanwhile_is_sent_after_all(
+    subject: OnEngine,
+    deployment: Deployment,
+    second: Deployment,
+    release: Release,
+    meanwhile: Meanwhile,
+    program: bytes,
+) -> None:
+    deployment.go(release)
+    base = [tar.directory("tmp", mode=0o1777), tar.file("server", program, mode=0o755)]
+    other = image(subject.blobs, "app", [base, [tar.file("other", subject.app.encode())]], {"Entrypoint": ["/server"]})
+    release = replace(release, app=second.app, images=(other,))
+    load = next(step for step in second.plan(release).steps if step.action is Action.LOAD)
+    went: list[object] = []
+    meanwhile("load", lambda: went.append(deployment.remove(volumes=True)))
+    try:
+        second.carry_out([load])
+        assert went
+        assert subject.engine.image(other.reference) is not None
+    finally:
+        subject.engine.remove_image(other.reference)
+
+
+def test_an_image_that_has_another_name_and_goes_meanwhile_is_sent_after_all(
+    subject: OnEngine, deployment: Deployment, second: Deployment, release: Release, meanwhile: Meanwhile
+) -> None:
+    deployment.go(release)
+    other = replace(subject.image, reference=subject.image.reference.replace("/app:", "/other:"))
+    release = replace(release, app=second.app, images=(other,))
+    load = next(step for step in second.plan(release).steps if step.action is Action.LOAD)
+    meanwhile("tag", lambda: deployment.remove(volumes=True))
+    try:
+        second.carry_out([load])
+        assert subject.remains(subject.app) == []
+        assert subject.engine.image(other.reference) is not None
+    finally:
+        subject.engine.remove_image(other.reference)
 
 
 def test_the_helper_image_that_another_app_took_along_is_loaded_again(
     subject: OnEngine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    own = f"bundle.local/{subject.app}/helper"  # tests beside it need the real one
+    for module in (fill, observe):
+        monkeypatch.setattr(module, "HELPER_IMAGE", own)
     first = [fill.helper_image]
 
     def taken_along(engine: Engine) -> str:
@@ -160,6 +281,8 @@ def test_the_helper_image_that_another_app_took_along_is_loaded_again(
     monkeypatch.setattr(fill, "helper_image", taken_along)
     deployment.go(sample(subject))
     assert not first
+    deployment.remove(volumes=True)
+    subject.engine.remove_image(fill.helper_reference())
 
 
 def test_an_image_that_something_has_come_to_use_stays_and_the_removal_ends(
@@ -167,14 +290,12 @@ def test_an_image_that_something_has_come_to_use_stays_and_the_removal_ends(
 ) -> None:
     deployment.go(sample(subject))
     removal = deployment.plan(None).steps
-    images = [step.payload["names"][0] for step in removal if step.payload["do"] == "remove-images"]
-    users = [subject.engine.create(f"{subject.app}-user-{index}", {"Image": one}) for index, one in enumerate(images)]
+    reference = subject.image.reference
+    assert [reference] in [step.payload["names"] for step in removal if step.payload["do"] == "remove-images"]
+    user = subject.engine.create(f"{subject.app}-user", {"Image": reference})
     try:
         deployment.carry_out(removal)
-        assert images
-        assert [one for one in images if subject.engine.image(one) is None] == []
+        assert subject.remains(subject.app) == [f"/{subject.app}-user", reference]
     finally:
-        for user in users:
-            subject.engine.remove(user)
-        for one in images:
-            subject.engine.remove_image(one)
+        subject.engine.remove(user)
+        subject.engine.remove_image(reference)

@@ -13,6 +13,7 @@ from engine_sample import FEATURES, HOST, _containers, deployed, nothing, releas
 from bundler.model.graph import Gpus, Healthcheck, Mount, Resources, Volume
 from bundler.model.observed import Instance, Observed, Record, State, Thing
 from bundler.model.oci import Platform
+from bundler.model.plan import Action
 from bundler.model.release import Release, ReleaseSecret
 from targets.compose.target import ComposeTarget
 from targets.docker.target import DockerTarget
@@ -39,6 +40,14 @@ def test_the_plan_of_a_first_deploy_reads_as_it_always_did(target: EngineTarget)
 
 def test_the_plan_of_a_removal_reads_as_it_always_did(target: EngineTarget) -> None:
     assert text(target.plan(None, deployed(target, released()))) == (GOLDEN / "removal.txt").read_text()
+
+
+def test_what_uses_an_image_that_is_there_waits_until_it_is_claimed(target: EngineTarget) -> None:
+    images = tuple(one for one in deployed(target, released()).things if one.resource.startswith("image/"))
+    plan = target.plan(released(), replace(nothing(), things=images))
+    using = [step for step in plan.steps if step.resource.startswith(("service/", "job/", "volume/", "files/"))]
+    assert not [step for step in plan.steps if step.action is Action.LOAD]
+    assert [step.id for step in using if "store images" not in step.after] == []
 
 
 def test_a_removal_says_which_images_stay_and_why(target: EngineTarget) -> None:

@@ -7,15 +7,19 @@ from dataclasses import replace
 
 import pytest
 from clusters import InCluster
-from test_k8s_life import deployment, get, only, subject
+from test_k8s_life import get, only
 
 from bundler.model.observed import State
 from bundler.model.plan import Ready
 from targets.k8s import names
 from targets.sample import Deployment, job
 
-__all__ = ["deployment", "subject"]  # fixtures
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def subject(program: bytes) -> InCluster:
+    return InCluster(program)
 
 
 def test_workers_find_their_master(subject: InCluster, deployment: Deployment) -> None:
