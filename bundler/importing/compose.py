@@ -17,7 +17,18 @@ from pathlib import PurePath
 from typing import Any
 
 from bundler.graphfile import forms
-from bundler.importing import confidential, endpoints, images, keys, mounts, order, process, scripts, yamltext
+from bundler.importing import (
+    confidential,
+    endpoints,
+    images,
+    keys,
+    mounts,
+    order,
+    process,
+    scripts,
+    searching,
+    yamltext,
+)
 from bundler.importing.addresses import Addresses, Login
 from bundler.importing.endpoints import Declared, Endpoints, Published
 from bundler.importing.hosts import names_of, outer_hosts
@@ -103,7 +114,7 @@ class _Import:
         addresses = Addresses(hosts, ports, {})
         knobs = Knobs(
             self.project.given,
-            confidential.find(self.project, self.names, stores),
+            searching.secrets(self.project, self.names, stores),
             addresses.leads,
             self.report,
         )

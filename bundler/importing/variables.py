@@ -7,6 +7,7 @@ of it with the variables of `.env` and no others: the shell of whoever imports i
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from bundler.errors import UsageError
 
 MAX_NESTED = 32
 MAX_CHARACTERS = 1 << 20  # of a text with its variables written out
+EMPTY = "\ue002"  # a private character for what a variable leaves empty
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATORS = (":-", ":?", ":+", "-", "?", "+")
 _BLANK = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
@@ -44,6 +46,25 @@ class Variable:
     @property
     def required(self) -> bool:
         return self.operator in (":?", "?")
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A text as Compose makes it, and from where to where in it each variable stands, one without a text as EMPTY."""
+
+    text: str
+    places: tuple[tuple[int, int, Variable], ...]
+
+    def within(self, start: int, end: int) -> tuple[tuple[int, int, Variable], ...]:
+        """Those that stand there, in part or as a whole."""
+        first = bisect_right(self.places, start, key=lambda place: place[1])
+        return self.places[first : bisect_left(self.places, end, key=lambda place: place[0])]
+
+    def alone(self, start: int, end: int) -> Variable | None:
+        """The variable that gives all that stands there."""
+        found = self.within(start, end)
+        only = found[0] if len(found) == 1 and found[0][:2] == (start, end) else None
+        return only[2] if only and only[2].operator not in (":+", "+") else None
 
 
 def parse(text: str) -> tuple[str | Variable, ...]:
@@ -104,6 +125,18 @@ def settled(text: str, given: Mapping[str, str]) -> str:
         if len(made) > MAX_CHARACTERS:
             raise UsageError(f"with its variables written out this is longer than 1 MiB: {text[:40]}…")
     return made
+
+
+def spread(text: str, given: Mapping[str, str]) -> Spread:
+    made, places = "", []
+    for part in parse(text):
+        start = len(made)
+        if isinstance(part, Variable):
+            made += meaning(part, given) or ("" if part.operator in (":+", "+") else EMPTY)
+            places.append((start, len(made), part))
+        else:
+            made += part
+    return Spread(made, tuple(places))
 
 
 def meaning(variable: Variable, given: Mapping[str, str]) -> str:
