@@ -17,7 +17,6 @@ from bundler.importing.scalars import Unquoted
 NETWORKS = "there are no networks in a graph: whoever connects to a node reaches it"
 # Without the second option, paths are those of one machine, and nothing lies beside the file.
 INTO_ONE = "`docker compose config --no-interpolate --no-path-resolution`"
-OTHER_FILES = f"other files are not read; {INTO_ONE} writes them into one"
 _MODELS = "model runners are not imported; weights go into models: {NAME: {from: …}}"
 
 TRANSLATED = frozenset(
@@ -149,9 +148,9 @@ _MODE = ("uid", "gid", "mode")
 
 PARTS: Mapping[str, Part] = {
     "file": Part(
-        frozenset(["name", "services", "volumes", "networks", "configs", "secrets"]),
+        frozenset(["name", "include", "services", "volumes", "networks", "configs", "secrets"]),
         {"version": "Compose itself does not read it any more"},
-        {"include": OTHER_FILES, "models": _MODELS},
+        {"models": _MODELS},
         named={f"{part}s": part for part in ("volume", "network", "config", "secret")},
     ),
     "service": Part(
@@ -175,6 +174,7 @@ PARTS: Mapping[str, Part] = {
             _DOCKERFILE,
         ),
     ),
+    "include": Part(frozenset(["path", "project_directory", "env_file"])),
     "extends": Part(frozenset(["service", "file"])),
     "env_file": Part(frozenset(["path", "required", "format"])),
     "depends_on": Part(frozenset(["condition", "required", "restart"])),

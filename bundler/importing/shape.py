@@ -17,7 +17,7 @@ _TEXTS = "a list of texts"
 _ENTRIES = "a list of texts and maps"
 _PAIRS = "a map of texts"
 _MAPS = "a map of maps"
-_SECTIONS = ("services", "volumes", "networks", "configs", "secrets")
+SECTIONS = ("services", "volumes", "networks", "configs", "secrets")
 
 FORMS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(
@@ -52,7 +52,7 @@ _FLAGS = ("read_only", "init")
 def shaped(data: Data, at: At, report: Report) -> Data:
     """A file's data without what has no form that Compose has. UsageError where its services are no map."""
     made = dict(data)
-    for section in _SECTIONS:
+    for section in SECTIONS:
         named = data.get(section)
         if named is None:
             continue

@@ -48,6 +48,12 @@ class Variable:
         return self.operator in (":?", "?")
 
 
+class Given(dict[str, str]):
+    """The variables that are set. `files`: those that another file than `.env` sets -> that file."""
+
+    files: Mapping[str, str] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
     """A text as Compose makes it, and from where to where in it each variable stands, one without a text as EMPTY."""
@@ -161,11 +167,13 @@ def asked(text: str, given: Mapping[str, str]) -> Iterator[Variable]:
 
 
 def origin(text: str, given: Mapping[str, str]) -> str:
-    """Which of them `.env` sets, for people; empty where one says it all, and it is not set."""
+    """Which of them an env file sets, for people; empty where one says it all, and it is not set."""
     names = list(dict.fromkeys(one.name for one in asked(text, given)))
     within, without = ([name for name in names if (name in given) is known] for known in (True, False))
     said = [f"{several(without)} not set"] if without else []
-    said += [f"{several(within)} set in .env"] if within else []
+    files = given.files if isinstance(given, Given) else {}
+    for file in dict.fromkeys(files.get(name, ".env") for name in within):
+        said.append(f"{several([name for name in within if files.get(name, '.env') == file])} set in {file}")
     return f" ({', '.join(said)})" if within or len(names) > 1 else ""
 
 
