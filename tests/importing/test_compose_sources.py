@@ -19,7 +19,7 @@ from bundler.importing.compose import Imported, imported
 from bundler.importing.folder import Folder
 from bundler.importing.mounts import of as mounts_of
 from bundler.importing.project import Project, project
-from bundler.importing.report import Report, Verdict, lines
+from bundler.importing.report import Report, Verdict
 from bundler.importing.sources import Sources
 from bundler.importing.variables import settled
 from bundler.importing.writing import graph_text
@@ -271,7 +271,7 @@ def test_every_file_that_is_read_is_in_the_report_with_what_came_from_it(tmp_pat
     written(tmp_path, SHOP)
     found = brought(tmp_path)
     assert refused(found) == []
-    told = [line.strip() for line in lines(found.report)]
+    told = [f"{each.where}: {each.message}" for each in found.report]
     for line in (
         "include: shared/.env sets PG and DEEP for shared/compose.yaml",
         "include: shared/deep/.env sets ZED for shared/deep/compose.yaml",
