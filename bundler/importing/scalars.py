@@ -16,12 +16,13 @@ _INT = re.compile(
 _FLOAT = re.compile(r"[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d+)?", re.ASCII)
 _NAMED = {f"{sign}.{name}": f"{sign or '+'}Inf" for sign in ("", "+", "-") for name in ("inf", "Inf", "INF")}
 _NAMED |= dict.fromkeys((".nan", ".NaN", ".NAN"), "NaN")
-_DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[Tt]\S+:\S+(?:Z|[-+]\d\d:\d\d)|[ ]+\d+:\d+:[\d.]+)?", re.ASCII)
+_TIME = r"\d{1,2}:\d{1,2}:\d{1,2}(?:\.\d+)?"
+_DATE = re.compile(rf"(\d{{4}})-(\d{{1,2}})-(\d{{1,2}})(?:(?:[Tt]{_TIME}(?:Z|[-+]\d\d:\d\d)|[ ]+{_TIME}))?", re.ASCII)
 _TRUTH = re.compile("True|TRUE|False|FALSE")
 _DECIMAL = re.compile(r"(?:0|[1-9]\d*)\.\d+", re.ASCII)
 _BASES = {"x": 16, "b": 2, "o": 8, "d": 10}
 _MAX_DIGITS = 64  # of the largest integer of Go, in binary
-ALONE = "a number or date without quotes, which Compose refuses: here it is the text as it stands"
+ALONE = "no text without quotes, so Compose refuses it: here it is the text as it stands"
 
 
 class Unquoted(str):

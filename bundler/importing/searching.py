@@ -14,7 +14,7 @@ from bundler.importing.confidential import PAIR, WORD, Secret, Secrets, hidden
 from bundler.importing.naming import Names
 from bundler.importing.project import Project, as_list
 from bundler.importing.said import options, said
-from bundler.importing.variables import EMPTY, Variable, asked, meaning, parse, settled, spread, variables
+from bundler.importing.variables import EMPTY, Spread, Variable, asked, meaning, parse, settled, spread, variables
 
 _USUAL = ("postgres", "mysql", "root", "admin")  # users and databases that programs have where nothing is said
 
@@ -67,7 +67,7 @@ class _Search:
         for where, named, raw in self.texts[service]:
             whole = spread(raw, self.project.given)
             for kind, start, end in hidden(whole.text):
-                if kind:
+                if kind and not self._is_told(whole, start, end):
                     literal = whole.text[start:end].replace(EMPTY, "")
                     self._add(service, f"{named}_{kind}", literal, whole.alone(start, end), where)
         for where, argv in _arguments(service, self.project.services[service]):
@@ -81,6 +81,8 @@ class _Search:
         for where, named, raw in self.texts[service]:
             whole = spread(raw, self.project.given)
             for login in LOGIN.finditer(whole.text):
+                if self._is_told(whole, *login.span(2)):
+                    continue
                 literal = unquote(login[2].replace(EMPTY, ""))
                 new = literal not in self.found.by_literal
                 secret = self._add(service, f"{named}_PASSWORD", literal, whole.alone(*login.span(2)), where)
@@ -97,6 +99,11 @@ class _Search:
             told = {service for service, text in plain if secret.literal in text and word.search(text)}
             secret.users |= told
             secret.login = not told
+
+    def _is_told(self, whole: Spread, start: int, end: int) -> bool:
+        """Whether a variable that is a secret gives a part of what stands there."""
+        known = any(one.name in self.found.by_variable for _, _, one in whole.within(start, end))
+        return known and whole.alone(start, end) is None
 
     def _add_variable(self, service: str, one: Variable, where: str, *, inner: bool) -> None:
         """One that stands in a text; `inner`: in a default in it that holds."""

@@ -130,6 +130,12 @@ def test_a_variable_of_which_a_password_is_written_with_more_is_a_value_elsewher
     assert f"  {told}" in lines(found.report)
 
 
+def test_a_password_that_is_written_of_a_secret_and_more_is_no_second_secret() -> None:
+    found = compose("a: {image: a, environment: {DSN: 'password=x-${DB_PASSWORD:-foofoo}'}}")
+    assert set(found.graph["secrets"]) == {"postgres-password", "db-password"}
+    assert found.graph["services"]["a"]["environment"] == {"DSN": "password=x-${secrets.db-password}"}
+
+
 def test_what_a_variable_leaves_out_or_does_not_give_is_no_secret() -> None:
     found = compose("a: {image: a, environment: {A: 'password=${X:+foo}', B: 'password=${Y:-true}'}}")
     assert set(found.graph["secrets"]) == {"postgres-password"}
