@@ -25,7 +25,6 @@ MAX_FILES = 200  # that are included, those that are so several times counted ea
 MAX_EXTENDED = 64  # services in a row
 _NAMED = re.compile(r"(?<!\$)\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 _ELSEWHERE = re.compile(r"/|~|git@|[a-z]+:")
-_LIKE = "path, project_directory and env_file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Sources:
     report: Report
     _mine: dict[str, str] = field(default_factory=dict)  # the variables of `.env`
     _set: dict[str, list[tuple[tuple[str, ...], str]]] = field(default_factory=dict)  # others: above, and value
-    _setters: dict[str, str] = field(default_factory=dict)  # others: the file that sets it first
+    _setters: dict[str, str] = field(default_factory=dict)  # others: the file that sets it
     _users: dict[tuple[str, tuple[str, ...]], set[str]] = field(default_factory=dict)  # file, above -> variables
     _read: dict[tuple[str, str, tuple[str, ...]], _File] = field(default_factory=dict)
     _included: int = 0
@@ -105,7 +104,8 @@ class Sources:
         named = [each for each in as_list(said.get("path")) if isinstance(each, str)]
         paths = [self._from(file, each, "include") for each in named]
         if not paths:
-            self.report.refused("include", f"expected the path of a file, or a map with {_LIKE}, in {file.path}")
+            told = "expected the path of a file, or a map with path, project_directory and env_file"
+            self.report.refused("include", f"{told}, in {file.path}")
             return {}, ""
         above = (*file.above, paths[0])
         if paths[0] in file.above:
@@ -128,7 +128,7 @@ class Sources:
                     self.report.left_out("name", f"that of {path}: what is included is of this project")
                 more = self._whole(found)
                 made = over(made, {section: more[section] for section in SECTIONS if section in more})
-        brought = [f"{section} {listed(list(part))}" for section, part in made.items() if part]
+        brought = [f"{section} {', '.join(part)}" for section, part in made.items() if part]
         if brought:
             self.report.taken("include", f"{listed(paths)}: its {', its '.join(brought)}")
         return made, paths[0]
@@ -140,21 +140,22 @@ class Sources:
         beside = posixpath.join(folder, ".env")
         if not said.get("env_file") and folder and self.files.kind(beside) == "file":
             paths = [beside]
-        known = self._visible(above)
+        known, found = self._visible(above), dict[str, str]()
         for path in paths:
             text = self.files.text(path)
             if text is None:
                 self.report.refused("include", f"{path} is not there, so its variables are missing")
                 continue
             refuse_unread(text, path, "include", self.report)
-            new = {name: value for name, value in read_env(text, known).items() if value is not None}
-            new = {name: value for name, value in new.items() if name not in known and not name.startswith("COMPOSE_")}
-            for name, value in new.items():
-                self._set.setdefault(name, []).append((above, value))
-                self._setters.setdefault(name, path)
-            known |= new
-            told = f"sets {listed(list(new))}" if new else "sets nothing that is not set further out"
+            read = read_env(text, {**found, **known}).items()
+            new = {name: value for name, value in read if value is not None and name not in known}
+            new = {name: value for name, value in new.items() if not name.startswith("COMPOSE_")}
+            found |= new
+            self._setters |= dict.fromkeys(new, path)
+            told = f"sets {', '.join(new)}" if new else "sets nothing that is not set further out"
             self.report.taken("include", f"{path} {told} for {above[-1]}")
+        for name, value in found.items():
+            self._set.setdefault(name, []).append((above, value))
 
     def _extended(self, file: _File, name: str, where: str, below: tuple[tuple[str, str], ...]) -> Data:
         """A service with all that it extends; `below` are the files and services that extend it."""
@@ -259,9 +260,9 @@ def _services(data: Data) -> Data:
 
 
 def _names(value: Any) -> Iterator[str]:
-    """The variables that texts name, or that are named alone, to be passed on."""
+    """The variables that texts name, or that an environment passes on."""
     if isinstance(value, dict):
-        yield from (name for name, part in value.items() if part is None)
+        yield from (name for name, part in as_map(value.get("environment")).items() if part is None)
         value = list(value.values())
     if isinstance(value, list):
         for part in value:

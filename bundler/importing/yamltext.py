@@ -84,7 +84,7 @@ for _tag, _pattern, _first in (
 
 
 def _unquoted(loader: _Loader, node: yaml.Node) -> str:
-    return Unquoted.of(str(node.value))
+    return Unquoted.of(str(loader.construct_scalar(node)))  # type: ignore[arg-type]
 
 
 def _unread(loader: _Loader, node: yaml.Node) -> None:

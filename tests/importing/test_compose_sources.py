@@ -273,10 +273,10 @@ def test_every_file_that_is_read_is_in_the_report_with_what_came_from_it(tmp_pat
     assert refused(found) == []
     told = [f"{each.where}: {each.message}" for each in found.report]
     for line in (
-        "include: shared/.env sets PG and DEEP for shared/compose.yaml",
+        "include: shared/.env sets PG, DEEP for shared/compose.yaml",
         "include: shared/deep/.env sets ZED for shared/deep/compose.yaml",
         "include: shared/deep/compose.yaml: its services far",
-        "include: shared/compose.yaml: its services far and db, its volumes dbdata, its configs c, its secrets s",
+        "include: shared/compose.yaml: its services far, db, its volumes dbdata, its configs c, its secrets s",
         "include: monitoring/m.env sets PROM_TAG for monitoring/compose.yaml",
         "include: monitoring/compose.yaml and monitoring/compose.prod.yaml: its services prom",
         "services.api.extends: what web of common/base.yaml says is written out",
@@ -370,6 +370,16 @@ def test_a_variable_that_an_included_file_has_otherwise_is_refused(tmp_path: Pat
     assert found.graph["values"] == {"tag": {"default": "sub"}}
     found = brought(tmp_path, _env="TAG=main\n")
     assert found.graph["values"] == {"tag": {"default": "main"}}
+
+
+def test_of_several_env_files_of_an_included_file_the_later_counts(tmp_path: Path) -> None:
+    found = brought(
+        tmp_path,
+        compose_yaml="include: [{path: sub/c.yaml, env_file: [1.env, 2.env]}]\nservices: {m: {image: m}}",
+        sub__c_yaml="services: {a: {image: 'a:${A}-${B}-${C}'}}",
+        **{"1_env": "A=1\nB=${A}x\n", "2_env": "A=2\nC=${B}y${A}\n"},
+    )
+    assert found.graph["services"]["a"]["image"] == "a:2-1x-1xy2"
 
 
 def test_nothing_from_outside_of_the_folder_is_packed_for_a_file_that_lies_there(tmp_path: Path) -> None:
