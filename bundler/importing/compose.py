@@ -17,17 +17,7 @@ from pathlib import PurePath
 from typing import Any
 
 from bundler.graphfile import forms
-from bundler.importing import (
-    confidential,
-    endpoints,
-    images,
-    keys,
-    mounts,
-    order,
-    process,
-    scripts,
-    searching,
-)
+from bundler.importing import confidential, endpoints, images, keys, mounts, order, process, scripts, searching
 from bundler.importing.addresses import Addresses, Login
 from bundler.importing.endpoints import Declared, Endpoints, Published
 from bundler.importing.hosts import names_of, outer_hosts

@@ -14,17 +14,7 @@ from urllib.parse import unquote
 from bundler.graphfile.confidential import LOGIN, is_secret
 from bundler.importing.report import Report
 from bundler.importing.said import said
-from bundler.importing.variables import (
-    EMPTY,
-    Variable,
-    asked,
-    listed,
-    meaning,
-    origin,
-    parse,
-    settled,
-    spread,
-)
+from bundler.importing.variables import EMPTY, Variable, asked, listed, meaning, origin, parse, settled, spread
 
 _MADE_HERE = ("PASSWORD", "PASSWD", "PASS", "PWD", "SALT", "SECRET", "PASSPHRASE")  # not somebody else's to give
 # What a graph makes for itself: nobody outside knows it.

@@ -21,8 +21,9 @@ _USUAL = ("postgres", "mysql", "root", "admin")  # users and databases that prog
 
 def secrets(project: Project, names: Names, stores: Set[str]) -> Secrets:
     """Every one of the services, named by those of the `stores` that it opens where it opens one."""
-    search = _Search(project, names, {service: [*_texts(project, service)] for service in project.services})
     first = sorted(project.services, key=lambda each: each not in stores)
+    configs = set[str]()
+    search = _Search(project, names, {service: [*_texts(project, service, configs)] for service in first})
     for service in first:
         search.by_name(service)
     search.found.plain |= {*project.services, *_USUAL}
@@ -142,8 +143,8 @@ def _words(value: object) -> Iterator[str]:
         yield from (str(each) for each in value)
 
 
-def _texts(project: Project, service: str) -> Iterator[tuple[str, str, str]]:
-    """With those of the configs that it mounts."""
+def _texts(project: Project, service: str, configs: set[str]) -> Iterator[tuple[str, str, str]]:
+    """With those of what it mounts that is not among `configs` yet, which a thousand services may share."""
     where, data = f"services.{service}", project.services[service]
     for variable, raw in data["environment"].items():
         yield f"{where}.environment.{variable}", variable, _text(variable, raw)
@@ -151,7 +152,10 @@ def _texts(project: Project, service: str) -> Iterator[tuple[str, str, str]]:
         yield from ((f"{where}.{key}", service, text) for text in _words(value))
     for entry in as_list(data.get("configs")):
         name = str(entry.get("source") if isinstance(entry, dict) else entry)
-        yield from ((f"configs.{name}", name, text) for text in _words(project.configs.get(name, {}).get("content")))
+        if name not in configs:
+            content = project.configs.get(name, {}).get("content")
+            yield from ((f"configs.{name}", name, text) for text in _words(content))
+        configs.add(name)
 
 
 def _arguments(service: str, data: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:

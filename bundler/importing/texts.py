@@ -99,7 +99,9 @@ class Knobs:
             told = "which the site gives" if default is None else f'"{default}" unless the site says otherwise'
             if default == "" and not one.optional:
                 told += "; nothing sets it here"
-            named = "a value by its name" if not subject and name == one.name.lower() else f"{subject}the value {name}"
+            named = (
+                "the value of that name" if not subject and name == one.name.lower() else f"{subject}the value {name}"
+            )
             self.report.taken(where, f"{named}, {told}{origin(one.written, self.given)}")
         return self._known[key]
 

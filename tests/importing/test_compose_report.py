@@ -340,7 +340,7 @@ def test_the_report_tells_what_is_alike_in_one_line_below_the_part_that_it_is_of
         "  services.b.labels: labels are the target's",
         "taken:",
         "  services.a.environment:",
-        '    A, B: a value by its name, "1" unless the site says otherwise',
-        '    C: a value by its name, "2" unless the site says otherwise',
+        '    A, B: the value of that name, "1" unless the site says otherwise',
+        '    C: the value of that name, "2" unless the site says otherwise',
         "  name: the bundle is shop, version 1.0.0",
     ]
