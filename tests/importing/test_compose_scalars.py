@@ -77,6 +77,12 @@ def test_what_compose_leaves_as_it_stands_is_left_and_not_told(written: str) -> 
     assert told(found) == {}
 
 
+def test_in_a_list_of_variables_a_number_is_part_of_a_text() -> None:
+    found = compose("environment: [A=1.10, B=0644]")
+    assert found.graph["services"]["a"]["environment"] == {"A": "1.10", "B": "0644"}
+    assert told(found) == {}
+
+
 @pytest.mark.parametrize("written", DATES)
 def test_a_date_that_compose_refuses_is_the_text_and_told(written: str) -> None:
     found = compose(f"environment: {{V: {written}}}")

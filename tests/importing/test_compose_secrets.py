@@ -143,6 +143,6 @@ def test_what_a_variable_leaves_out_or_does_not_give_is_no_secret() -> None:
 
 
 @pytest.mark.timeout(20)
-def test_many_secrets_in_one_text_take_no_minutes() -> None:
+def test_passwords_of_many_variables_in_one_text_take_no_minutes() -> None:
     found = compose("a: {image: a, environment: {A: '" + "password=${X:-ab}${Y:-cd} " * 10_000 + "'}}")
     assert set(found.graph["secrets"]) == {"postgres-password", "a-password"}
