@@ -84,7 +84,7 @@ def compose(
     edges, passwords secrets, ${VARIABLES} values, config files are packed. Every decision is reported. What a graph
     cannot have is refused by name, in the report and as a comment, and the status is 3: the graph is right, and not yet
     the whole system. Variables are those of .env, not of this shell, COMPOSE_PROFILES and COMPOSE_PROJECT_NAME too;
-    compose.override.yaml is read where -f names it.
+    compose.override.yaml is read where -f names it, included files and those of extends where FILE does.
     Lints of the graph are counted; bundle check tells them.
 
     \b

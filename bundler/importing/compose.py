@@ -17,7 +17,7 @@ from pathlib import PurePath
 from typing import Any
 
 from bundler.graphfile import forms
-from bundler.importing import confidential, endpoints, images, keys, mounts, order, process, scripts, yamltext
+from bundler.importing import confidential, endpoints, images, keys, mounts, order, process, scripts, searching
 from bundler.importing.addresses import Addresses, Login
 from bundler.importing.endpoints import Declared, Endpoints, Published
 from bundler.importing.hosts import names_of, outer_hosts
@@ -26,7 +26,7 @@ from bundler.importing.naming import Names, label, renamed
 from bundler.importing.program import Program
 from bundler.importing.project import Data, Files, Project, as_map, project
 from bundler.importing.report import Report
-from bundler.importing.shape import shaped
+from bundler.importing.sources import Sources
 from bundler.importing.stored import Stored
 from bundler.importing.texts import Knobs
 from bundler.importing.variables import listed, origin, settled, several, variables
@@ -62,8 +62,9 @@ def imported(
     for name in _OVERRIDES:
         if files.kind(name) == "file" and name not in {PurePath(file).name for _, file in texts}:
             report.left_out(name, f"not read, where Compose lays it over by itself: -f {name} has it read too")
-    laid = [shaped(yamltext.read(text, file), yamltext.positions(text, file), report) for text, file in texts]
-    found = project(laid, folder, files, profiles, report)
+    sources = Sources(files, report)
+    laid = [sources.whole(text, file) for text, file in texts]
+    found = project(laid, folder, files, sources.given(), profiles, report)
     if named := found.given.get("COMPOSE_FILE"):
         report.left_out(".env", f"COMPOSE_FILE is not read: files that are not given are left out ({named})")
     return _Import(found, files, report, declared).result()
@@ -103,7 +104,7 @@ class _Import:
         addresses = Addresses(hosts, ports, {})
         knobs = Knobs(
             self.project.given,
-            confidential.find(self.project, self.names, stores),
+            searching.secrets(self.project, self.names, stores),
             addresses.leads,
             self.report,
         )
@@ -266,7 +267,7 @@ class _Import:
     ) -> dict[str, list[Published]]:
         opened: dict[str, list[Published]] = {}
         for name, service in plain.items():
-            opened[name] = list(endpoints.published(service, f"services.{name}", self.report))
+            opened[name] = list(dict.fromkeys(endpoints.published(service, f"services.{name}", self.report)))
             for key in ("ports", "expose") if name in jobs else ():
                 if service.get(key):
                     self.report.refused(f"services.{name}.{key}", "a job listens on no port")

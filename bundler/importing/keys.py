@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bundler.graphfile.confidential import is_secret
 from bundler.importing.report import Report
+from bundler.importing.scalars import Unquoted
 
 NETWORKS = "there are no networks in a graph: whoever connects to a node reaches it"
 # Without the second option, paths are those of one machine, and nothing lies beside the file.
 INTO_ONE = "`docker compose config --no-interpolate --no-path-resolution`"
-OTHER_FILES = f"other files are not read; {INTO_ONE} writes them into one"
 _MODELS = "model runners are not imported; weights go into models: {NAME: {from: …}}"
 
 TRANSLATED = frozenset(
@@ -147,9 +148,9 @@ _MODE = ("uid", "gid", "mode")
 
 PARTS: Mapping[str, Part] = {
     "file": Part(
-        frozenset(["name", "services", "volumes", "networks", "configs", "secrets"]),
+        frozenset(["name", "include", "services", "volumes", "networks", "configs", "secrets"]),
         {"version": "Compose itself does not read it any more"},
-        {"include": OTHER_FILES, "models": _MODELS},
+        {"models": _MODELS},
         named={f"{part}s": part for part in ("volume", "network", "config", "secret")},
     ),
     "service": Part(
@@ -173,6 +174,7 @@ PARTS: Mapping[str, Part] = {
             _DOCKERFILE,
         ),
     ),
+    "include": Part(frozenset(["path", "project_directory", "env_file"])),
     "extends": Part(frozenset(["service", "file"])),
     "env_file": Part(frozenset(["path", "required", "format"])),
     "depends_on": Part(frozenset(["condition", "required", "restart"])),
@@ -269,8 +271,9 @@ def account(part: str, data: Mapping[str, Any], where: str, report: Report) -> N
             if isinstance(each, dict):
                 account(known.inner[key], each, place, report)
         if key in known.taken:
+            _tell(value, place, report)
             continue
-        if value in (False, [], {}) and (key in known.left_out or key in known.refused):
+        if value in (False, "false", [], {}) and (key in known.left_out or key in known.refused):
             report.left_out(place, "it asks for nothing")
         elif key.startswith("x-"):
             report.left_out(place, "an extension is what the rest of the file makes of it")
@@ -278,3 +281,16 @@ def account(part: str, data: Mapping[str, Any], where: str, report: Report) -> N
             report.left_out(place, known.left_out[key])
         else:
             report.refused(place, known.refused.get(key, "no key that this version of bundle knows"))
+
+
+def _tell(value: Any, where: str, report: Report) -> None:
+    """Of scalars without quotes that are not what they look like; in an environment not even as texts."""
+    name = where.partition(".environment.")[2]
+    if isinstance(value, list):
+        for part in value:
+            _tell(part, where, report)
+    elif isinstance(value, dict) and where.endswith(".environment"):
+        for variable, part in value.items():
+            _tell(part, f"{where}.{variable}", report)
+    elif isinstance(value, Unquoted) and (name or not value.same):
+        report.changed(where, "a number without quotes, as Compose makes it a text" if is_secret(name) else value.told)

@@ -94,7 +94,7 @@ def edges(
             if truth(said.get("restart")):
                 report.left_out(f"{where}.{first}.restart", "what depends on a changed value is started anew anyhow")
             if node in connected:
-                report.taken(where, f"{node} is connected to, and so waited for")
+                report.taken(f"{where}.{first}", "connected to, and so waited for")
                 continue
             found.depends_on[name][node] = _condition(first, said, found.usual[node], where, report)
     _open_cycles(project, nodes, found, report)

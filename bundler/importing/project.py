@@ -1,7 +1,6 @@
-"""The data of a Compose file -> a project: the services that run, each with every key in one form.
+"""The data of Compose files -> a project: the services that run, each with every key in one form.
 
-Settles what Compose settles before it looks at services: `extends` in the file, profiles, env files, lists of pairs
-as maps.
+Settles what Compose settles before it looks at services: several files over each other, profiles, env files.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from bundler.importing.variables import MAX_CHARACTERS, listed, named, read_env,
 
 Data = dict[str, Any]
 _MAPS = ("environment", "labels", "depends_on", "extra_hosts", "networks", "sysctls", "annotations")
+_NAMES = ("environment", "depends_on")  # maps in which a name alone says something
 _PLACED = ("volumes", "configs", "secrets")  # lists in which a path of the container stands once
 _ONE_OR_MORE = ("env_file", "tmpfs")  # one text, or a list of them
 _REPLACED = ("command", "entrypoint")  # lists that do not add up when a service extends another
@@ -59,12 +59,16 @@ class Project:
     given: Mapping[str, str]
 
 
-def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[str], report: Report) -> Project:
-    """Of one file, or of several, each `shaped` and laid over those before it. UsageError where there is no service in
-    them."""
-    env = files.text(".env") or ""
-    given = {key: value for key, value in read_env(env, {}).items() if value is not None}
-    _refuse_unread(env, ".env", ".env", report)
+def project(
+    laid: Sequence[Data],
+    folder: str,
+    files: Files,
+    given: Mapping[str, str],
+    profiles: Iterable[str],
+    report: Report,
+) -> Project:
+    """Of one file, or of several, each as `sources` makes it and laid over those before it. UsageError where there is
+    no service in them."""
     room = _Room()
     written: dict[str, Data] = {}
     root: Data = {}
@@ -72,9 +76,9 @@ def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[
         keys.account("file", data, "", report)
         own = as_map(data.get("services"))
         for name in own:
-            written[name] = _over(written.get(name, {}), _extended(name, own, report, ()))
+            written[name] = over(written.get(name, {}), own[name])
         for key in ("volumes", "configs", "secrets"):
-            root[key] = _over(root.get(key, {}), as_map(data.get(key)))
+            root[key] = over(root.get(key, {}), as_map(data.get(key)))
         root["name"] = data.get("name") or root.get("name") or folder
         if "networks" in data:
             report.left_out("networks", keys.NETWORKS)
@@ -108,32 +112,17 @@ def project(laid: Sequence[Data], folder: str, files: Files, profiles: Iterable[
     )
 
 
-def _extended(name: str, services: Mapping[str, Data], report: Report, below: tuple[str, ...]) -> Data:
-    service = _normal(services[name])
-    extends = service.pop("extends", None)
-    if extends is None:
-        return service
-    where = f"services.{name}.extends"
-    keys.account("extends", as_map(extends), where, report)
-    other = as_map(extends).get("service") if isinstance(extends, dict) else extends
-    if as_map(extends).get("file"):
-        report.refused(where, keys.OTHER_FILES)
-        return service
-    if not isinstance(other, str) or other not in services or other in (*below, name):
-        report.refused(where, f"there is no service {other} that it could extend")
-        return service
-    report.taken(where, f"what {other} says is written out")
-    return _over(_extended(str(other), services, report, (*below, name)), service)
-
-
-def _over(base: Data, more: Data) -> Data:
-    """What extends, over what it extends, and a file over those before it: maps merge, lists add up, anything else
-    replaces. Of two mounts at one path the later counts. https://docs.docker.com/reference/compose-file/merge/"""
+def over(base: Data, more: Data, within: str = "") -> Data:
+    """What extends, over what it extends, and a file over those before it: maps merge, lists add up, nothing leaves
+    what is there, anything else replaces. Of two mounts at one path the later counts. `within`: the key of both.
+    https://docs.docker.com/reference/compose-file/merge/"""
     result = dict(base)
     for key, value in more.items():
         old = result.get(key)
+        if value is None and old is not None and within not in _NAMES:
+            continue
         if isinstance(old, dict) and isinstance(value, dict):
-            result[key] = _over(old, value)
+            result[key] = over(old, value, key)
         elif isinstance(old, list) and isinstance(value, list) and key not in (*_REPLACED, "test"):
             taken = {_place(each) for each in value} if key in _PLACED else set()
             kept = [each for each in old if _place(each) not in taken]
@@ -151,8 +140,8 @@ def _place(mount: Any) -> str:
     return rest.partition(":")[0] or source
 
 
-def _normal(service: Data) -> Data:
-    """Lists of `NAME=text` as maps, and what may be one text as it is in full."""
+def normal(service: Data) -> Data:
+    """A service with lists of `NAME=text` as maps, and what may be one text as it is in full."""
     made = {key: pairs(value) if key in _MAPS else value for key, value in service.items()}
     made |= {key: as_list(made[key]) for key in _ONE_OR_MORE if key in made}
     if isinstance(made.get("build"), str):
@@ -210,7 +199,7 @@ def _merged_env(service: Data, where: str, files: Files, given: Mapping[str, str
         else:
             more = read_env(text, given)
             room.take(more, {}, f"{where}.env_file: {path}")
-            _refuse_unread(text, path, f"{where}.env_file", report)
+            refuse_unread(text, path, f"{where}.env_file", report)
             found |= {name: None if part is None else part.replace("$", "$$") for name, part in more.items()}
             report.taken(f"{where}.env_file", f"the variables of {path} are written out")
             if names := named(text, given):
@@ -218,7 +207,7 @@ def _merged_env(service: Data, where: str, files: Files, given: Mapping[str, str
     return {**service, "environment": {**found, **as_map(service.get("environment"))}}
 
 
-def _refuse_unread(text: str, path: str, where: str, report: Report) -> None:
+def refuse_unread(text: str, path: str, where: str, report: Report) -> None:
     """Of an env file. What stands there is not told: it may be half a secret."""
     if lines := unread(text):
         numbers = ", ".join(map(str, lines[:8])) + (" and more" if len(lines) > 8 else "")

@@ -51,11 +51,26 @@ class Report:
 
 
 def lines(report: Report) -> list[str]:
-    """For people: what needs them first."""
+    """For people: what needs them first, what is alike in one line, what is of one part below its name."""
     shown = []
     for verdict in Verdict:
-        found = report.of(verdict)
-        if found:
-            shown.append(f"{verdict}:")
-            shown += [f"  {each.where}: {each.message}" for each in found]
+        parts: dict[str, dict[str, list[str]]] = {}
+        for each in report.of(verdict):
+            part, name = _part(each.where)
+            parts.setdefault(part, {}).setdefault(each.message, []).append(name)
+        shown += [f"{verdict}:"] if parts else []
+        for part, told in parts.items():
+            named = [f"{', '.join(names)}: {message}" for message, names in told.items()]
+            if part and sum(map(len, told.values())) == 1:
+                shown.append(f"  {part}.{named[0]}")
+            else:
+                shown += [f"  {part}:", *(f"    {each}" for each in named)] if part else [f"  {each}" for each in named]
     return shown
+
+
+def _part(where: str) -> tuple[str, str]:
+    """The part of the file that a place is told with, and how it is called there."""
+    steps = where.split(".")
+    depth = 3 if steps[2:3] == ["environment"] and len(steps) > 3 else 2 if steps[0] == "services" else 1
+    depth = depth if len(steps) > depth and steps[0] else 0
+    return ".".join(steps[:depth]), ".".join(steps[depth:])

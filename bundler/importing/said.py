@@ -29,14 +29,14 @@ def said(text: str) -> Iterator[tuple[str, re.Match[str]]]:
             yield _kind(found["name"] or found["flag"] or ""), found
 
 
-def options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The arguments that stand behind an option for a secret, each with what it is."""
+def options(words: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """The places of the arguments that stand behind an option for a secret, each with what it is."""
     cli = False
     for index, word in enumerate(words[:-1]):
         cli = cli or bool(re.search(rf"{_CLI}$", word))
         secret, after = re.fullmatch(_FLAG, word) or (cli and word == "-a"), words[index + 1]
         if secret and after and after[0] not in "-$<" and not PLAIN.fullmatch(after):
-            yield _kind(word), after
+            yield _kind(word), index + 1
 
 
 def _kind(name: str) -> str:

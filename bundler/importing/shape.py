@@ -8,6 +8,7 @@ from typing import Any
 
 from bundler.errors import Position, UsageError
 from bundler.importing.report import Report
+from bundler.importing.scalars import ALONE, Unquoted
 
 Data = dict[str, Any]
 At = Callable[[tuple[str, ...]], Position]  # where in its file the value at a path stands
@@ -16,7 +17,7 @@ _TEXTS = "a list of texts"
 _ENTRIES = "a list of texts and maps"
 _PAIRS = "a map of texts"
 _MAPS = "a map of maps"
-_SECTIONS = ("services", "volumes", "networks", "configs", "secrets")
+SECTIONS = ("services", "volumes", "networks", "configs", "secrets")
 
 FORMS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(
@@ -44,12 +45,14 @@ FORMS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("build", "extends"), (_TEXT, _MAP)),
     **dict.fromkeys(("gpus", "env_file"), (_TEXT, _ENTRIES)),
 }
+_COUNTS = ("cpus", "mem_limit", "shm_size", "scale", "expose", "ports")  # no texts alone
+_FLAGS = ("read_only", "init")
 
 
 def shaped(data: Data, at: At, report: Report) -> Data:
     """A file's data without what has no form that Compose has. UsageError where its services are no map."""
     made = dict(data)
-    for section in _SECTIONS:
+    for section in SECTIONS:
         named = data.get(section)
         if named is None:
             continue
@@ -65,10 +68,13 @@ def shaped(data: Data, at: At, report: Report) -> Data:
                 report.refused(f"{section}.{name}", f"expected {_MAP}, at {at((section, name))}")
             else:
                 made[section][name] = _service(name, part or {}, at, report) if section == "services" else part
+                if section == "configs" and part and "content" in part:
+                    text = _as_written(part["content"], f"configs.{name}.content", report)
+                    made[section][name] = {**part, "content": text}
     if not isinstance(data.get("name", ""), str):
         report.refused("name", f"expected {_TEXT}, at {at(('name',))}")
         del made["name"]
-    return made
+    return {**made, "name": _as_written(made["name"], "name", report)} if "name" in made else made
 
 
 def _service(name: str, service: Data, at: At, report: Report) -> Data:
@@ -80,7 +86,8 @@ def _service(name: str, service: Data, at: At, report: Report) -> Data:
         if value is None:
             continue
         if forms is None or any(_has(value, form) for form in forms):
-            made[key] = value
+            texts = forms is not None and not {_PAIRS, _MAP}.intersection(forms) and key not in (*_COUNTS, *_FLAGS)
+            made[key] = _as_written(value, f"{where}.{key}", report) if texts else value
         else:
             report.refused(f"{where}.{key}", f"expected {' or '.join(forms)}, at {at((*path, key))}")
     check = made.get("healthcheck", {})
@@ -88,7 +95,19 @@ def _service(name: str, service: Data, at: At, report: Report) -> Data:
         place = at((*path, "healthcheck", "test"))
         report.refused(f"{where}.healthcheck.test", f"expected {_TEXT} or {_TEXTS}, at {place}")
         del made["healthcheck"]
+    elif "test" in check:
+        made["healthcheck"] = {**check, "test": _as_written(check["test"], f"{where}.healthcheck.test", report)}
     return made
+
+
+def _as_written(value: Any, where: str, report: Report) -> Any:
+    """Texts, for which Compose takes no number: as they stand."""
+    if isinstance(value, list):
+        return [_as_written(part, where, report) for part in value]
+    if isinstance(value, Unquoted):
+        report.changed(where, ALONE)
+        return value.written
+    return value
 
 
 def _has(value: Any, form: str) -> bool:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bundler.importing.confidential import Secrets
+from bundler.importing.confidential import Joined, Secrets
 from bundler.importing.naming import Names
 from bundler.importing.report import Report
 from bundler.importing.said import options
-from bundler.importing.variables import Variable, asked, behind, meaning, origin, parse, settled
+from bundler.importing.variables import Variable, asked, behind, meaning, origin, settled, several
 
 _OURS = re.compile(r"\$(?=\{[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+\})")
 _PASSWORD = re.compile(r"://[^:/@\s]*:\$\{secrets\.[a-z0-9-]+(?=\}@)")
@@ -31,19 +31,25 @@ class Knobs:
 
     def text(self, raw: str, where: str, variable: str = "") -> str:
         """The graph's text for one of Compose; `variable` is the one that it is the value of."""
-        parts = parse(raw)
         made = ""
-        for part in parts:
-            made += part if isinstance(part, str) else _MARK.format(self._variable(part, where, variable or part.name))
+        for part in self.secrets.parted(raw, self.given):
+            if isinstance(part, Variable):
+                made += _MARK.format(self._variable(part, where, variable or part.name))
+            elif isinstance(part, Joined):
+                made += _MARK.format(f"${{secrets.{part.secret}}}")
+                told = f"no {'values' if len(part.names) > 1 else 'value'} for a site to give"
+                self.report.changed(where, f"{several(part.names)} {told}: part of the secret {part.secret}")
+            else:
+                made += part
         return self._placed(made)
 
     def arguments(self, raw: Sequence[str], where: str) -> list[str]:
         """The graph's arguments for those of Compose: what an option says to be a secret is one as a whole."""
         plain = [settled(each, self.given) for each in raw]
-        hidden = {literal for _, literal in options(plain)}
+        hidden = {index for _, index in options(plain)}
         made = []
         for index, text in enumerate(plain):
-            secret = self.secrets.by_literal.get(text) if index and text in hidden else None
+            secret = self.secrets.by_literal.get(text) if index in hidden else None
             made.append(f"${{secrets.{secret.name}}}" if secret else self.text(raw[index], where))
         return made
 
@@ -93,7 +99,10 @@ class Knobs:
             told = "which the site gives" if default is None else f'"{default}" unless the site says otherwise'
             if default == "" and not one.optional:
                 told += "; nothing sets it here"
-            self.report.taken(where, f"{subject}the value {name}, {told}{origin(one.written, self.given)}")
+            named = (
+                "the value of that name" if not subject and name == one.name.lower() else f"{subject}the value {name}"
+            )
+            self.report.taken(where, f"{named}, {told}{origin(one.written, self.given)}")
         return self._known[key]
 
 

@@ -7,6 +7,7 @@ of it with the variables of `.env` and no others: the shell of whoever imports i
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from bundler.errors import UsageError
 
 MAX_NESTED = 32
 MAX_CHARACTERS = 1 << 20  # of a text with its variables written out
+EMPTY = "\ue002"  # a private character for what a variable leaves empty
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATORS = (":-", ":?", ":+", "-", "?", "+")
 _BLANK = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
@@ -44,6 +46,31 @@ class Variable:
     @property
     def required(self) -> bool:
         return self.operator in (":?", "?")
+
+
+class Given(dict[str, str]):
+    """The variables that are set. `files`: those that another file than `.env` sets -> that file."""
+
+    files: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A text as Compose makes it, and from where to where in it each variable stands, one without a text as EMPTY."""
+
+    text: str
+    places: tuple[tuple[int, int, Variable], ...]
+
+    def within(self, start: int, end: int) -> tuple[tuple[int, int, Variable], ...]:
+        """Those that stand there, in part or as a whole."""
+        first = bisect_right(self.places, start, key=lambda place: place[1])
+        return self.places[first : bisect_left(self.places, end, key=lambda place: place[0])]
+
+    def alone(self, start: int, end: int) -> Variable | None:
+        """The variable that gives all that stands there."""
+        found = self.within(start, end)
+        only = found[0] if len(found) == 1 and found[0][:2] == (start, end) else None
+        return only[2] if only and only[2].operator not in (":+", "+") else None
 
 
 def parse(text: str) -> tuple[str | Variable, ...]:
@@ -106,6 +133,18 @@ def settled(text: str, given: Mapping[str, str]) -> str:
     return made
 
 
+def spread(text: str, given: Mapping[str, str]) -> Spread:
+    made, places = "", []
+    for part in parse(text):
+        start = len(made)
+        if isinstance(part, Variable):
+            made += meaning(part, given) or ("" if part.operator in (":+", "+") else EMPTY)
+            places.append((start, len(made), part))
+        else:
+            made += part
+    return Spread(made, tuple(places))
+
+
 def meaning(variable: Variable, given: Mapping[str, str]) -> str:
     rest = behind(variable, given)
     return given.get(variable.name) or "" if rest is None else settled(rest, given)
@@ -128,11 +167,13 @@ def asked(text: str, given: Mapping[str, str]) -> Iterator[Variable]:
 
 
 def origin(text: str, given: Mapping[str, str]) -> str:
-    """Which of them `.env` sets, for people; empty where one says it all, and it is not set."""
+    """Which of them an env file sets, for people; empty where one says it all, and it is not set."""
     names = list(dict.fromkeys(one.name for one in asked(text, given)))
     within, without = ([name for name in names if (name in given) is known] for known in (True, False))
     said = [f"{several(without)} not set"] if without else []
-    said += [f"{several(within)} set in .env"] if within else []
+    files = given.files if isinstance(given, Given) else {}
+    for file in dict.fromkeys(files.get(name, ".env") for name in within):
+        said.append(f"{several([name for name in within if files.get(name, '.env') == file])} set in {file}")
     return f" ({', '.join(said)})" if within or len(names) > 1 else ""
 
 

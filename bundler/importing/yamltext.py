@@ -1,7 +1,7 @@
 """The YAML of Compose -> plain data. The only other module that reads YAML; `graphfile.source` reads ours.
 
 Compose files have anchors, aliases and merge keys, which a graph file has not. Every scalar but null, true and false
-stays the text that was written, so `22:22`, `1.50`, `no` and `0755` are what they look like.
+is a text: `22:22` and `no` as they stand, `0755` as what Compose makes of it (`scalars`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import yaml
 
 from bundler.errors import Position, UsageError
 from bundler.importing.keys import INTO_ONE
+from bundler.importing.scalars import Unquoted
 
 MAX_SIZE_BYTES = 1 << 20
 MAX_VALUES = 100_000  # after aliases: a few lines of them can stand for billions
@@ -22,10 +23,12 @@ MAX_DEPTH = 64
 # As in `graphfile.source`: what a graph cannot hold.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _MERGE = "tag:yaml.org,2002:merge"
+_TEXT = "tag:yaml.org,2002:str"
+_UNQUOTED = "tag:yaml.org,2002:int"  # whatever begins as a number
 
 
 class _Loader(yaml.SafeLoader):
-    """With three implicit types instead of YAML 1.1's eleven."""
+    """With the types of Compose instead of YAML 1.1's eleven."""
 
     merged = 0  # keys that merge keys brought so far
 
@@ -35,6 +38,8 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+                key.tag = _TEXT
             if _name(key) in seen:
                 told = f"the key {key.value} stands twice in one map: keep one of them"
                 raise yaml.composer.ComposerError(None, None, told, key.start_mark)
@@ -71,10 +76,26 @@ def _name(key: yaml.Node) -> object:
 
 for _tag, _pattern, _first in (
     ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", "~nN\0"),
-    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("tag:yaml.org,2002:bool", r"true|false", "tf"),
+    (_UNQUOTED, r"[-+.0-9].*|True|TRUE|False|FALSE", "-+.0123456789TF"),
     (_MERGE, r"<<", "<"),
 ):
     _Loader.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), [c if c != "\0" else "" for c in _first])
+
+
+def _unquoted(loader: _Loader, node: yaml.Node) -> str:
+    return Unquoted.of(str(loader.construct_scalar(node)))  # type: ignore[arg-type]
+
+
+def _unread(loader: _Loader, node: yaml.Node) -> None:
+    told = f"{node.tag.replace('tag:yaml.org,2002:', '!!')} is not read here: write it as text"
+    raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
+
+
+for _tag in (_UNQUOTED, "tag:yaml.org,2002:float"):
+    _Loader.add_constructor(_tag, _unquoted)
+for _tag in ("binary", "timestamp", "set", "omap", "pairs"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _unread)
 
 
 def read(text: str, file: str) -> dict[str, Any]:
@@ -126,10 +147,11 @@ def _plain(value: Any, file: str, left: list[int], depth: int) -> Any:
     if isinstance(value, str) and (found := _CONTROL.search(value)):
         raise _error(file, f"the control character U+{ord(found[0]):04X} stands in a text")
     if isinstance(value, dict):
-        return {_plain(str(key), file, left, depth): _plain(part, file, left, depth + 1) for key, part in value.items()}
+        return {_plain(key, file, left, depth): _plain(part, file, left, depth + 1) for key, part in value.items()}
     if isinstance(value, list):
         return [_plain(part, file, left, depth + 1) for part in value]
-    return value if value is None or isinstance(value, bool | str) else str(value)
+    assert value is None or isinstance(value, bool | str)  # noqa: S101 - of `_Loader`
+    return value
 
 
 def _error(file: str, message: str, line: int = 1, column: int = 1) -> UsageError:

