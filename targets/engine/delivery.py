@@ -22,7 +22,7 @@ from bundler.errors import TargetError
 from bundler.model.bundle import BundleImage, BundleModel, PlatformImage
 from bundler.model.oci import IMAGE_CONFIG, INDEX, MANIFEST, Descriptor, Digest
 from targets import tar
-from targets.counting import counted
+from targets.counting import again, counted
 from targets.descriptors import descriptor, descriptor_json
 from targets.engine.api import Engine
 
@@ -70,15 +70,11 @@ def load(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource | None, p
         if not (had or known):
             raise
     if not is_there(engine, payload):
-        engine.load(tar.stream(_archive(payload, layers, 0, blobs, _silent)))
+        engine.load(tar.stream(_archive(payload, layers, 0, blobs, again(progress))))
     loaded = engine.image(reference)
     if loaded is None or loaded["Id"] != pin:
         is_now = "nothing" if loaded is None else loaded["Id"]
         raise TargetError(f"the engine made {is_now} of image {reference}; expected {pin}")
-
-
-def _silent(_size_bytes: int) -> None:
-    """For bytes that have been counted before."""
 
 
 def _archive(

@@ -19,7 +19,7 @@ from bundler.edges import process
 from bundler.errors import TargetError
 from bundler.model.oci import INDEX, Descriptor, Digest
 from targets import ownership, tar
-from targets.counting import counted
+from targets.counting import again, counted
 from targets.descriptors import descriptor, descriptor_json
 from targets.k8s.helper import Helper
 
@@ -132,16 +132,24 @@ class Node:
     def blobs(self) -> frozenset[str]:
         return frozenset(self._run("content", "list", "--quiet").split())
 
+    # --local: by the transfer service, an image that is there loses its labels. Since containerd 1.7.
+
     def load(self, archive: Iterator[bytes]) -> None:
-        words = ("images", "import", "--label", f"{PINNED}=pinned", "-")
+        words = ("images", "import", "--local", "-")
         self._checked(process.feed(self._argv(*words), archive), words[:2])
 
-    def label(self, name: str, key: str, value: str) -> None:
-        """An empty value takes the label away."""
-        self._run("images", "label", name, f"{key}={value}")
+    def label(self, name: str, labels: Mapping[str, str]) -> bool:
+        """An empty value takes a label away. False where there is no such image."""
+        try:
+            self._run("images", "label", name, *(f"{key}={value}" for key, value in labels.items()))
+        except TargetError as error:
+            if not error.what.endswith("not found"):
+                raise
+            return False
+        return True
 
     def tag(self, name: str, other: str) -> None:
-        self._run("images", "tag", name, other)
+        self._run("images", "tag", "--local", name, other)
 
     def remove(self, *names: str) -> None:
         if names:
@@ -183,20 +191,20 @@ def brought(nodes: Sequence[Node], namespace: str) -> tuple[Brought, ...]:
 
 
 def load(node: Node, payload: Payload, blobs: BlobSource, progress: Callable[[int], None]) -> None:
-    """Make the image be there under both its names, and say who brought it; send only what the node does not have."""
-    reference, digest = payload["reference"], payload["manifest"]["digest"]
-    there = node.images()
-    if _is_there(payload, there) and _claim(node, payload):
-        return
-    _forget(node, payload["config"]["digest"], there)
-    try:
-        node.load(tar.stream(_archive(payload, node.blobs(), blobs, progress)))
-    except TargetError as error:
-        if not _RACED.search(error.what):
-            raise
-        node.load(tar.stream(_archive(payload, frozenset(), blobs, lambda _: progress(0))))  # all, counted before
-    if node.images().get(reference, ("",))[0] != digest or not _claim(node, payload):
-        raise TargetError(f"containerd did not keep {reference}", hint="run the same command again")
+    """Make the image be there under both its names, and say who brought it; send only what the node does not have. Once
+    more where another app, the last to have it, takes it along meanwhile."""
+    for counting in (progress, again(progress), again(progress)):
+        if _claim(node, payload):
+            return
+        _import(node, payload, blobs, counting)
+    if not _claim(node, payload):
+        raise TargetError(f"containerd did not keep {payload['reference']}", hint="run the same command again")
+
+
+def _claim(node: Node, payload: Payload) -> bool:
+    """Whether the image is there once it is said who brought it: another app may have been the last to leave."""
+    labels = {PINNED: "pinned", mark(payload["namespace"], payload["app"]): "yes"}
+    return node.label(payload["reference"], labels) and _is_there(payload, node.images())
 
 
 def _is_there(payload: Payload, there: Mapping[str, tuple[str, dict[str, str]]]) -> bool:
@@ -205,16 +213,14 @@ def _is_there(payload: Payload, there: Mapping[str, tuple[str, dict[str, str]]])
     return wanted <= there.keys() and there[reference][0] == payload["manifest"]["digest"]
 
 
-def _claim(node: Node, payload: Payload) -> bool:
-    """Whether the image is still there once it is said who brought it: another app may have been the last to leave."""
-    reference = payload["reference"]
+def _import(node: Node, payload: Payload, blobs: BlobSource, progress: Callable[[int], None]) -> None:
+    _forget(node, payload["config"]["digest"], node.images())
     try:
-        node.label(reference, PINNED, "pinned")
-        node.label(reference, mark(payload["namespace"], payload["app"]), "yes")
-    except TargetError:
-        if reference in node.images():
+        node.load(tar.stream(_archive(payload, node.blobs(), blobs, progress)))
+    except TargetError as error:
+        if not _RACED.search(error.what):
             raise
-    return _is_there(payload, node.images())
+        node.load(tar.stream(_archive(payload, frozenset(), blobs, again(progress))))
 
 
 def _forget(node: Node, identity: str, there: Mapping[str, tuple[str, dict[str, str]]]) -> None:
@@ -229,14 +235,8 @@ def _forget(node: Node, identity: str, there: Mapping[str, tuple[str, dict[str, 
 def unload(node: Node, payload: Payload) -> None:
     """The app lets go of an image; it goes once nobody who brought it is left."""
     reference = payload["reference"]
-    if reference not in node.images():
+    if not node.label(reference, {mark(payload["namespace"], payload["app"]): ""}):
         return
-    try:
-        node.label(reference, mark(payload["namespace"], payload["app"]), "")
-    except TargetError:
-        if reference in node.images():
-            raise
-        return  # another app, the last to leave, was faster
     there = node.images()
     if reference not in there or _is_brought(reference, there):
         return
@@ -250,9 +250,10 @@ def unload(node: Node, payload: Payload) -> None:
             for name in tagged:
                 node.tag(reference, name)
         return
-    others = [name for name in same if not name.startswith((f"{repository}:", f"{repository}@", "sha256:"))]
-    left = [name for name in same if name not in (*tagged, *others)]
-    node.remove(*(name for name in left if not (others and name.startswith("sha256:"))))
+    node.remove(*(name for name in same if name.startswith(f"{repository}@")))
+    left = [name for name, (target, _) in node.images().items() if target == digest]
+    if all(name.startswith("sha256:") for name in left):  # the kubelet's names of what has no other
+        node.remove(*left)
 
 
 def _is_brought(reference: str, there: Mapping[str, tuple[str, dict[str, str]]]) -> bool:

@@ -156,6 +156,25 @@ def test_an_import_that_another_one_got_in_the_way_of_is_done_again(
     assert subject.remains(subject.app) == []
 
 
+@pytest.mark.cluster
+def test_an_import_leaves_the_claims_of_others(program: bytes) -> None:
+    """Two that saw no image import it one after the other."""
+    subject = InCluster(program)
+    load = loading(subject)
+    subject.target.apply(load, subject.blobs, {}, lambda size: None)
+    reference, other = load.payload["reference"], delivery.mark("other", "app")
+    subject.node.label(reference, {other: "yes"})
+    subject.node.remove(load.payload["tagged"])
+    subject.target.apply(load, subject.blobs, {}, lambda size: None)
+    there = subject.node.images()
+    own = delivery.mark(load.payload["namespace"], load.payload["app"])
+    assert {other, own, delivery.PINNED} <= there[reference][1].keys()
+    assert load.payload["tagged"] in there
+    for namespace, app in (("other", "app"), (load.payload["namespace"], load.payload["app"])):
+        delivery.unload(subject.node, {**load.payload, "namespace": namespace, "app": app})
+    assert subject.remains(subject.app) == []
+
+
 _LAST_TO_LEAVE = """#!/bin/sh
 case "$*" in *" images label "*) {ctr} --namespace k8s.io images remove {reference} >/dev/null ;; esac
 exec {ctr} "$@"
