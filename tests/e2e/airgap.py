@@ -15,6 +15,17 @@ from .conftest import ROOT, Bundle
 # can connect from then on.
 _TRACER_ENDED = re.compile(r"^strace: ptrace\(", re.MULTILINE)
 
+# For scripts with a cluster: waits until what lay in volumes has gone. That is after their claims, by pods of the
+# cluster's own, which has no others: the rest of it are processes.
+CLEARED = r"""
+cleared() {
+  for _ in {1..150}; do
+    [ -n "$(kubectl get persistentvolumes -o name; kubectl get pods --namespace kube-system -o name)" ] || break
+    sleep 0.2
+  done
+}
+"""
+
 
 def run(
     bundle: Bundle, script: str, env: dict[str, str], *, trace: Path | None = None, timeout_s: float

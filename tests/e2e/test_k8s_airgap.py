@@ -50,6 +50,7 @@ life() { # WAY TARGET OPTION...
   search "$target"
   say again "$(bundle deploy "$FILE" --target "$target" --yes "$@" | head -n 1)"
   bundle remove nlp --target "$target" --volumes --yes
+  cleared
   images > "$WORK/$way.images"
   everything > "$WORK/$way.objects"
   foreign > "$WORK/$way.foreign"
@@ -163,7 +164,7 @@ def test_one_tar_runs_on_kubernetes_and_k3s_with_and_without_a_registry_where_th
             "ENFORCE": r"pod-security\.kubernetes\.io/enforce",
             "REGISTRY": REGISTRY,
         }
-        done = airgap.run(bundle, INSIDE, env, trace=trace, timeout_s=800)
+        done = airgap.run(bundle, airgap.CLEARED + INSIDE, env, trace=trace, timeout_s=800)
         if not airgap.tracer_ended(done):
             break
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

@@ -242,7 +242,7 @@ def test_what_the_nodes_cannot_hold_is_not_begun(
     assert bundle("deploy", file, *where).out.startswith("no changes\n")
 
     one, _ = somebody(bundle, tmp_path, namespace, "edit")
-    said = one("deploy", second, *other, "--timeout", "8s", status=8).err
+    said = one("deploy", second, *other, "--timeout", "30s", status=8).err
     assert "Insufficient memory; make room there, add a node, or let the graph ask for less" in said, "seen too late"
     assert "Insufficient memory; make room" in one("status", "b-second", *other[:4], status=8).out
     bundle("remove", name, "--target", "k8s", "--volumes", "--yes")

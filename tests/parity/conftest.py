@@ -21,7 +21,7 @@ TREE = {"top": "at the top\n", "below/deep": "below\n"}
 
 @dataclass
 class Workshop:
-    """A folder with all that the graphs name: an image of this machine and one of another, weights, settings."""
+    """A folder with all that the graphs name: weights, settings."""
 
     bundle: Command
     folder: Path
@@ -29,9 +29,6 @@ class Workshop:
     _built: dict[str, Path] = field(default_factory=dict)
 
     def prepare(self) -> None:
-        program = PROGRAM.read_bytes()
-        image.write(self.folder / "app.tar", program, image.machine())
-        image.write(self.folder / "other.tar", program, image.other_machine())
         shutil.copytree(WORDS, self.folder / "words")
         for name, text in TREE.items():
             (self.folder / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -43,8 +40,8 @@ class Workshop:
         folder = self.folder / row.key
         if not folder.is_dir():
             folder.mkdir()
-            for name in ("app.tar", "other.tar"):
-                (folder / name).hardlink_to(self.folder / name)
+            for name, machine in (("app.tar", image.machine()), ("other.tar", image.other_machine())):
+                image.write(folder / name, PROGRAM.read_bytes(), machine, row.key)
             for name in ("tree", "words"):
                 shutil.copytree(self.folder / name, folder / name)
             (folder / "bundle.yaml").write_text(row.text)

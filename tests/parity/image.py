@@ -32,13 +32,13 @@ def other_machine() -> str:
     return next(name for name in MACHINES.values() if name != machine())
 
 
-def write(file: Path, program: bytes, architecture: str) -> None:
-    """A docker-archive with one image in it."""
+def write(file: Path, program: bytes, architecture: str, row: str) -> None:
+    """A docker-archive with one image in it. Each row's is another image: what one takes away, no other has."""
     layer = _layer(program)
     document = {
         "architecture": architecture,
         "os": "linux",
-        "config": CONFIG,
+        "config": {**CONFIG, "Labels": {"row": row}},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
     }
     config = json.dumps(document, sort_keys=True).encode()

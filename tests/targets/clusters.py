@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import uuid
 from collections.abc import Sequence
 
@@ -27,6 +28,23 @@ def settings() -> Settings:
     if not os.environ.get("KUBECONFIG") or not socket:
         pytest.fail('no cluster: run scripts/cluster up and eval "$(scripts/cluster env)"', pytrace=False)
     return Settings(sockets=(socket,))
+
+
+def set_quota(api: Api, namespace: str, **hard: str) -> None:
+    """The quota `small`, which counts when this returns: until a controller has seen it, it refuses nothing."""
+    path = f"/api/v1/namespaces/{namespace}/resourcequotas"
+    body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": hard}}
+    if api.get("ResourceQuota", "small", namespace) is None:
+        api._call("POST", path, "setting a quota", body=body)
+    else:
+        api._call("PATCH", f"{path}/small", "giving more", body=body, media_type="application/merge-patch+json")
+    ends = time.monotonic() + 60
+    while (quota := api.get("ResourceQuota", "small", namespace)) is None or (
+        quota.get("status", {}).get("hard") != quota["spec"]["hard"]
+    ):
+        if time.monotonic() > ends:
+            raise AssertionError(f"the quota does not count: {quota}")
+        time.sleep(0.05)
 
 
 class InCluster:

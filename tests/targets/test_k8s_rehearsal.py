@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from clusters import InCluster
+from clusters import InCluster, set_quota
 from test_k8s_api import namespace
 
 from bundler.model.graph import Resources
@@ -62,16 +62,13 @@ def said(program: bytes, namespace: tuple[Api, str]) -> Iterator[Any]:
         assert api.list(kind, name) == [], "nothing of it has an effect"
 
 
-def put(api: Api, where: str, plural: str, kind: str, **spec: object) -> None:
-    body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "small"}, "spec": spec}
-    api._call("POST", f"/api/v1/namespaces/{where}/{plural}", "setting limits", body=body)
-
-
 @pytest.mark.cluster
 def test_what_quotas_and_limits_of_the_namespace_refuse_is_said(said: Any, namespace: tuple[Api, str]) -> None:
     api, name = namespace
     assert said() == said(Verdict.ADAPTED) == {}
-    put(api, name, "limitranges", "LimitRange", limits=[{"type": "Container", "max": {"memory": "64Mi"}}])
+    most = {"limits": [{"type": "Container", "max": {"memory": "64Mi"}}]}
+    limits = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small"}, "spec": most}
+    api._call("POST", f"/api/v1/namespaces/{name}/limitranges", "setting limits", body=limits)
     assert said() == {}, "the most there may be is the default"
     reason = "the namespace limits it to 64 MiB, as the graph says nothing (LimitRange)"
     assert said(Verdict.ADAPTED) == dict.fromkeys(
@@ -81,13 +78,11 @@ def test_what_quotas_and_limits_of_the_namespace_refuse_is_said(said: Any, names
     assert "maximum memory usage per Container is 64Mi, but limit is 1073741824; kubectl" in told["service/web pods"]
     assert "let the graph ask for something else" in told["service/web pods"]
 
-    put(api, name, "resourcequotas", "ResourceQuota", hard={"pods": "3", "persistentvolumeclaims": "0"})
+    set_quota(api, name, pods="3", persistentvolumeclaims="0")
     told = said(min_instances=3, max_instances=3)
     reason = told["volume/data PersistentVolumeClaim/data"]
     assert "exceeded quota: small, requested: persistentvolumeclaims=1" in reason
-    path = f"/api/v1/namespaces/{name}/resourcequotas/small"
-    more = {"spec": {"hard": {"persistentvolumeclaims": "9"}}}
-    api._call("PATCH", path, "giving more", body=more, media_type="application/merge-patch+json")
+    set_quota(api, name, persistentvolumeclaims="9")
     (reason,) = said(min_instances=3, max_instances=3).values()
     assert "new pods ask for 4 pods together (pods); quota small has 3 pods left" in reason
     assert said(min_instances=2, max_instances=2) == {}
@@ -108,7 +103,7 @@ def test_what_others_manage_and_classes_that_are_not_there_are_said(program: byt
 
     step = next(one for one in plan(sample(subject)) if one.resource == "service/web")
     target.apply(step, None, {}, lambda _: None)
-    put(api, name, "resourcequotas", "ResourceQuota", hard={"pods": "0"})
+    set_quota(api, name, pods="0")
     for change, features in (({"doors": ()}, []), ({"stop_grace_period_s": 9.0}, ["pods"])):
         steps = [one for one in plan(with_service(sample(subject), "web", **change)) if one.resource == "service/web"]
         assert steps
@@ -164,5 +159,5 @@ def test_a_check_rehearses_and_tells_of_network_policies_for_all_pods(
         assert len(told("network")) == found
     assert told("network")[0].endswith("(each other, DNS, what is outside): deny-all")
     assert told("pods") == []
-    put(api, name, "resourcequotas", "ResourceQuota", hard={"pods": "0"})
+    set_quota(api, name, pods="0")
     assert len(told("pods")) == 3

@@ -33,7 +33,7 @@ publish: {app: app.http}
 def images(run: Running) -> None:
     """What runs is what the bundle holds, by digest"""
     manifest = run.bundle("inspect", run.file, "--json").json()["images"][0]["digest"]
-    assert run.place.image(run.app, "app") in (manifest, config_digest(run.file.parent / "app.tar"))
+    assert run.place.image(run.app, "app") in (manifest, config_digest(run.file.parent / "images" / "app.tar"))
 
 
 @row(
