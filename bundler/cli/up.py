@@ -10,7 +10,7 @@ import click
 from bundler import deploy
 from bundler.cli import places
 from bundler.cli.build import build, signing_key
-from bundler.cli.deploying import carry_out, consent, prepared, report
+from bundler.cli.deploying import carry_out, consent, prepared, report, show_plan
 from bundler.cli.graph import graph_file
 from bundler.cli.options import (
     app_option,
@@ -31,6 +31,7 @@ from bundler.cli.options import (
 @app_option
 @timeout_option
 @mirror_option
+@click.option("--dry-run", is_flag=True, help="Build, show the plan as bundle plan does, and deploy nothing.")
 @yes_option
 @json_option
 def command(
@@ -43,6 +44,7 @@ def command(
     app: str | None,
     timeout: str | None,
     mirrors: tuple[str, ...],
+    dry_run: bool,
     yes: bool,
     as_json: bool,
 ) -> int:
@@ -67,6 +69,8 @@ def command(
         trusted=Policy((key.public,)),
         ask=not yes,
     ) as (ready, site_timeout_s):
+        if dry_run:
+            return show_plan(ready, as_json=as_json)
         deploy.refuse(ready)
         consent(ready, yes=yes)
         observed = carry_out(ready, limit_s or site_timeout_s)

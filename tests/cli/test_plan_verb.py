@@ -1,10 +1,13 @@
-"""bundle plan: what is exact is told beside what is not."""
+"""bundle plan, and bundle up --dry-run: what is exact is told beside what is not."""
 
 from __future__ import annotations
 
 import json
+import pickle
 import re
 from pathlib import Path
+
+import pytest
 
 from bundler.cli.main import run
 from bundler.cli.report import exact_lines
@@ -89,3 +92,34 @@ def test_another_bundle_in_an_apps_place_is_told_before_the_steps(tmp_path: Path
     assert replaced["root"].startswith("sha256:")
     assert json.loads(away_from_one("plan", *shop, "--json").stdout)["replaces"] is None
     assert re.fullmatch(other, away_from_one("deploy", *cafe, "--yes").stderr.splitlines()[1])
+
+
+def test_a_dry_run_of_a_graph_is_the_plan_of_its_bundle_and_deploys_nothing(tmp_path: Path, kept_target: Path) -> None:
+    write_layout(tmp_path / "graph" / "layout")
+    (tmp_path / "graph" / "bundle.yaml").write_text(GRAPH)
+    assert run(["build", str(tmp_path / "graph"), "-o", str(tmp_path / "shop.tar")]) == 0
+    there = ("-t", "kept", "--app", "mine", "--set", "publish.store.port=9000")
+    plan, up = ("plan", str(tmp_path / "shop.tar"), *there), ("up", str(tmp_path / "graph"), *there)
+    for told in ((), ("--json",)):
+        planned, dry = away_from_one(*plan, *told), away_from_one(*up, "--dry-run", *told)
+        assert (dry.returncode, dry.stdout) == (0, planned.stdout), dry.stderr
+        assert "service/api" in dry.stdout
+    assert pickle.loads(kept_target.read_bytes()) == {}
+    left = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
+    done = away_from_one(*up, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert {path.relative_to(tmp_path) for path in tmp_path.rglob("*")} == left, "no more than up leaves"
+    assert away_from_one(*up, "--dry-run").stdout.startswith("mine on kept: no changes\n")
+
+
+def test_what_is_refused_is_the_answer_of_a_dry_run_too(
+    tmp_path: Path, kept_target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_layout(tmp_path / "graph" / "layout")
+    (tmp_path / "graph" / "bundle.yaml").write_text(GRAPH)
+    assert run(["build", str(tmp_path / "graph"), "-o", str(tmp_path / "shop.tar")]) == 0
+    monkeypatch.setenv("KEPT_FOREIGN", "service/api")
+    for words in (("plan", str(tmp_path / "shop.tar")), ("up", str(tmp_path / "graph"), "--dry-run")):
+        done = away_from_one(*words, "-t", "kept")
+        assert (done.returncode, done.stdout.splitlines()[0]) == (6, "shop on kept: refused"), done.stderr
+        assert "service/api is there and not this app's" in done.stdout
