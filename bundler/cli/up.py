@@ -22,6 +22,7 @@ from bundler.cli.options import (
     timeout_option,
     yes_option,
 )
+from bundler.cli.site import site_sources
 
 
 @click.command("up", short_help="Build a graph and deploy it in one go.")
@@ -49,6 +50,7 @@ def command(
     as_json: bool,
 ) -> int:
     """Build the graph in DIRECTORY into the cache and deploy it to TARGET (docker unless given)."""
+    from bundler.graphfile import site
     from bundler.trust.policy import Policy
 
     limit_s = duration_s(timeout)
@@ -56,7 +58,8 @@ def command(
     place = hashlib.sha256(str(graph_file(directory).resolve()).encode()).hexdigest()[:16]
     file = places.cache_dir() / "up" / f"{place}.bundle.tar"
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    variants = (variant,) if variant else ()
+    asked = variant if variant is not None else site.variant_of(site_sources(sites))
+    variants = (asked,) if asked else ()
     build(directory, to=file, platforms=(), variants=variants, mirrors=mirrors, key=key, detached=False)
     with prepared(
         file,

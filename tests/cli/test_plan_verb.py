@@ -123,3 +123,15 @@ def test_what_is_refused_is_the_answer_of_a_dry_run_too(
         done = away_from_one(*words, "-t", "kept")
         assert (done.returncode, done.stdout.splitlines()[0]) == (6, "shop on kept: refused"), done.stderr
         assert "service/api is there and not this app's" in done.stdout
+
+
+def test_a_dry_run_is_of_the_variant_that_the_site_file_names(tmp_path: Path, kept_target: Path) -> None:
+    write_layout(tmp_path / "graph" / "layout")
+    (tmp_path / "graph" / "bundle.yaml").write_text(GRAPH)
+    (tmp_path / "graph" / "variants").mkdir()
+    (tmp_path / "graph" / "variants" / "acme.yaml").write_text("variant: acme\nof: shop\nservices: {api: null}\n")
+    (tmp_path / "site.yaml").write_text("target: kept\nvariant: acme\n")
+    dry = ("up", str(tmp_path / "graph"), "--site", str(tmp_path / "site.yaml"), "--dry-run")
+    for more, api in (((), False), (("--variant", ""), True)):
+        done = away_from_one(*dry, *more)
+        assert (done.returncode, "service/api" in done.stdout) == (0, api), done.stderr
