@@ -69,6 +69,11 @@ ELSE = "\nor pip freeze in a fresh venv"
             f"requirements.txt does not pin flask | {LOCK}{COMPILE} requirements.in -o requirements.txt{ELSE}",
         ),
         (
+            {"app/requirements.txt": "gunicorn\n", "app/pyproject.toml": '[project]\ndependencies=["flask"]\n'},
+            f"requirements.txt does not pin gunicorn | {LOCK}mv requirements.txt requirements.in && "
+            f"{COMPILE} pyproject.toml requirements.in -o requirements.txt",
+        ),
+        (
             {"app/requirements.in": "flask\n"},
             "there is no requirements.txt that pins what requirements.in needs"
             f" | {LOCK}{COMPILE} requirements.in -o requirements.txt{ELSE}",
