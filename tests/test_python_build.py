@@ -275,7 +275,12 @@ def test_a_lock_that_leaves_something_out_is_refused(request_: BuildRequest, gra
         file.unlink()
     needs = """dependencies = ["six>=1", "colorama; sys_platform == 'win32'"]"""
     wheel(graph / "app/wheels", tmp_path / "tiny", needs=needs)
-    assert refused(request_)[0] == ("web: build app: requirements.txt does not pin six>=1 (which tiny-greeting needs)")
+    assert refused(request_) == (
+        "web: build app: requirements.txt does not pin six>=1 (which tiny-greeting needs)",
+        "write NAME==VERSION for every package, as uv does (pip install uv), in the project's folder:\n"
+        f"uv pip compile --universal --generate-hashes --python-version {HERE} pyproject.toml requirements.txt"
+        " -o requirements.txt",
+    )
     write(graph, {"app/requirements.txt": ""})
     assert refused(request_)[0] == (
         "web: build app: requirements.txt does not pin tiny-greeting>=2 (which pyproject.toml needs)"

@@ -46,7 +46,9 @@ def problems(folder: Path, files: dict[str, str], more: str = "") -> list[str]:
     return [f"{problem.message} | {problem.hint}" for problem in found]
 
 
-LOCKING = requirements.LOCKING
+LOCK = "write NAME==VERSION for every package, as uv does (pip install uv), in the project's folder:\n"
+COMPILE = "uv pip compile --universal --generate-hashes --python-version 3.13"
+ELSE = "\nor pip freeze in a fresh venv"
 
 
 @pytest.mark.parametrize(
@@ -59,11 +61,32 @@ LOCKING = requirements.LOCKING
         ),
         (
             {"app/requirements.txt": "flask\nhttpx >= 0.28 # web\nsix==1.17.0\n"},
-            f"requirements.txt does not pin flask, httpx >= 0.28 | write NAME==VERSION for every package: {LOCKING}",
+            f"requirements.txt does not pin flask, httpx >= 0.28 | {LOCK}mv requirements.txt requirements.in && "
+            f"{COMPILE} requirements.in -o requirements.txt{ELSE}",
+        ),
+        (
+            {"app/requirements.txt": "flask\n", "app/requirements.in": "flask\n"},
+            f"requirements.txt does not pin flask | {LOCK}{COMPILE} requirements.in -o requirements.txt{ELSE}",
+        ),
+        (
+            {"app/requirements.txt": "gunicorn\n", "app/pyproject.toml": '[project]\ndependencies=["flask"]\n'},
+            f"requirements.txt does not pin gunicorn | {LOCK}mv requirements.txt requirements.in && "
+            f"{COMPILE} pyproject.toml requirements.in -o requirements.txt",
+        ),
+        (
+            {"app/requirements.in": "flask\n"},
+            "there is no requirements.txt that pins what requirements.in needs"
+            f" | {LOCK}{COMPILE} requirements.in -o requirements.txt{ELSE}",
+        ),
+        (
+            {"app/requirements.in": "flask\n", "app/pyproject.toml": "[project.scripts]\na = 'b:c'\n"},
+            "there is no requirements.txt that pins what requirements.in needs"
+            f" | {LOCK}{COMPILE} requirements.in -o requirements.txt{ELSE}",
         ),
         (
             {"app/pyproject.toml": '[project]\nname="a"\ndependencies=["flask"]\n'},
-            f"there is no requirements.txt that pins what pyproject.toml needs | {LOCKING}",
+            "there is no requirements.txt that pins what pyproject.toml needs"
+            f" | {LOCK}{COMPILE} pyproject.toml -o requirements.txt",
         ),
         (
             {"app/pyproject.toml": '[project]\nname="a"\ndependencies=["flask"]\n', "app/uv.lock": ""},
@@ -77,11 +100,13 @@ LOCKING = requirements.LOCKING
         ),
         (
             {"app/pyproject.toml": "[tool.poetry.dependencies]\nflask = '*'\n", "app/poetry.lock": ""},
-            "there is no requirements.txt that pins what pyproject.toml needs | poetry export -o requirements.txt",
+            "there is no requirements.txt that pins what pyproject.toml needs"
+            " | poetry self add poetry-plugin-export && poetry export -o requirements.txt",
         ),
         (
             {"app/pyproject.toml": '[project]\nname="a"\ndynamic=["dependencies"]\n'},
-            f"there is no requirements.txt that pins what pyproject.toml needs | {LOCKING}",
+            "there is no requirements.txt that pins what pyproject.toml needs"
+            f" | {LOCK}{COMPILE} pyproject.toml -o requirements.txt",
         ),
         (
             {"app/requirements.txt": "--index-url https://me:secret@example.com/simple\na==1\n"},
@@ -151,7 +176,7 @@ def test_a_project_that_says_what_runs_is_well(tmp_path: Path, files: dict[str, 
 
 
 def lock(text: str) -> Lock:
-    return requirements.parse(text, "x")
+    return requirements.parse(text, "x", "")
 
 
 def test_markers_are_those_of_the_image_and_not_of_this_machine() -> None:
@@ -173,11 +198,11 @@ def test_extras_are_followed_to_what_they_need() -> None:
     pins = lock("web[fast]==1\nspeed==2\n").pins
     wants = {"web": ["speed>=1; extra == 'fast'", "slow; extra == 'slow'"], "speed": ["engine[big]>3; extra == 'x'"]}
     closed: Callable[..., None] = requirements.require_closed
-    closed(pins, wants, ["web[fast]"], AMD64, "3.13", "x")
+    closed(pins, wants, ["web[fast]"], AMD64, "3.13", "x", "")
     with pytest.raises(SourceError, match=r"does not pin slow \(which web needs\)"):
-        closed(pins, wants, ["web[slow]"], AMD64, "3.13", "x")
+        closed(pins, wants, ["web[slow]"], AMD64, "3.13", "x", "")
     with pytest.raises(SourceError, match=r"does not pin speed>=3 \(which pyproject.toml needs\)"):
-        closed(pins, wants, ["speed>=3"], AMD64, "3.13", "x")
+        closed(pins, wants, ["speed>=3"], AMD64, "3.13", "x", "")
 
 
 def test_an_index_that_is_not_reached_is_not_one_without_the_wheel(

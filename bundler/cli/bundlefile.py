@@ -55,7 +55,9 @@ def opened(file: Path) -> Iterator[ArchiveReader]:
     from bundler.layout.archive import ArchiveReader
 
     if (file / FILE_NAME).is_file() or (file.name == FILE_NAME and file.is_file()):
-        hint = f"to build and deploy it: bundle up {typed(file)}; to make a bundle of it: bundle build {typed(file)}"
+        up = f"bundle up {typed(file)}"
+        hint = f"to build and deploy it: {up}; to see what that would do: {up} --dry-run"
+        hint += f"; to make a bundle of it: bundle build {typed(file)}"
         raise UsageError(f"{file} is a graph, not a bundle", hint=hint)
     if file.is_dir():
         raise UsageError(f"{file} is a directory, not a bundle", hint="a bundle is a file; bundle build makes one")

@@ -14,12 +14,22 @@ from bundler.cli.asking import can_ask, require_yes
 from bundler.cli.bundlefile import verified
 from bundler.cli.options import app_name, open_target
 from bundler.cli.progress import Steps
-from bundler.cli.report import app_json, app_lines, is_well, plan_lines, replaced, value_lines
+from bundler.cli.report import (
+    app_json,
+    app_lines,
+    exact_lines,
+    is_well,
+    plan_json,
+    plan_lines,
+    replaced,
+    value_lines,
+)
 from bundler.cli.site import read_secrets, read_site
 from bundler.edges.clock import SystemClock
-from bundler.errors import UnhealthyError, UsageError
+from bundler.errors import TargetError, UnhealthyError, UsageError
 from bundler.model.observed import Observed
 from bundler.model.plan import Action
+from bundler.release.features import exact
 
 if TYPE_CHECKING:
     from bundler.trust.policy import Policy
@@ -53,6 +63,19 @@ def prepared(
             site, typed = asked(site, graph, lambda: place.secrets(name))
             given = {**given, **typed}
         yield deploy.prepare(place, chosen, reader, site, given, name), site.timeout_s
+
+
+def show_plan(prepared: deploy.Prepared, *, as_json: bool) -> int:
+    """The plan as the answer, with what is exact; the exit status that this deserves."""
+    plan, release, observed = prepared.plan, prepared.release, prepared.observed
+    found = exact(release, plan) if release is not None else ()
+    if as_json:
+        output.answer_json(plan_json(plan, prepared.app, prepared.target.name, found, release, observed))
+    else:
+        planned = plan_lines(plan, prepared.app, prepared.target.name, release, observed)
+        for line in (*planned, *value_lines(release, observed), *exact_lines(found, plan)):
+            output.answer(line)
+    return TargetError.exit_code if plan.refused else 0
 
 
 def consent(prepared: deploy.Prepared, *, yes: bool) -> None:

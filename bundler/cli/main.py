@@ -147,7 +147,10 @@ def run(arguments: list[str]) -> int:
         if context is not None and isinstance(error, _NO_ARGUMENTS):
             output.note(context.get_help())
             return 2
-        output.error(error.format_message(), f"{context.command_path} --help" if context else None)
+        hint = f"{context.command_path} --help" if context else None
+        if (hint, getattr(error, "option_name", "")) == ("bundle deploy --help", "--dry-run"):
+            hint = "to see what it would do: bundle plan"
+        output.error(error.format_message(), hint)
         return 2
     except BrokenPipeError:
         output.silence(answers)

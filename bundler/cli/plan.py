@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from bundler.cli import output
 from bundler.cli.bundlefile import policy
-from bundler.cli.deploying import prepared
+from bundler.cli.deploying import prepared, show_plan
 from bundler.cli.options import (
     app_option,
     file_argument,
@@ -18,9 +17,6 @@ from bundler.cli.options import (
     target_option,
     unsigned_option,
 )
-from bundler.cli.report import exact_lines, plan_json, plan_lines, value_lines
-from bundler.errors import TargetError
-from bundler.release.features import exact
 
 
 @click.command("plan", short_help="Show what a deploy would do.")
@@ -46,7 +42,8 @@ def command(
     """Show what deploying the bundle FILE on TARGET would do, and change nothing: the steps, and of each feature that
     the graph asks for whether the target refuses it, adapts it (and how), or does exactly that.
 
-    Exit status 6 when the target refuses something that the graph needs.
+    Exit status 6 when the target refuses something that the graph needs. Of a graph that is no bundle yet, bundle up
+    --dry-run shows the same.
     """
     with prepared(
         file,
@@ -57,13 +54,4 @@ def command(
         app=app,
         trusted=policy(key, allow_unsigned=insecure_allow_unsigned),
     ) as (ready, _):
-        found = exact(ready.release, ready.plan) if ready.release is not None else ()
-        if as_json:
-            told = plan_json(ready.plan, ready.app, ready.target.name, found, ready.release, ready.observed)
-            output.answer_json(told)
-        else:
-            changed = value_lines(ready.release, ready.observed)
-            planned = plan_lines(ready.plan, ready.app, ready.target.name, ready.release, ready.observed)
-            for line in (*planned, *changed, *exact_lines(found, ready.plan)):
-                output.answer(line)
-        return TargetError.exit_code if ready.plan.refused else 0
+        return show_plan(ready, as_json=as_json)

@@ -10,7 +10,7 @@ import click
 from bundler import deploy
 from bundler.cli import places
 from bundler.cli.build import build, signing_key
-from bundler.cli.deploying import carry_out, consent, prepared, report
+from bundler.cli.deploying import carry_out, consent, prepared, report, show_plan
 from bundler.cli.graph import graph_file
 from bundler.cli.options import (
     app_option,
@@ -22,6 +22,7 @@ from bundler.cli.options import (
     timeout_option,
     yes_option,
 )
+from bundler.cli.site import site_sources
 
 
 @click.command("up", short_help="Build a graph and deploy it in one go.")
@@ -31,6 +32,7 @@ from bundler.cli.options import (
 @app_option
 @timeout_option
 @mirror_option
+@click.option("--dry-run", is_flag=True, help="Build, show the plan as bundle plan does, and deploy nothing.")
 @yes_option
 @json_option
 def command(
@@ -43,10 +45,12 @@ def command(
     app: str | None,
     timeout: str | None,
     mirrors: tuple[str, ...],
+    dry_run: bool,
     yes: bool,
     as_json: bool,
 ) -> int:
     """Build the graph in DIRECTORY into the cache and deploy it to TARGET (docker unless given)."""
+    from bundler.graphfile import site
     from bundler.trust.policy import Policy
 
     limit_s = duration_s(timeout)
@@ -54,7 +58,8 @@ def command(
     place = hashlib.sha256(str(graph_file(directory).resolve()).encode()).hexdigest()[:16]
     file = places.cache_dir() / "up" / f"{place}.bundle.tar"
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    variants = (variant,) if variant else ()
+    asked = variant if variant is not None else site.variant_of(site_sources(sites))
+    variants = (asked,) if asked else ()
     build(directory, to=file, platforms=(), variants=variants, mirrors=mirrors, key=key, detached=False)
     with prepared(
         file,
@@ -67,6 +72,8 @@ def command(
         trusted=Policy((key.public,)),
         ask=not yes,
     ) as (ready, site_timeout_s):
+        if dry_run:
+            return show_plan(ready, as_json=as_json)
         deploy.refuse(ready)
         consent(ready, yes=yes)
         observed = carry_out(ready, limit_s or site_timeout_s)

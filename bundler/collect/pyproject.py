@@ -23,7 +23,7 @@ WHEELS = "wheels"
 MAX_TEXT_BYTES = 8 << 20
 _LOCKS = {
     "uv.lock": f"uv export --no-dev --no-emit-project -o {requirements.FILE}",
-    "poetry.lock": f"poetry export -o {requirements.FILE}",
+    "poetry.lock": f"poetry self add poetry-plugin-export && poetry export -o {requirements.FILE}",
     "pdm.lock": f"pdm export --prod -o {requirements.FILE}",
 }
 _SCRIPT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*:\s*([A-Za-z_][\w.]*)\s*(?:\[.*\])?\s*", re.ASCII)
@@ -33,12 +33,13 @@ _SCRIPT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 @dataclass(frozen=True, slots=True)
 class Project:
     """`files` are packed, `wheels` lie beside them for builds without a network (None: there is no such folder).
-    `required` is its requires-python, `needs` are the requirements of the project itself; `scripts` its programs as
-    (name, module, attribute)."""
+    `locking` is how to write its lock anew. `required` is its requires-python, `needs` are the requirements of the
+    project itself; `scripts` its programs as (name, module, attribute)."""
 
     files: tuple[SourceFile, ...]
     wheels: Path | None
     lock: Lock
+    locking: str
     required: str
     needs: tuple[str, ...]
     scripts: tuple[tuple[str, str, str], ...]
@@ -100,36 +101,31 @@ def read(tree: SourceTree, build: PythonBuild, what: str, output: Output | None 
     required = requirements.required_python(document, what)
     requirements.require_python(required, build.version, what)
     needs = requirements.of_project(document, what)
+    stated = bool(needs) or requirements.elsewhere(document)
+    exported = next((how for name, how in _LOCKS.items() if name in by_path), None)
+    loose, whole = (
+        exported or requirements.locking(by_path, build.version, stated=stated, loose=one) for one in (True, False)
+    )
     locked = by_path.get(requirements.FILE)
-    if locked is None:
-        _require_no_needs(by_path, document, needs, folder, what)
-    lock = requirements.parse(_text(locked, what) if locked is not None else "", what)
+    source = requirements.SOURCE if requirements.SOURCE in by_path else "pyproject.toml"
+    if locked is None and source not in by_path:
+        raise SourceError(
+            f"{what}: {shown(folder)} holds no pyproject.toml and no {requirements.FILE}",
+            hint=f"an empty {requirements.FILE} says that it needs no package",
+        )
+    if locked is None and (stated or exported or source == requirements.SOURCE):
+        raise SourceError(f"{what}: there is no {requirements.FILE} that pins what {source} needs", hint=whole)
+    lock = requirements.parse(_text(locked, what) if locked is not None else "", what, loose)
     wheelhouse = tree.locate(folder, what) / WHEELS
     return Project(
         tuple(file for file in found if PurePosixPath(file.path).parts[0] != WHEELS),
         wheelhouse if wheelhouse.is_dir() else None,
         lock,
+        whole,
         required,
         needs,
         _scripts(document, what),
     )
-
-
-def _require_no_needs(
-    files: Mapping[str, SourceFile], document: Mapping[str, Any], needs: tuple[str, ...], folder: str, what: str
-) -> None:
-    """Of a project without a lock."""
-    if "pyproject.toml" not in files:
-        raise SourceError(
-            f"{what}: {shown(folder)} holds no pyproject.toml and no {requirements.FILE}",
-            hint=f"an empty {requirements.FILE} says that it needs no package",
-        )
-    how = next((how for name, how in _LOCKS.items() if name in files), None)
-    if how is not None or needs or requirements.elsewhere(document):
-        raise SourceError(
-            f"{what}: there is no {requirements.FILE} that pins what pyproject.toml needs",
-            hint=how or requirements.LOCKING,
-        )
 
 
 def _pyproject(file: SourceFile | None, what: str) -> Mapping[str, Any]:

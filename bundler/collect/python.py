@@ -87,7 +87,7 @@ class Maker:
         text = project.lock.text(platform, exact, what)
         found = self._wheels(project, text, build.version, platform, what) if text else ()
         wants = {requirements.normal(wheel.name.partition("-")[0]): wheels.requirements(wheel, what) for wheel in found}
-        requirements.require_closed(pins, wants, project.needs, platform, exact, what)
+        requirements.require_closed(pins, wants, project.needs, platform, exact, what, project.locking)
         if not found:
             return None
 

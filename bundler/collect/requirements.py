@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from bundler.errors import SourceError
 from bundler.model.oci import Platform
 
 FILE = "requirements.txt"
-LOCKING = f"uv pip compile --generate-hashes pyproject.toml -o {FILE}, pip-compile or pip freeze"
+SOURCE = "requirements.in"  # what a lock is made of, as pip-tools and uv call it
 # Of the platforms that images are for, as Python and wheels call them.
 MACHINES: Mapping[str, str] = {
     "amd64": "x86_64",
@@ -73,8 +73,9 @@ class Lock:
         return tuple(pin for pin in self.pins if _holds(pin.marker, there, what))
 
 
-def parse(text: str, what: str) -> Lock:
-    """Raises SourceError, which begins with `what`, for what is not pinned and what no wheel can be."""
+def parse(text: str, what: str, how: str) -> Lock:
+    """Raises SourceError, which begins with `what`, for what is not pinned and what no wheel can be; `how` is the hint
+    for the first."""
     pins: list[Pin] = []
     indexes: list[str] = []
     loose: list[str] = []
@@ -100,10 +101,7 @@ def parse(text: str, what: str) -> Lock:
             else:
                 pins.append(pin)
     if loose:
-        raise SourceError(
-            f"{what}: {FILE} does not pin {_listed(map(shown, loose))}",
-            hint=f"write NAME==VERSION for every package: {LOCKING}",
-        )
+        raise SourceError(f"{what}: {FILE} does not pin {_listed(map(shown, loose))}", hint=how)
     return Lock(tuple(pins), tuple(indexes))
 
 
@@ -114,9 +112,10 @@ def require_closed(
     platform: Platform,
     version: str,
     what: str,
+    how: str,
 ) -> None:
-    """Raises SourceError where a package, or the project itself, needs one that is not pinned, or another version.
-    `wants` are the requirements of each pinned package, as its metadata has them."""
+    """Raises SourceError, with the hint `how`, where a package, or the project itself, needs one that is not pinned, or
+    another version. `wants` are the requirements of each pinned package, as its metadata has them."""
     there = environment(platform, version)
     pinned = {pin.name: pin.version for pin in pins}
     pending = deque([("", frozenset[str]()), *((pin.name, pin.extras) for pin in pins)])
@@ -136,9 +135,24 @@ def require_closed(
             else:
                 pending.append((name, frozenset(need.extras)))
     if unmet:
-        raise SourceError(
-            f"{what}: {FILE} does not pin {_listed(unmet)}", hint=f"lock the project with all it needs: {LOCKING}"
-        )
+        raise SourceError(f"{what}: {FILE} does not pin {_listed(unmet)}", hint=how)
+
+
+def locking(files: Collection[str], version: str, *, stated: bool, loose: bool) -> str:
+    """How to write the lock of a project that holds `files`, for its Python, such as 3.13. `stated`: its pyproject.toml
+    says what it needs; `loose`: the file that is there pins nothing yet, and becomes the source of the lock."""
+    moved = loose and FILE in files and SOURCE not in files
+    sources = ["pyproject.toml"] if stated else []
+    if moved or SOURCE in files:
+        sources.append(SOURCE)
+    elif FILE in files:
+        sources.append(FILE)
+    return (
+        "write NAME==VERSION for every package, as uv does (pip install uv), in the project's folder:\n"
+        + (f"mv {FILE} {SOURCE} && " if moved else "")
+        + f"uv pip compile --universal --generate-hashes --python-version {version} {' '.join(sources)} -o {FILE}"
+        + ("" if stated else "\nor pip freeze in a fresh venv")  # which would freeze the project itself too
+    )
 
 
 def of_project(document: Mapping[str, Any], what: str) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ FILE = pathlib.Path(os.environ["KEPT_FILE"])
 def create(options):
     target = MemoryTarget()
     target.name = "kept"
+    target.foreign = set(os.environ.get("KEPT_FOREIGN", "").split())
     if FILE.exists():
         target._apps = pickle.loads(FILE.read_bytes())
     atexit.register(lambda: FILE.write_bytes(pickle.dumps(target._apps)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -61,9 +62,20 @@ def test_what_is_missing_is_asked_and_a_second_deploy_asks_for_no_secret(bundle:
 
 
 def test_nobody_is_asked_where_nobody_is(bundle: Path) -> None:
-    done = away_from_one("plan", str(bundle), "-t", "kept")
-    assert done.returncode == 2
-    assert "values.rate: needs a value; the graph has no default\n    --set values.rate=…" in done.stderr
+    for words in (("plan", str(bundle)), ("up", str(bundle.parent / "graph"), "--dry-run")):
+        done = away_from_one(*words, "-t", "kept")
+        assert done.returncode == 2
+        assert "values.rate: needs a value; the graph has no default\n    --set values.rate=…" in done.stderr
+
+
+def test_what_a_dry_run_is_told_is_kept_nowhere(bundle: Path, kept_target: Path) -> None:
+    given = ("--set", "values.rate=1", "--set", "externals.relay.host=a", "--set", "secrets.license.env=HOME")
+    dry = ("up", str(bundle.parent / "graph"), "-t", "kept", *given, "--dry-run")
+    status, seen = talk([("relay.password (not shown): ", "s3cret-relay\n")], *dry)
+    assert status == 0, seen
+    assert "new or changed: db, license, relay.password" in seen
+    assert pickle.loads(kept_target.read_bytes()) == {}
+    assert not [file for file in bundle.parent.rglob("*") if file.is_file() and b"s3cret-relay" in file.read_bytes()]
 
 
 def test_yes_asks_nothing(bundle: Path) -> None:

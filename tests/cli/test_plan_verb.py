@@ -1,10 +1,14 @@
-"""bundle plan: what is exact is told beside what is not."""
+"""bundle plan, and bundle up --dry-run: what is exact is told beside what is not."""
 
 from __future__ import annotations
 
 import json
+import pickle
 import re
+import shutil
 from pathlib import Path
+
+import pytest
 
 from bundler.cli.main import run
 from bundler.cli.report import exact_lines
@@ -89,3 +93,48 @@ def test_another_bundle_in_an_apps_place_is_told_before_the_steps(tmp_path: Path
     assert replaced["root"].startswith("sha256:")
     assert json.loads(away_from_one("plan", *shop, "--json").stdout)["replaces"] is None
     assert re.fullmatch(other, away_from_one("deploy", *cafe, "--yes").stderr.splitlines()[1])
+
+
+def test_a_dry_run_of_a_graph_is_the_plan_of_its_bundle_and_deploys_nothing(tmp_path: Path, kept_target: Path) -> None:
+    write_layout(tmp_path / "graph" / "layout")
+    (tmp_path / "graph" / "bundle.yaml").write_text(GRAPH)
+    there = ("-t", "kept", "--app", "mine", "--set", "publish.store.port=9000")
+    plan, up = ("plan", str(tmp_path / "shop.tar"), *there), ("up", str(tmp_path / "graph"), *there)
+    dry = {told: away_from_one(*up, "--dry-run", *told) for told in ((), ("--json",))}
+    assert pickle.loads(kept_target.read_bytes()) == {}
+    left = {*tmp_path.rglob("*")}
+    assert run(["build", str(tmp_path / "graph"), "-o", str(tmp_path / "shop.tar")]) == 0
+    for told, done in dry.items():
+        assert (done.returncode, done.stdout) == (0, away_from_one(*plan, *told).stdout), done.stderr
+        assert "service/api" in done.stdout
+    (tmp_path / "shop.tar").unlink()
+    shutil.rmtree(tmp_path / "XDG_CACHE_HOME")
+    done = away_from_one(*up, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert {*tmp_path.rglob("*")} == left, "what up itself leaves"
+    assert away_from_one(*up, "--dry-run").stdout.startswith("mine on kept: no changes\n")
+
+
+def test_what_is_refused_is_the_answer_of_a_dry_run_too(
+    tmp_path: Path, kept_target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_layout(tmp_path / "graph" / "layout")
+    (tmp_path / "graph" / "bundle.yaml").write_text(GRAPH)
+    assert run(["build", str(tmp_path / "graph"), "-o", str(tmp_path / "shop.tar")]) == 0
+    monkeypatch.setenv("KEPT_FOREIGN", "service/api")
+    for words in (("plan", str(tmp_path / "shop.tar")), ("up", str(tmp_path / "graph"), "--dry-run")):
+        done = away_from_one(*words, "-t", "kept")
+        assert (done.returncode, done.stdout.splitlines()[0]) == (6, "shop on kept: refused"), done.stderr
+        assert "service/api is there and not this app's" in done.stdout
+
+
+def test_a_dry_run_is_of_the_variant_that_the_site_file_names(tmp_path: Path, kept_target: Path) -> None:
+    write_layout(tmp_path / "graph" / "layout")
+    (tmp_path / "graph" / "bundle.yaml").write_text(GRAPH)
+    (tmp_path / "graph" / "variants").mkdir()
+    (tmp_path / "graph" / "variants" / "acme.yaml").write_text("variant: acme\nof: shop\nservices: {api: null}\n")
+    (tmp_path / "site.yaml").write_text("target: kept\nvariant: acme\n")
+    dry = ("up", str(tmp_path / "graph"), "--site", str(tmp_path / "site.yaml"), "--dry-run")
+    for more, api in (((), False), (("--variant", ""), True)):
+        done = away_from_one(*dry, *more)
+        assert (done.returncode, "service/api" in done.stdout) == (0, api), done.stderr
