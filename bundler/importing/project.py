@@ -184,6 +184,9 @@ class _Room:
 
 def _merged_env(service: Data, where: str, files: Files, given: Mapping[str, str], room: _Room, report: Report) -> Data:
     """With the variables of its env files below those that it has itself; theirs are literal, so `$` is doubled."""
+    own = as_map(service.get("environment"))
+    outer = {**given, **{name: settled(text, given) for name, text in own.items() if isinstance(text, str)}}
+    read: dict[str, str] = {}
     found: Data = {}
     for entry in as_list(service.get("env_file")):
         path = settled(str(entry.get("path", "") if isinstance(entry, dict) else entry), given)
@@ -197,14 +200,15 @@ def _merged_env(service: Data, where: str, files: Files, given: Mapping[str, str
             told = f"{path}: the format {entry['format']} is not read: write its variables under environment"
             report.refused(f"{where}.env_file", told)
         else:
-            more = read_env(text, given)
+            more = read_env(text, outer, read)
             room.take(more, {}, f"{where}.env_file: {path}")
             refuse_unread(text, path, f"{where}.env_file", report)
+            read |= {name: part for name, part in more.items() if part is not None}
             found |= {name: None if part is None else part.replace("$", "$$") for name, part in more.items()}
             report.taken(f"{where}.env_file", f"the variables of {path} are written out")
-            if names := named(text, given):
+            if names := named(text, outer):
                 report.changed(f"{where}.env_file", f"{path}: {several(names)} decided now")
-    return {**service, "environment": {**found, **as_map(service.get("environment"))}}
+    return {**service, "environment": {**found, **own}}
 
 
 def refuse_unread(text: str, path: str, where: str, report: Report) -> None:

@@ -147,7 +147,7 @@ class Sources:
                 self.report.refused("include", f"{path} is not there, so its variables are missing")
                 continue
             refuse_unread(text, path, "include", self.report)
-            read = read_env(text, {**found, **known}).items()
+            read = read_env(text, known, found).items()
             new = {name: value for name, value in read if value is not None and name not in known}
             new = {name: value for name, value in new.items() if not name.startswith("COMPOSE_")}
             found |= new

@@ -382,6 +382,17 @@ def test_of_several_env_files_of_an_included_file_the_later_counts(tmp_path: Pat
     assert found.graph["services"]["a"]["image"] == "a:2-1x-1xy2"
 
 
+def test_what_is_set_further_out_holds_in_the_values_of_an_env_file(tmp_path: Path) -> None:
+    found = brought(
+        tmp_path,
+        compose_yaml="include: [sub/c.yaml]\nservices: {m: {image: m}}",
+        sub__c_yaml="services: {a: {image: 'a:${B}'}}",
+        _env="A=main\n",
+        sub___env="A=sub\nB=${A}-1\n",
+    )
+    assert found.graph["services"]["a"]["image"] == "a:main-1"
+
+
 def test_nothing_from_outside_of_the_folder_is_packed_for_a_file_that_lies_there(tmp_path: Path) -> None:
     written(
         tmp_path, {"far/base.yaml": "services: {b: {image: b, volumes: ['./x.conf:/x.conf:ro']}}", "far/x.conf": "x"}
