@@ -16,8 +16,8 @@ _FLAG = (
 _CLI = r"(?:redis|valkey|keydb)-cli"
 _SAID = re.compile(
     rf"""(?P<head>(?<![\w.-])(?P<key>[\w.-]*{_PASSWORD})(?:["']\s*:\s*["']|=["']?)"""
-    r"""|(?<![\w.-])(?P<name>[A-Z][A-Z0-9_]*(?:TOKEN|SECRET|API_?KEY|SECRET_KEY|SECRET_ACCESS_KEY|_PAT|_PW|PASS))=["']?"""
-    rf"""|(?<!\S)["']?(?P<flag>{_FLAG})(?:=|["']?\s+)["']?|{_CLI}\b[^|;&\n]{{0,200}}?\s-a\s+["']?)"""
+    r"""|(?<![\w.-])(?P<name>[A-Z0-9_]*(?:TOKEN|SECRET|API_?KEY|SECRET_KEY|SECRET_ACCESS_KEY|_PAT|_PW|PASS))=["']?"""
+    rf"""|(?<![^\s\ue002])["']?(?P<flag>{_FLAG})(?:=|["']?\s+)["']?|{_CLI}\b[^|;&\n]{{0,200}}?\s-a\s+["']?)"""
     r"""(?P<value>[^\s"'&;,|)}<$`\ue000-][^\s"'&;,|)}\ue000]*)"""
 )
 
