@@ -297,6 +297,22 @@ def test_a_file_laid_over_one_that_includes_changes_what_was_included(tmp_path: 
     assert (db["image"], db["mounts"]) == ("postgres:18", ["dbdata:/var/lib/postgresql/data", "other:/init"])
 
 
+@pytest.mark.parametrize(("key", "other"), [("command", "entrypoint"), ("entrypoint", "command")])
+def test_a_program_or_its_arguments_without_a_text_are_those_of_the_image(key: str, other: str, tmp_path: Path) -> None:
+    """As `docker compose config` (2.40.3) shows it; without a text, any other key leaves what was there."""
+    written(
+        tmp_path,
+        {
+            "compose.yaml": "services: {b: {image: b, user: u, command: [x], entrypoint: [x]}, "
+            f"a: {{extends: b, {key}: }}}}",
+            "over.yaml": f"services: {{b: {{{key}: , user: }}}}",
+        },
+    )
+    found = read(tmp_path, "compose.yaml", "over.yaml").services
+    for name in ("a", "b"):
+        assert (key in found[name], found[name][other], found[name]["user"]) == (False, ["x"], "u")
+
+
 def test_what_a_file_says_of_a_service_that_it_includes_is_laid_over_it_and_told(tmp_path: Path) -> None:
     found = brought(
         tmp_path,
