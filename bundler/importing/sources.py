@@ -61,9 +61,10 @@ class Sources:
         """The variables of `.env`, and of the env files of what was included."""
         made = Given(self._mine)
         made.files = self._setters
+        known = {above: self._visible(above) for _, above in self._users}
         for name, values in self._set.items():
             users = [(path, above) for (path, above), names in self._users.items() if name in names]
-            meant = {self._visible(above).get(name): path for path, above in users} or {values[0][1]: ""}
+            meant = {known[above].get(name): path for path, above in users} or {values[0][1]: ""}
             if len(meant) > 1:
                 told = f"{name} is not the same in {listed(sorted(meant.values()))}, by the env file beside one of them"
                 self.report.refused("include", f"{told}: give it another name there")

@@ -388,6 +388,20 @@ def test_a_variable_that_an_included_file_has_otherwise_is_refused(tmp_path: Pat
     assert found.graph["values"] == {"tag": {"default": "main"}}
 
 
+@pytest.mark.timeout(10)
+def test_many_variables_of_many_included_files_take_no_minutes(tmp_path: Path) -> None:
+    places = [f"s{number}" for number in range(60)]
+    names = {place: [f"V_{place}_{number}" for number in range(120)] for place in places}
+    for place in places:
+        text = "".join(f"${{{name}}}" for name in names[place])
+        env = "".join(f"{name}=1\n" for name in names[place])
+        service = f"services: {{{place}: {{image: 'a:{text}'}}}}"
+        written(tmp_path, {f"{place}/compose.yaml": service, f"{place}/.env": env})
+    included = ", ".join(f"{place}/compose.yaml" for place in places)
+    (tmp_path / "compose.yaml").write_text(f"include: [{included}]\nservices: {{m: {{image: m}}}}")
+    assert set(names["s59"]) < set(read(tmp_path).given)
+
+
 def test_of_several_env_files_of_an_included_file_the_later_counts(tmp_path: Path) -> None:
     found = brought(
         tmp_path,
