@@ -129,6 +129,15 @@ def test_what_a_text_sets_a_secret_to_is_one_whatever_stands_before_its_name(nam
     assert [each for each in ("foofoo", "barbar") if each in json.dumps(found.graph)] == []
 
 
+@pytest.mark.parametrize("written", ["${DB:-foofoo}", "foofoo"])
+def test_what_a_header_logs_in_with_is_a_secret(written: str) -> None:
+    header = f"Authorization: Bearer {written}"
+    found = compose(f"a: {{image: a, command: [get, -H, '{header}'], healthcheck: {{test: 'get -H \"{header}\" x'}}}}")
+    (name,) = set(found.graph["secrets"]) - {"postgres-password"}
+    assert found.graph["services"]["a"]["command"][2] == f"Authorization: Bearer ${{secrets.{name}}}"
+    assert "foofoo" not in json.dumps(found.graph) + "".join(lines(found.report))
+
+
 def test_an_option_for_a_secret_may_stand_behind_a_variable_without_a_text() -> None:
     found = compose("a: {image: a, environment: {OPTIONS: '${MORE}--token foofoo'}}")
     assert found.graph["services"]["a"]["environment"] == {"OPTIONS": "${values.more}--token ${secrets.options-token}"}
