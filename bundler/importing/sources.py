@@ -252,7 +252,7 @@ class Sources:
             return text
         given = self._visible(file.above)
         place = f", in {file.path}" if file.path != file.above[0] else ""
-        self.report.changed(where, f"{several(names)} decided now: {shown(text, given)}{place}")
+        self.report.changed(where, f"{several(names)} decided now: {shown(text, given) or 'nothing'}{place}")
         return settled(text, given).replace("$", "$$")
 
 

@@ -331,6 +331,7 @@ def test_what_a_file_says_of_a_service_that_it_includes_is_laid_over_it_and_told
         ("include: [a.yaml]", "include: a file includes itself: compose.yaml > a.yaml > b.yaml > a.yaml"),
         ("include: [gone.yaml]", "include: gone.yaml is not there: what it holds is missing"),
         ("include: ['oci://far/x']", "include: oci://far/x lies elsewhere, and nothing is fetched: what it holds is"),
+        ("include: ['${X}']", "include: . is not there: what it holds is missing"),
         ("include: a.yaml", "include: expected a list of texts and maps, in compose.yaml"),
         ("include: [{env_file: x}]", "include: expected the path of a file, or a map with path, project_directory"),
         ("include: [{path: ok.yaml, other: 1}]", "include.other: no key that this version of bundle knows"),
@@ -347,6 +348,7 @@ def test_what_cannot_be_included_is_refused(text: str, told: str, tmp_path: Path
     )
     (line,) = refused(found)
     assert line.startswith(told)
+    assert ("X is decided now: nothing" in [each.message for each in found.report]) == ("X" in text)
 
 
 @pytest.mark.parametrize(
