@@ -21,6 +21,7 @@ from bundler.cli.options import (
     unsigned_option,
     yes_option,
 )
+from bundler.cli.site import site_sources
 
 
 @click.command("deploy", short_help="Put a bundle on a target, or bring it up to date.")
@@ -56,9 +57,8 @@ def command(
     with prepared(
         file,
         target=target,
-        sites=sites,
+        sites=site_sources(sites, variant),
         assignments=assignments,
-        variant=variant,
         app=app,
         trusted=policy(key, allow_unsigned=insecure_allow_unsigned),
         ask=not yes,

@@ -32,6 +32,7 @@ from bundler.model.plan import Action
 from bundler.release.features import exact
 
 if TYPE_CHECKING:
+    from bundler.graphfile.source import Source
     from bundler.trust.policy import Policy
 
 
@@ -40,10 +41,9 @@ def prepared(
     file: Path,
     *,
     target: str | None,
-    sites: Sequence[Path],
+    sites: Sequence[Source],
     assignments: Sequence[str],
     app: str | None,
-    variant: str | None,
     trusted: Policy,
     otherwise: str | None = None,
     ask: bool = True,
@@ -54,7 +54,7 @@ def prepared(
     with verified(file, trusted) as (checked, reader):
         if checked.unsigned_allowed:
             output.note("warning: nobody trusted signed this bundle; accepted because of --insecure-allow-unsigned")
-        site, chosen = read_site(sites, assignments, checked, variant)
+        site, chosen = read_site(sites, assignments, checked)
         graph = chosen.bundle.graph
         place = open_target(target or site.target or otherwise, site)
         name = app_name(app, graph.name)

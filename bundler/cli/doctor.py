@@ -77,11 +77,9 @@ def _graph_and_site(
 ) -> tuple[Graph, Site, Where]:
     from bundler.cli.site import site_sources
     from bundler.graphfile import site
-    from bundler.graphfile.source import merge, placed
+    from bundler.graphfile.source import merge
 
-    sources = site_sources(sites)
-    if variant is not None:
-        sources.append(placed({"variant": variant}, "--variant"))
+    sources = site_sources(sites, variant)
     graph, _ = graph_at(place, site.variant_of(sources) or "")
     written = site.parse_site(sources, graph)
     given = site.with_values(written, graph, assignments)

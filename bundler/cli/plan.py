@@ -17,6 +17,7 @@ from bundler.cli.options import (
     target_option,
     unsigned_option,
 )
+from bundler.cli.site import site_sources
 
 
 @click.command("plan", short_help="Show what a deploy would do.")
@@ -48,9 +49,8 @@ def command(
     with prepared(
         file,
         target=target,
-        sites=sites,
+        sites=site_sources(sites, variant),
         assignments=assignments,
-        variant=variant,
         app=app,
         trusted=policy(key, allow_unsigned=insecure_allow_unsigned),
     ) as (ready, _):

@@ -20,7 +20,7 @@ from bundler.cli.options import (
     target_option,
     unsigned_option,
 )
-from bundler.cli.site import read_site
+from bundler.cli.site import read_site, site_sources
 from bundler.edges.files import failure, write_atomic
 from bundler.errors import UsageError
 from bundler.graphfile.site import lacks
@@ -54,7 +54,7 @@ def command(
     """Print what a deploy of FILE on TARGET stands for, without looking at the target. No secret is in it, and none
     need be given."""
     with verified(file, policy(key, allow_unsigned=insecure_allow_unsigned)) as (checked, reader):
-        site, chosen = read_site(sites, assignments, checked, variant)
+        site, chosen = read_site(site_sources(sites, variant), assignments, checked)
         graph = chosen.bundle.graph
         place = open_target(target, site)
         name = app_name(app, graph.name)

@@ -20,16 +20,12 @@ if TYPE_CHECKING:
 
 
 def read_site(
-    files: Sequence[Path], assignments: Sequence[str], verified: VerifiedBundle, variant: str | None
+    sources: Sequence[Source], assignments: Sequence[str], verified: VerifiedBundle
 ) -> tuple[Site, VerifiedBundle]:
-    """The answers of all files, merged in order, then of `--set`; and the bundle as the variant has it that
-    `--variant` asks for, or else a file. Raises GraphError and UsageError."""
+    """The answers of all `sources`, merged in order, then of `--set`; and the bundle as the variant has it that they
+    ask for. Raises GraphError and UsageError."""
     from bundler.graphfile import site
-    from bundler.graphfile.source import placed
 
-    sources = site_sources(files)
-    if variant is not None:
-        sources.append(placed({"variant": variant}, "--variant"))
     asked = site.variant_of(sources) or ""
     chosen = verified.of(asked)
     if chosen is None:
@@ -42,14 +38,16 @@ def read_site(
     return site.with_values(site.parse_site(sources, graph), graph, assignments), chosen
 
 
-def site_sources(files: Sequence[Path]) -> list[Source]:
-    """The site files as they are written."""
+def site_sources(files: Sequence[Path], variant: str | None) -> list[Source]:
+    """The site files as they are written, each read once, as it may be a pipe; and what `--variant` says."""
     from bundler.graphfile import site
+    from bundler.graphfile.source import placed
 
     for path in files:
         if not path.exists():
             raise UsageError(f"there is no site file {path}", hint=f"bundle site init FILE -o {typed(path)} writes one")
-    return [site.read_site(read_text(path), str(path)) for path in files]
+    said = [] if variant is None else [placed({"variant": variant}, "--variant")]
+    return [*(site.read_site(read_text(path), str(path)) for path in files), *said]
 
 
 def read_secrets(site: Site) -> Mapping[str, bytes]:

@@ -58,16 +58,16 @@ def command(
     place = hashlib.sha256(str(graph_file(directory).resolve()).encode()).hexdigest()[:16]
     file = places.cache_dir() / "up" / f"{place}.bundle.tar"
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    asked = variant if variant is not None else site.variant_of(site_sources(sites))
+    sources = site_sources(sites, variant)
+    asked = site.variant_of(sources)
     variants = (asked,) if asked else ()
     build(directory, to=file, platforms=(), variants=variants, mirrors=mirrors, key=key, detached=False)
     with prepared(
         file,
         target=target,
         otherwise="docker",
-        sites=sites,
+        sites=sources,
         assignments=assignments,
-        variant=variant,
         app=app,
         trusted=Policy((key.public,)),
         ask=not yes,

@@ -20,7 +20,7 @@ _MAPS = ("environment", "labels", "depends_on", "extra_hosts", "networks", "sysc
 _NAMES = ("environment", "depends_on")  # maps in which a name alone says something
 _PLACED = ("volumes", "configs", "secrets")  # lists in which a path of the container stands once
 _ONE_OR_MORE = ("env_file", "tmpfs")  # one text, or a list of them
-_REPLACED = ("command", "entrypoint")  # lists that do not add up when a service extends another
+REPLACED = ("command", "entrypoint")  # lists that do not add up when a service extends another, and that nothing clears
 
 
 class Files(Protocol):
@@ -96,6 +96,7 @@ def project(
             told = f"only with the profile {' or '.join(sorted(wanted))}, as in Compose: --profile {min(wanted)}"
             report.left_out(where, told)
             continue
+        service = {key: part for key, part in service.items() if part is not None}
         room.take(service, given, where)
         services[name] = _merged_env(service, where, files, given, room, report)
         keys.account("service", service, where, report)
@@ -114,16 +115,17 @@ def project(
 
 def over(base: Data, more: Data, within: str = "") -> Data:
     """What extends, over what it extends, and a file over those before it: maps merge, lists add up, nothing leaves
-    what is there, anything else replaces. Of two mounts at one path the later counts. `within`: the key of both.
+    what is there (but for a program and its arguments), anything else replaces. Of two mounts at one path the later
+    counts. `within`: the key of both.
     https://docs.docker.com/reference/compose-file/merge/"""
     result = dict(base)
     for key, value in more.items():
         old = result.get(key)
-        if value is None and old is not None and within not in _NAMES:
+        if value is None and old is not None and within not in _NAMES and key not in REPLACED:
             continue
         if isinstance(old, dict) and isinstance(value, dict):
             result[key] = over(old, value, key)
-        elif isinstance(old, list) and isinstance(value, list) and key not in (*_REPLACED, "test"):
+        elif isinstance(old, list) and isinstance(value, list) and key not in (*REPLACED, "test"):
             taken = {_place(each) for each in value} if key in _PLACED else set()
             kept = [each for each in old if _place(each) not in taken]
             result[key] = kept + [each for each in value if each not in kept]
@@ -184,6 +186,9 @@ class _Room:
 
 def _merged_env(service: Data, where: str, files: Files, given: Mapping[str, str], room: _Room, report: Report) -> Data:
     """With the variables of its env files below those that it has itself; theirs are literal, so `$` is doubled."""
+    own = as_map(service.get("environment"))
+    outer = {**given, **{name: settled(text, given) for name, text in own.items() if isinstance(text, str)}}
+    read: dict[str, str] = {}
     found: Data = {}
     for entry in as_list(service.get("env_file")):
         path = settled(str(entry.get("path", "") if isinstance(entry, dict) else entry), given)
@@ -197,14 +202,15 @@ def _merged_env(service: Data, where: str, files: Files, given: Mapping[str, str
             told = f"{path}: the format {entry['format']} is not read: write its variables under environment"
             report.refused(f"{where}.env_file", told)
         else:
-            more = read_env(text, given)
+            more = read_env(text, outer, read)
             room.take(more, {}, f"{where}.env_file: {path}")
             refuse_unread(text, path, f"{where}.env_file", report)
+            read |= {name: part for name, part in more.items() if part is not None}
             found |= {name: None if part is None else part.replace("$", "$$") for name, part in more.items()}
             report.taken(f"{where}.env_file", f"the variables of {path} are written out")
-            if names := named(text, given):
+            if names := named(text, outer):
                 report.changed(f"{where}.env_file", f"{path}: {several(names)} decided now")
-    return {**service, "environment": {**found, **as_map(service.get("environment"))}}
+    return {**service, "environment": {**found, **own}}
 
 
 def refuse_unread(text: str, path: str, where: str, report: Report) -> None:

@@ -1,5 +1,5 @@
 """Where a text itself says that a word of it is a secret: `password=X`, `{"password": "X"}`, `PGPASSWORD=X pg_dump`,
-`--api-key X`, and what redis-cli has behind `-a`."""
+`--api-key X`, `Authorization: Bearer X`, and what redis-cli has behind `-a`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ _FLAG = (
     r"(?!-+(?:max|min|num)-)--?(?:[a-z0-9-]*(?:password|passwd|passphrase|token|secret|api-?key|secret-key)"
     r"|requirepass|masterauth|pass|pwd|pw)"
 )
+_HEADER = r"""(?i:authorization["']?\s*[:=]\s*["']?(?P<scheme>bearer|basic|token)\s+)"""
 _CLI = r"(?:redis|valkey|keydb)-cli"
 _SAID = re.compile(
     rf"""(?P<head>(?<![\w.-])(?P<key>[\w.-]*{_PASSWORD})(?:["']\s*:\s*["']|=["']?)"""
-    r"""|(?<![\w.-])(?P<name>[A-Z][A-Z0-9_]*(?:TOKEN|SECRET|API_?KEY|SECRET_KEY|SECRET_ACCESS_KEY|_PAT|_PW|PASS))=["']?"""
-    rf"""|(?<!\S)["']?(?P<flag>{_FLAG})(?:=|["']?\s+)["']?|{_CLI}\b[^|;&\n]{{0,200}}?\s-a\s+["']?)"""
+    r"""|(?<![\w.-])(?P<name>[A-Z0-9_]*(?:TOKEN|SECRET|API_?KEY|SECRET_KEY|SECRET_ACCESS_KEY|_PAT|_PW|PASS))=["']?"""
+    rf"""|(?<![^\s\ue002])["']?(?P<flag>{_FLAG})(?:=|["']?\s+)["']?|{_CLI}\b[^|;&\n]{{0,200}}?\s-a\s+["']?|{_HEADER})"""
     r"""(?P<value>[^\s"'&;,|)}<$`\ue000-][^\s"'&;,|)}\ue000]*)"""
 )
 
@@ -26,7 +27,7 @@ def said(text: str) -> Iterator[tuple[str, re.Match[str]]]:
     """What each is, such as PASSWORD or API_KEY, and where it stands: `head` and `value`."""
     for found in _SAID.finditer(text):
         if not PLAIN.fullmatch(found["value"]):
-            yield _kind(found["name"] or found["flag"] or ""), found
+            yield _kind(found["name"] or found["flag"] or ("TOKEN" if found["scheme"] else "")), found
 
 
 def options(words: Sequence[str]) -> Iterator[tuple[str, int]]:

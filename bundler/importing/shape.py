@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bundler.errors import Position, UsageError
+from bundler.importing.project import REPLACED
 from bundler.importing.report import Report
 from bundler.importing.scalars import ALONE, Unquoted
 
@@ -78,12 +79,13 @@ def shaped(data: Data, at: At, report: Report) -> Data:
 
 
 def _service(name: str, service: Data, at: At, report: Report) -> Data:
-    """A key without a value is none."""
+    """A key without a value is none, where it does not take away what a service has from elsewhere."""
     path, where = ("services", name), f"services.{name}"
     made: Data = {}
     for key, value in service.items():
         forms = FORMS.get(key)
         if value is None:
+            made |= {key: None} if key in REPLACED else {}
             continue
         if forms is None or any(_has(value, form) for form in forms):
             texts = forms is not None and not {_PAIRS, _MAP}.intersection(forms) and key not in (*_COUNTS, *_FLAGS)

@@ -61,9 +61,10 @@ class Sources:
         """The variables of `.env`, and of the env files of what was included."""
         made = Given(self._mine)
         made.files = self._setters
+        known = {above: self._visible(above) for _, above in self._users}
         for name, values in self._set.items():
             users = [(path, above) for (path, above), names in self._users.items() if name in names]
-            meant = {self._visible(above).get(name): path for path, above in users} or {values[0][1]: ""}
+            meant = {known[above].get(name): path for path, above in users} or {values[0][1]: ""}
             if len(meant) > 1:
                 told = f"{name} is not the same in {listed(sorted(meant.values()))}, by the env file beside one of them"
                 self.report.refused("include", f"{told}: give it another name there")
@@ -147,7 +148,7 @@ class Sources:
                 self.report.refused("include", f"{path} is not there, so its variables are missing")
                 continue
             refuse_unread(text, path, "include", self.report)
-            read = read_env(text, {**found, **known}).items()
+            read = read_env(text, known, found).items()
             new = {name: value for name, value in read if value is not None and name not in known}
             new = {name: value for name, value in new.items() if not name.startswith("COMPOSE_")}
             found |= new
@@ -251,7 +252,7 @@ class Sources:
             return text
         given = self._visible(file.above)
         place = f", in {file.path}" if file.path != file.above[0] else ""
-        self.report.changed(where, f"{several(names)} decided now: {shown(text, given)}{place}")
+        self.report.changed(where, f"{several(names)} decided now: {shown(text, given) or 'nothing'}{place}")
         return settled(text, given).replace("$", "$$")
 
 

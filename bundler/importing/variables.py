@@ -10,6 +10,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from bundler.errors import UsageError
 
@@ -187,11 +188,13 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def read_env(text: str, given: Mapping[str, str]) -> dict[str, str | None]:
-    """The variables of an env file; None for a name alone. Values may name variables before them, and one in quotes
-    may have several lines."""
+def read_env(
+    text: str, given: Mapping[str, str], before: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str | None]:
+    """The variables of an env file; None for a name alone. Values may name variables: those that are `given`, whatever
+    the file says of them, its own before them, and those of files `before` it. One in quotes may have several lines."""
     found: dict[str, str | None] = {}
-    known = dict(given)
+    known = {**before, **given}
     for _, entry in _entries(text):
         if entry is None:
             continue
@@ -200,16 +203,16 @@ def read_env(text: str, given: Mapping[str, str]) -> dict[str, str | None]:
             quoted = entry["quoted"]
             value = settled(entry["bare"].strip() if quoted is None else _unescaped(quoted), known)
         found[name] = value
-        if value is not None:
+        if value is not None and name not in given:
             known[name] = value
     return found
 
 
 def named(text: str, given: Mapping[str, str]) -> list[str]:
-    """The variables that values of an env file name, and that it does not set itself."""
+    """The variables that values of an env file name, and that are given, or that it does not set itself."""
     found = [entry for _, entry in _entries(text) if entry is not None]
     texts = (entry["quoted"] or entry["bare"] or "" for entry in found)
-    own = {entry["name"] for entry in found}
+    own = {entry["name"] for entry in found}.difference(given)
     return list(dict.fromkeys(one.name for each in texts for one in asked(each, given) if one.name not in own))
 
 

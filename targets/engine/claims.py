@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from secrets import token_hex
 from typing import Any
 
@@ -66,15 +66,21 @@ def _rename(engine: Engine, reference: str) -> str | None:
     """The image's new name. None where there is no image."""
     new = f"{reference}{GOING}{token_hex(4)}"
     for name in (reference, *_other_names(engine, reference)):
-        try:
-            engine.tag(name, new)
-        except TargetError:
-            if engine.image(name) is not None:
-                raise
-        else:
+        if _tag(engine, name, new):
             engine.remove_image(reference)
             return new
     return None
+
+
+def _tag(engine: Engine, name: str, new: str) -> bool:
+    """False where no image has that name any more."""
+    try:
+        engine.tag(name, new)
+    except TargetError:
+        if engine.image(name) is not None:
+            raise
+        return False
+    return True
 
 
 def _settle(engine: Engine, target: str, app: str, reference: str, going: str) -> str | None:
@@ -92,9 +98,8 @@ def _settle(engine: Engine, target: str, app: str, reference: str, going: str) -
 
 
 def _give_back(engine: Engine, reference: str, going: str) -> None:
-    with suppress(TargetError):  # somebody has taken it away, as nobody claimed it any more
-        engine.tag(going, reference)
-    engine.remove_image(going)
+    if _tag(engine, going, reference):  # else somebody has taken it away, as nobody claimed it any more
+        engine.remove_image(going)
 
 
 def _other_names(engine: Engine, reference: str) -> list[str]:

@@ -52,8 +52,7 @@ def load(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource | None, p
     reference, pin = payload["reference"], payload["pin"]
     if is_there(engine, payload):
         return
-    known = engine.image(pin) is not None
-    if known:
+    if engine.image(pin) is not None:
         with suppress(TargetError):
             engine.tag(pin, reference)
         if is_there(engine, payload):
@@ -67,7 +66,7 @@ def load(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource | None, p
     try:
         engine.load(tar.stream(_archive(payload, layers, had, blobs, progress)))
     except TargetError:
-        if not (had or known):
+        if _layers_had(engine, payload, blobs) >= had:
             raise
     if not is_there(engine, payload):
         engine.load(tar.stream(_archive(payload, layers, 0, blobs, again(progress))))

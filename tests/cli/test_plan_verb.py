@@ -138,3 +138,10 @@ def test_a_dry_run_is_of_the_variant_that_the_site_file_names(tmp_path: Path, ke
     for more, api in (((), False), (("--variant", ""), True)):
         done = away_from_one(*dry, *more)
         assert (done.returncode, "service/api" in done.stdout) == (0, api), done.stderr
+
+
+def test_a_site_file_that_can_be_read_once_answers_all(tmp_path: Path, kept_target: Path) -> None:
+    write_layout(tmp_path / "graph" / "layout")
+    (tmp_path / "graph" / "bundle.yaml").write_text(GRAPH)
+    done = away_from_one("up", str(tmp_path / "graph"), "--site", "/dev/stdin", "--dry-run", stdin="target: kept\n")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "shop on kept: 4 steps"), done.stderr

@@ -179,6 +179,18 @@ def test_an_env_file_is_read_as_compose_reads_it() -> None:
     assert read_env(text, {}) == {"A": "1", "B": "two", "C": "$A", "D": "x\n1", "E": "", "F": None, "G": "a#b"}
 
 
+def test_what_is_set_outside_of_an_env_file_holds_in_its_values(tmp_path: Path) -> None:
+    """As `docker compose config` (2.40.3) shows it."""
+    (tmp_path / ".env").write_text("A=dot\n")
+    (tmp_path / "a.env").write_text("A=file\nB=${A}\nS=file\nT=${S}\nC=1\n")
+    (tmp_path / "b.env").write_text("C=2\nD=${C}-${B}-${A}-${S}\n")
+    text = "services: {a: {image: a, env_file: [a.env, b.env], environment: {S: 'own-${A}'}}}"
+    environment = compose(text, tmp_path).graph["services"]["a"]["environment"]
+    assert environment == {"A": "file", "B": "dot", "S": "own-${values.a}", "T": "own-dot", "C": "2",
+        "D": "2-dot-dot-own-dot",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("test", "made"),
     [

@@ -122,6 +122,27 @@ def test_the_default_of_a_variable_where_a_secret_stands_is_in_no_bundle_however
     assert "values" not in found.graph
 
 
+@pytest.mark.parametrize("name", ["TOKEN", "API_KEY", "SECRET", "PASS", "OPENAI_API_KEY"])
+def test_what_a_text_sets_a_secret_to_is_one_whatever_stands_before_its_name(name: str) -> None:
+    found = compose(f"a: {{image: a, command: [env, {name}=foofoo, serve], entrypoint: 'sh -c \"{name}=barbar x\"'}}")
+    assert len(found.graph["secrets"]) == 3
+    assert [each for each in ("foofoo", "barbar") if each in json.dumps(found.graph)] == []
+
+
+@pytest.mark.parametrize("written", ["${DB:-foofoo}", "foofoo"])
+def test_what_a_header_logs_in_with_is_a_secret(written: str) -> None:
+    header = f"Authorization: Bearer {written}"
+    found = compose(f"a: {{image: a, command: [get, -H, '{header}'], healthcheck: {{test: 'get -H \"{header}\" x'}}}}")
+    (name,) = set(found.graph["secrets"]) - {"postgres-password"}
+    assert found.graph["services"]["a"]["command"][2] == f"Authorization: Bearer ${{secrets.{name}}}"
+    assert "foofoo" not in json.dumps(found.graph) + "".join(lines(found.report))
+
+
+def test_an_option_for_a_secret_may_stand_behind_a_variable_without_a_text() -> None:
+    found = compose("a: {image: a, environment: {OPTIONS: '${MORE}--token foofoo'}}")
+    assert found.graph["services"]["a"]["environment"] == {"OPTIONS": "${values.more}--token ${secrets.options-token}"}
+
+
 def test_a_variable_of_which_a_password_is_written_with_more_is_a_value_elsewhere() -> None:
     found = compose("a: {image: a, environment: {DSN: 'password=shop-${STAGE:-dev} x', STAGE: '${STAGE:-dev}'}}")
     environment = {"DSN": "password=${secrets.dsn-password} x", "STAGE": "${values.stage}"}

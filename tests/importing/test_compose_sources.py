@@ -297,6 +297,22 @@ def test_a_file_laid_over_one_that_includes_changes_what_was_included(tmp_path: 
     assert (db["image"], db["mounts"]) == ("postgres:18", ["dbdata:/var/lib/postgresql/data", "other:/init"])
 
 
+@pytest.mark.parametrize(("key", "other"), [("command", "entrypoint"), ("entrypoint", "command")])
+def test_a_program_or_its_arguments_without_a_text_are_those_of_the_image(key: str, other: str, tmp_path: Path) -> None:
+    """As `docker compose config` (2.40.3) shows it; without a text, any other key leaves what was there."""
+    written(
+        tmp_path,
+        {
+            "compose.yaml": "services: {b: {image: b, user: u, command: [x], entrypoint: [x]}, "
+            f"a: {{extends: b, {key}: }}}}",
+            "over.yaml": f"services: {{b: {{{key}: , user: }}}}",
+        },
+    )
+    found = read(tmp_path, "compose.yaml", "over.yaml").services
+    for name in ("a", "b"):
+        assert (key in found[name], found[name][other], found[name]["user"]) == (False, ["x"], "u")
+
+
 def test_what_a_file_says_of_a_service_that_it_includes_is_laid_over_it_and_told(tmp_path: Path) -> None:
     found = brought(
         tmp_path,
@@ -315,6 +331,7 @@ def test_what_a_file_says_of_a_service_that_it_includes_is_laid_over_it_and_told
         ("include: [a.yaml]", "include: a file includes itself: compose.yaml > a.yaml > b.yaml > a.yaml"),
         ("include: [gone.yaml]", "include: gone.yaml is not there: what it holds is missing"),
         ("include: ['oci://far/x']", "include: oci://far/x lies elsewhere, and nothing is fetched: what it holds is"),
+        ("include: ['${X}']", "include: . is not there: what it holds is missing"),
         ("include: a.yaml", "include: expected a list of texts and maps, in compose.yaml"),
         ("include: [{env_file: x}]", "include: expected the path of a file, or a map with path, project_directory"),
         ("include: [{path: ok.yaml, other: 1}]", "include.other: no key that this version of bundle knows"),
@@ -331,6 +348,7 @@ def test_what_cannot_be_included_is_refused(text: str, told: str, tmp_path: Path
     )
     (line,) = refused(found)
     assert line.startswith(told)
+    assert ("X is decided now: nothing" in [each.message for each in found.report]) == ("X" in text)
 
 
 @pytest.mark.parametrize(
@@ -372,6 +390,20 @@ def test_a_variable_that_an_included_file_has_otherwise_is_refused(tmp_path: Pat
     assert found.graph["values"] == {"tag": {"default": "main"}}
 
 
+@pytest.mark.timeout(10)
+def test_many_variables_of_many_included_files_take_no_minutes(tmp_path: Path) -> None:
+    places = [f"s{number}" for number in range(60)]
+    names = {place: [f"V_{place}_{number}" for number in range(120)] for place in places}
+    for place in places:
+        text = "".join(f"${{{name}}}" for name in names[place])
+        env = "".join(f"{name}=1\n" for name in names[place])
+        service = f"services: {{{place}: {{image: 'a:{text}'}}}}"
+        written(tmp_path, {f"{place}/compose.yaml": service, f"{place}/.env": env})
+    included = ", ".join(f"{place}/compose.yaml" for place in places)
+    (tmp_path / "compose.yaml").write_text(f"include: [{included}]\nservices: {{m: {{image: m}}}}")
+    assert set(names["s59"]) < set(read(tmp_path).given)
+
+
 def test_of_several_env_files_of_an_included_file_the_later_counts(tmp_path: Path) -> None:
     found = brought(
         tmp_path,
@@ -380,6 +412,17 @@ def test_of_several_env_files_of_an_included_file_the_later_counts(tmp_path: Pat
         **{"1_env": "A=1\nB=${A}x\n", "2_env": "A=2\nC=${B}y${A}\n"},
     )
     assert found.graph["services"]["a"]["image"] == "a:2-1x-1xy2"
+
+
+def test_what_is_set_further_out_holds_in_the_values_of_an_env_file(tmp_path: Path) -> None:
+    found = brought(
+        tmp_path,
+        compose_yaml="include: [sub/c.yaml]\nservices: {m: {image: m}}",
+        sub__c_yaml="services: {a: {image: 'a:${B}'}}",
+        _env="A=main\n",
+        sub___env="A=sub\nB=${A}-1\n",
+    )
+    assert found.graph["services"]["a"]["image"] == "a:main-1"
 
 
 def test_nothing_from_outside_of_the_folder_is_packed_for_a_file_that_lies_there(tmp_path: Path) -> None:

@@ -222,6 +222,30 @@ def test_an_image_that_an_interruption_left_without_its_name_goes_with_the_next_
     assert subject.remains(subject.app) == []
 
 
+def test_an_image_that_does_not_get_its_name_back_keeps_the_other_one(
+    subject: OnEngine, deployment: Deployment, second: Deployment, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.go(release)
+    removal = deployment.plan(None).steps
+    tag = subject.engine.tag
+
+    def failing(image: str, reference: str) -> None:
+        if reference == subject.image.reference:
+            raise TargetError("no room")
+        tag(image, reference)
+
+    release = replace(release, app=second.app)
+    second.carry_out([step for step in second.plan(release).steps if step.resource == "images"])
+    monkeypatch.setattr(subject.engine, "tag", failing)
+    with pytest.raises(TargetError, match="no room"):
+        deployment.carry_out(removal)
+    monkeypatch.undo()
+    assert subject.engine.images(f"{subject.image.reference}.going-*")
+    second.remove(volumes=True)
+    deployment.remove(volumes=True)
+    assert subject.remains(subject.app) == []
+
+
 def test_what_an_image_shares_with_one_that_goes_meanwhile_is_sent_after_all(
     subject: OnEngine,
     deployment: Deployment,
@@ -243,6 +267,30 @@ def test_what_an_image_shares_with_one_that_goes_meanwhile_is_sent_after_all(
         assert subject.engine.image(other.reference) is not None
     finally:
         subject.engine.remove_image(other.reference)
+
+
+def test_an_image_that_the_engine_refuses_is_sent_once_and_says_why(
+    subject: OnEngine,
+    deployment: Deployment,
+    second: Deployment,
+    release: Release,
+    program: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deployment.go(release)
+    base = [tar.directory("tmp", mode=0o1777), tar.file("server", program, mode=0o755)]
+    other = image(subject.blobs, "app", [base, [tar.file("other", subject.app.encode())]], {"Entrypoint": ["/server"]})
+    steps = second.plan(replace(release, app=second.app, images=(other,))).steps
+    sent: list[object] = []
+
+    def refusing(archive: object) -> None:
+        sent.append(archive)
+        raise TargetError("no space left on device")
+
+    monkeypatch.setattr(subject.engine, "load", refusing)
+    with pytest.raises(TargetError, match="no space left"):
+        second.carry_out([next(step for step in steps if step.action is Action.LOAD)])
+    assert len(sent) == 1
 
 
 def test_an_image_that_has_another_name_and_goes_meanwhile_is_sent_after_all(
