@@ -50,7 +50,13 @@ def letting_go(engine: Engine, target: str, app: str, references: Sequence[str])
     """The claims of `app` are removed inside. Then each image goes, unless another app claims it or something runs of
     it. That they are going is seen from before the claims go until the end."""
     going = {reference: _rename(engine, reference) for reference in references}
-    yield
+    try:
+        yield
+    except BaseException:
+        for reference, name in going.items():
+            if name is not None:
+                _give_back(engine, reference, name)
+        raise
     for reference, name in going.items():
         while name is not None:
             name = _settle(engine, target, app, reference, name)

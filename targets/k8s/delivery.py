@@ -32,6 +32,7 @@ PREFIX = "bundle.local/"
 
 # What an import says where another one, or a removal, was at the same blobs: at a layer, or at one it need not send.
 _RACED = re.compile(r"failed to extract layer|content digest sha256:\w+: not found")
+_GONE = re.compile(r'image "\S+": not found\Z')
 AT_ONCE = 8  # nodes that are asked together
 
 T = TypeVar("T")
@@ -143,7 +144,7 @@ class Node:
         try:
             self._run("images", "label", name, *(f"{key}={value}" for key, value in labels.items()))
         except TargetError as error:
-            if not error.what.endswith("not found"):
+            if not _GONE.search(error.what):
                 raise
             return False
         return True
@@ -246,8 +247,8 @@ def unload(node: Node, payload: Payload) -> None:
     # Who labels the image from here on finds a name of it gone (`_claim`), and brings it anew.
     node.remove(*tagged)
     if _is_brought(reference, node.images()):
-        with suppress(TargetError):  # who brings it was faster
-            for name in tagged:
+        for name in tagged:
+            with suppress(TargetError):  # who brings it was faster
                 node.tag(reference, name)
         return
     node.remove(*(name for name in same if name.startswith(f"{repository}@")))

@@ -246,6 +246,25 @@ def test_an_image_that_does_not_get_its_name_back_keeps_the_other_one(
     assert subject.remains(subject.app) == []
 
 
+def test_an_image_has_its_name_back_where_its_claim_cannot_be_removed(
+    subject: OnEngine, deployment: Deployment, second: Deployment, release: Release, meanwhile: Meanwhile
+) -> None:
+    deployment.go(release)
+    second.go(replace(release, app=second.app))
+    let_go = next(step for step in deployment.plan(None).steps if step.payload["do"] == "let-go")
+
+    def fails() -> None:
+        raise TargetError("the volume is in use")
+
+    meanwhile("remove_volume", fails)
+    with pytest.raises(TargetError, match="in use"):
+        deployment.carry_out([let_go])
+    assert subject.engine.image(subject.image.reference) is not None
+    for one in (deployment, second):
+        one.remove(volumes=True)
+    assert subject.remains(subject.app) == []
+
+
 def test_what_an_image_shares_with_one_that_goes_meanwhile_is_sent_after_all(
     subject: OnEngine,
     deployment: Deployment,
