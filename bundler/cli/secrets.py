@@ -113,6 +113,7 @@ def set_secret(app: str, name: str, *, source: str | None, generate: int | None,
     if used:
         output.note(f"the next deploy brings them to {', '.join(used)}:")
         output.note(f"  bundle deploy FILE --app {app} --target {place.name}{same_place()}")
+        output.note("what has noted the old bytes elsewhere, as a database does in its volume, must be told itself")
     if known is not None and known.origin in ("file", "env", "kubernetes"):
         output.note(
             f"warning: at the last deploy, {name} came from {_ORIGINS[known.origin]}, which would bring its own again"

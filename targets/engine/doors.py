@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from bundler.edges import ports
 from bundler.errors import TargetError
@@ -15,6 +17,8 @@ from targets.engine.fill import architecture, helper_image, made
 from targets.helper import ARCHITECTURES, MOUNT_PATH, binary
 
 Doors = dict[str, tuple[str, int]]  # address and host port, by name
+
+_TAKEN = re.compile("port is already allocated|address already in use")
 
 
 def check(engine: Engine, steps: Sequence[Step]) -> tuple[Note, ...]:
@@ -70,13 +74,29 @@ def prove(engine: Engine, target: str, step: Step) -> None:
         engine.remove(container)
 
 
+@contextmanager
+def explained(step: Step) -> Iterator[None]:
+    """A port that was free when the plan was made, and is not when the container starts, in words for people."""
+    try:
+        yield
+    except TargetError as error:
+        if not (_wanted(step) and _TAKEN.search(error.what)):
+            raise
+        hint = "run the same command again: where the site names no port, the next free one is taken"
+        told = f"front door {_places(_wanted(step))}: something else has taken the port meanwhile"
+        raise TargetError(told, hint=hint) from error
+
+
 def _open(engine: Engine, container: str, doors: Doors) -> None:
     try:
         engine.start(container)
     except TargetError as error:
-        places = ", ".join(f"{name} at {_shown(bind)}:{port}" for name, (bind, port) in sorted(doors.items()))
         hint = f"what runs goes on as it is; choose another place: --set publish.{min(doors)}.bind=…, or .port=…"
-        raise TargetError(f"front door {places} cannot be opened: {error.what}", hint=hint) from error
+        raise TargetError(f"front door {_places(doors)} cannot be opened: {error.what}", hint=hint) from error
+
+
+def _places(doors: Doors) -> str:
+    return ", ".join(f"{name} at {_shown(bind)}:{port}" for name, (bind, port) in sorted(doors.items()))
 
 
 def _shown(address: str) -> str:

@@ -101,7 +101,8 @@ class EngineTarget(ABC):
                 fill.helper(engine, payload, labels)
             case "workload":
                 doors.prove(engine, self.name, step)
-                self.put_workload(payload, secrets)
+                with doors.explained(step):
+                    self.put_workload(payload, secrets)
             case "stop-containers":
                 self._stop(payload)
             case "remove-containers" | "remove-volumes" | "remove-network" | "remove-images" | "remove-helper":

@@ -30,8 +30,9 @@ IN_K3S = "k3s://"  # the containerd that `k3s ctr` finds by itself
 IN_CONTAINER = "docker://"  # a "socket" that is a node's container, as kind, k3d and minikube have them
 PREFIX = "bundle.local/"
 
-# What an import says where another one, or a removal, was at the same blobs: at a layer, or at one it need not send.
-_RACED = re.compile(r"failed to extract layer|content digest sha256:\w+: not found")
+# What an import says where another one, or a removal, was at the same blobs: at a layer, or at one it need not send; or
+# at the same name.
+_RACED = re.compile(r'failed to extract layer|content digest sha256:\w+: not found|image "\S+": already exists')
 _GONE = re.compile(r'image "\S+": not found\Z')
 AT_ONCE = 8  # nodes that are asked together
 

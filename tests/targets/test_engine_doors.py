@@ -75,3 +75,17 @@ def test_a_door_that_can_be_opened_elsewhere_moves(subject: OnEngine, deployment
         assert get(release.doors[0].host_port, "/id")
     leftovers = [thing for thing in deployment.observe().things if thing.resource.startswith("leftover/")]
     assert leftovers == []
+
+
+@pytest.mark.engine
+@pytest.mark.xdist_group("sample")
+def test_a_port_that_is_taken_between_plan_and_deploy_is_told_in_words(
+    subject: OnEngine, deployment: Deployment
+) -> None:
+    steps = deployment.plan(only(subject)).steps
+    with (
+        socket.create_server(("127.0.0.1", subject.port)),
+        pytest.raises(TargetError, match=f"at 127.0.0.1:{subject.port}: something else has taken the port") as caught,
+    ):
+        deployment.carry_out(steps)
+    assert "run the same command again" in (caught.value.hint or "")

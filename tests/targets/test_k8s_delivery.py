@@ -135,8 +135,22 @@ exec {ctr} "$@"
 """
 
 
+# Both saw no image of that name.
+_AT_A_NAME = """#!/bin/sh
+case "$*" in *" images import "*)
+  [ -e {once} ] || {{
+    {ctr} "$@"
+    : >{once}
+    echo 'ctr: image "bundle.local/tgt-sample/app@sha256:0": already exists' >&2
+    exit 1
+  }} ;;
+esac
+exec {ctr} "$@"
+"""
+
+
 @pytest.mark.cluster
-@pytest.mark.parametrize("ctr", [_AT_A_LAYER, _AT_A_BLOB], ids=["at a layer", "at a blob"])
+@pytest.mark.parametrize("ctr", [_AT_A_LAYER, _AT_A_BLOB, _AT_A_NAME], ids=["at a layer", "at a blob", "at a name"])
 def test_an_import_that_another_one_got_in_the_way_of_is_done_again(
     program: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ctr: str
 ) -> None:
