@@ -43,6 +43,7 @@ _HOST_WORDS = frozenset(
 _SECRET = re.compile(r"\$\{secrets\.[a-z0-9-]+(?=\})")
 _FLAG = re.compile(r"--?(?:h|[a-z-]*(?:host|hostname|server|addr|address|endpoint))")
 _LEAST_PORT = 25
+_BUCKETS = "(?:s3[an]?|gc?s|oss)"  # schemes in which a bucket stands where others have a host
 _LOCAL = r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0)"
 _DOOR = re.compile(rf"(?P<scheme>https?)://{_LOCAL}:(?P<port>[0-9]{{1,5}})(?![0-9.])")
 
@@ -74,6 +75,7 @@ class Addresses:
         names = "|".join(re.escape(host) for host in sorted(self.hosts, key=lambda each: (-len(each), each)))
         host = rf"(?P<host>{names or '(?!)'})"
         self._url = re.compile(
+            rf"(?<![A-Za-z0-9+.-])(?!{_BUCKETS}://)"
             rf"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{{0,39}})://(?P<login>[^/@\s\"',]*@)?{host}(?::(?P<port>[0-9]{{1,5}}))?"
             r"(?![A-Za-z0-9_.-])"
         )

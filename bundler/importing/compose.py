@@ -321,8 +321,8 @@ class _Import:
         """What holds where the file says nothing, and is another thing in Compose."""
         silent = [name for name, each in self.project.services.items() if name not in jobs and "restart" not in each]
         if silent:
-            told = f"where no restart is said, a service that ends is started again: {listed(silent)}"
-            self.report.changed("services", told)
+            told = "where no restart is said, a service that ends is started again, unless it is made a job"
+            self.report.changed("services", f"{told}: {listed(silent)}")
         timed = ("interval", "timeout", "start_period")
         checked = [name for name, each in made.items() if set(timed) - set(each.get("healthcheck", timed))]
         if checked:

@@ -146,7 +146,7 @@ def declared(
         if secret.optional:
             told = "the site gives it; Compose does without, and an empty file says the same"
         elif built_in:
-            told = f"the site gives it: what the file has for it stands in {listed(built_in)} too, and stays there"
+            told = f"the site gives it: what the file has for it is a word of {listed(built_in)} too, for all to read"
         elif secret.required or not (secret.literal or secret.variable.upper().endswith(_MADE_HERE)):
             told = "the site gives it"
         elif secret.login:

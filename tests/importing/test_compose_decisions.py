@@ -81,6 +81,17 @@ def test_a_name_alone_is_an_address_only_where_its_variable_says_so() -> None:
     assert found.graph["services"]["a"]["environment"] == {"DB_NAME": "db", "CACHE_HOST": "${db.host}"}
 
 
+@pytest.mark.parametrize("scheme", ["s3", "s3a", "gs", "gcs"])
+def test_a_bucket_of_a_services_name_is_no_address(scheme: str) -> None:
+    text = f"{scheme}://db/x"
+    found = compose(
+        f"services: {{a: {{image: a, environment: {{ROOT: '{text}'}}}}, db: {{image: db, expose: [5000]}}}}"
+    )
+    assert found.graph["services"]["a"]["environment"] == {"ROOT": text}
+    assert "connect" not in found.graph["services"]["a"]
+    assert list(found.graph["services"]["db"]["expose"].values()) == [5000]
+
+
 def test_services_that_name_each_other_do_not_wait_for_each_other() -> None:
     found = compose(
         "services:\n  a: {image: a, environment: {B_URL: 'http://b:1080'}, depends_on: [b]}\n"

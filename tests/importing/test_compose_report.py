@@ -224,7 +224,7 @@ def test_a_password_within_a_default_is_in_nothing_that_is_written(tmp_path: Pat
         ("privileged: false", "left out services.a.privileged: it asks for nothing"),
         ("deploy: {resources: {limits: {pids: 9}}}", "left out services.a.deploy.resources.limits.pids: "),
         ("env_file: [{path: e, required: false, odd: x}]", "refused services.a.env_file.odd: no key"),
-        ("image: acme/redis", "changed services: where no restart is said, a service that ends is started again: a"),
+        ("image: acme/redis", "changed services: where no restart is said, a service that ends"),
         ("expose: [9, '10-11']", "taken services.a.expose: its endpoints: port-9 on 9, port-10 on 10, port-11 on 11"),
         ("x-y: 1", "taken services.db.environment: who connects to its postgres is told user, password and database"),
         ("healthcheck: {test: x}", "changed services: a health check that does not say them has the graph's interval,"),
@@ -268,7 +268,7 @@ def test_what_the_file_declares_has_a_line_too(text: str, told: str) -> None:
 def test_of_many_names_the_first_eight_are_told() -> None:
     many = ", ".join(f"s{index}: {{image: a}}" for index in range(12))
     (told,) = (line for line in lines(compose(f"services: {{{many}}}")) if "restart" in line)
-    assert told.endswith("is started again: s0, s1, s2, s3, s4, s5, s6, s7 and 4 more")
+    assert told.endswith("unless it is made a job: s0, s1, s2, s3, s4, s5, s6, s7 and 4 more")
 
 
 def test_a_service_whose_end_is_waited_for_is_told_to_be_a_job() -> None:
@@ -329,7 +329,7 @@ def test_the_report_tells_what_is_alike_in_one_line_below_the_part_that_it_is_of
     )
     assert report.lines(found.report) == [
         "changed:",
-        "  services: where no restart is said, a service that ends is started again: a",
+        "  services: where no restart is said, a service that ends is started again, unless it is made a job: a",
         "left out:",
         "  volumes:",
         "    v.driver, w.driver: where and how a volume is kept is the site's: storage",

@@ -42,7 +42,7 @@ def test_a_packed_file_that_holds_it_cannot_be_told_another_so_the_site_gives_it
     (tmp_path / "app.conf").write_text("db = pw12345\n")
     found = compose("a: {image: a, environment: {PGPASSWORD: pw12345}, volumes: ['./app.conf:/app.conf:ro']}", tmp_path)
     assert found.graph["secrets"] == {"postgres-password": {}}
-    told = "what the file has for it stands in services.a.volumes too, and stays there"
+    told = "what the file has for it is a word of services.a.volumes too, for all to read"
     assert any(line.endswith(told) for line in lines(found.report))
 
 
