@@ -28,10 +28,6 @@ class Conformance:
     """The promises. `subject` is the adapter's own fixture, and removes everything at the end."""
 
     @pytest.fixture
-    def subject(self) -> Iterator[Subject]:
-        raise NotImplementedError
-
-    @pytest.fixture
     def deployment(self, subject: Subject) -> Iterator[Deployment]:
         deployment = Deployment(subject, subject.app)
         yield deployment

@@ -148,7 +148,7 @@ def run(arguments: list[str]) -> int:
             output.note(context.get_help())
             return 2
         hint = f"{context.command_path} --help" if context else None
-        if (hint, getattr(error, "option_name", "")) == ("bundle deploy --help", "--dry-run"):
+        if context and (context.command.name, getattr(error, "option_name", "")) == ("deploy", "--dry-run"):
             hint = "to see what it would do: bundle plan"
         output.error(error.format_message(), hint)
         return 2

@@ -40,7 +40,7 @@ def write_record(release: Release, ledger: Mapping[str, str]) -> str:
         recorded=False,
     )
     document = ReleaseRecord(SCHEMA, settled, dict(ledger))
-    return msgspec.json.encode(document, enc_hook=_plain, order="sorted").decode()
+    return msgspec.json.encode(document, enc_hook=dict, order="sorted").decode()
 
 
 def read_record(record: Record) -> ReleaseRecord:
@@ -58,9 +58,3 @@ def read_record(record: Record) -> ReleaseRecord:
             hint=_OTHER_VERSION,
         )
     return read
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise NotImplementedError(type(value).__name__)

@@ -27,14 +27,19 @@ def own_name(name: str) -> str:
     return name.partition(GOING)[0]
 
 
+def volume(app: str, references: Iterable[str]) -> str:
+    """The name of the volume that claims these images."""
+    return ownership.claim_volume(app, ownership.digest(sorted(references)))
+
+
 def payload(
     labels: Mapping[str, str], app: str, references: Iterable[str], images: Sequence[Payload]
 ) -> dict[str, object]:
     """Of a step that claims `references`. `images` are to be there then: what loading each needs."""
     claimed = sorted(references)
-    volume = ownership.claim_volume(app, ownership.digest(claimed))
-    labels = {**labels, ownership.SPEC: volume, ownership.IMAGES: ownership.canonical(claimed)}
-    return {"do": "claim", "volume": volume, "labels": labels, "images": images}
+    name = volume(app, claimed)
+    labels = {**labels, ownership.SPEC: name, ownership.IMAGES: ownership.canonical(claimed)}
+    return {"do": "claim", "volume": name, "labels": labels, "images": images}
 
 
 def wider(claim: Payload, gone: Sequence[Payload]) -> dict[str, object] | None:

@@ -123,7 +123,7 @@ def claim(release: Release, observed: Observed) -> tuple[list[str], str]:
     images = [thing for thing in observed.things if thing.resource.startswith("image/")]
     loaded_by_hand = {image.name for image in images if image.foreign and not image.shared}
     references = sorted({thing.reference for thing in _things_to_load(release, observed)} - loaded_by_hand)
-    return references, ownership.claim_volume(release.app, ownership.digest(references))
+    return references, claims.volume(release.app, references)
 
 
 # network, volumes, secrets, files

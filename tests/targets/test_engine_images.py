@@ -23,6 +23,12 @@ pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
 Meanwhile = Callable[..., None]
 
 
+def moments(test: Callable[..., None]) -> Callable[..., None]:
+    """What another app does was planned before, or is then; around the question whose the image is."""
+    test = pytest.mark.parametrize("planned", [True, False], ids=["planned before", "planned then"])(test)
+    return pytest.mark.parametrize("after", [False, True], ids=["before the question", "after it"])(test)
+
+
 @pytest.fixture
 def release(subject: OnEngine) -> Release:
     return replace(only(subject, doors=()), doors=())
@@ -115,8 +121,7 @@ def test_an_image_that_its_last_app_lets_go_of_during_a_look_is_claimed(
     assert subject.remains(subject.app) == []
 
 
-@pytest.mark.parametrize("planned", [True, False], ids=["planned before", "planned then"])
-@pytest.mark.parametrize("after", [False, True], ids=["before the question", "after it"])
+@moments
 def test_an_app_that_comes_while_the_last_lets_go_has_its_image(
     subject: OnEngine,
     deployment: Deployment,
@@ -146,8 +151,7 @@ def test_an_app_that_comes_while_the_last_lets_go_has_its_image(
     assert subject.remains(subject.app) == []
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before the question", "after it"])
-@pytest.mark.parametrize("planned", [True, False], ids=["planned before", "planned then"])
+@moments
 def test_an_app_that_goes_while_another_lets_go_leaves_no_image(
     subject: OnEngine,
     deployment: Deployment,
