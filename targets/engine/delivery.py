@@ -131,14 +131,16 @@ def _path(blob: Descriptor) -> str:
 # The helper image: one file, for containers that are created and never started.
 
 
-def local_image(reference: str, architecture: str, name: str, program: bytes) -> tuple[bytes, str, str]:
-    """A deterministic archive of a one-file image, its config digest and its manifest digest."""
+def local_image(
+    repository: str, architecture: str, name: str, program: bytes, labels: Mapping[str, str]
+) -> tuple[bytes, str]:
+    """A deterministic archive of a one-file image, and the name that it has there: tagged by its content."""
     layer = tar.whole([tar.file(name, program, mode=0o555)])
     config = json.dumps(
         {
             "architecture": architecture,
             "os": "linux",
-            "config": {"Cmd": [f"/{name}"]},
+            "config": {"Cmd": [f"/{name}"], "Labels": dict(labels)},
             "rootfs": {"type": "layers", "diff_ids": [str(Digest.of(layer))]},
         },
         sort_keys=True,
@@ -155,6 +157,7 @@ def local_image(reference: str, architecture: str, name: str, program: bytes) ->
         sort_keys=True,
     ).encode()
     manifest_blob = Descriptor(MANIFEST, Digest.of(manifest), len(manifest))
+    reference = f"{repository}:{config_blob.digest.short}"
     payload = {"reference": reference}
     archive = tar.whole(
         [
@@ -167,4 +170,4 @@ def local_image(reference: str, architecture: str, name: str, program: bytes) ->
             tar.file("index.json", json.dumps(_index(payload, manifest_blob)).encode()),
         ]
     )
-    return archive, str(config_blob.digest), str(manifest_blob.digest)
+    return archive, reference

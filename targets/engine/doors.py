@@ -51,7 +51,7 @@ def prove(engine: Engine, target: str, step: Step) -> None:
         return
     held = {port for _, port in before}
     body = {
-        "Image": helper_image(engine),
+        "Image": helper_image(engine, ownership.labels(target, app, step.resource, "")),
         "Entrypoint": [MOUNT_PATH, "version"],
         "Labels": ownership.labels(target, app, step.resource, ""),
         "ExposedPorts": {"1/tcp": {}},

@@ -13,18 +13,18 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from secrets import token_hex
 from typing import Any
 
 from bundler.contract import BlobSource
 from bundler.errors import TargetError
 from bundler.model.observed import StoredSecret
-from bundler.model.oci import Digest
 from targets import ownership, tar, texts
 from targets.counting import counted
 from targets.descriptors import descriptor
 from targets.engine import delivery
-from targets.engine.api import Conflict, Engine
+from targets.engine.api import Conflict, Engine, NotThere
 from targets.helper import MOUNT_PATH, binary
 
 HELPER_IMAGE = "bundle.local/graphbundle/helper"
@@ -35,30 +35,31 @@ _MARK_PLACE = "/.bundle-mark"
 _CONTENT = "content"
 
 
-def helper_reference() -> str:
-    return f"{HELPER_IMAGE}:{Digest.of(binary(HELPER_ARCHITECTURE)).short}"
-
-
-def helper_image(engine: Engine) -> str:
-    """The local image of containers that are not the app's own; loaded where it is missing."""
-    reference = helper_reference()
+def helper_image(engine: Engine, labels: Mapping[str, str]) -> str:
+    """The local image of containers that are not the app's own; loaded where it is missing. The app of `labels` has one
+    to itself: what another one takes away is never in the way of this."""
+    archive, reference = _helper_archive(architecture(engine), labels[ownership.TARGET], labels[ownership.APP])
     if engine.image(reference) is None:
-        program = binary(HELPER_ARCHITECTURE)
-        archive, _, _ = delivery.local_image(reference, architecture(engine), posixpath.basename(MOUNT_PATH), program)
         engine.load(iter([archive]))
     return reference
 
 
+@cache
+def _helper_archive(architecture: str, target: str, app: str) -> tuple[bytes, str]:
+    labels = ownership.labels(target, app, "image/helper", "1")
+    program = binary(HELPER_ARCHITECTURE)
+    return delivery.local_image(HELPER_IMAGE, architecture, posixpath.basename(MOUNT_PATH), program, labels)
+
+
 def made(engine: Engine, name: str, body: Mapping[str, Any]) -> str:
-    """A created container. No app claims the image of `helper_image`: one that goes may take it along meanwhile."""
+    """A created container. A command that reads the app's secrets leaves no image of `helper_image` that it did not
+    find: it may take along what another command of the same app has just found."""
     try:
         return engine.create(name, body)
-    except Conflict:
-        raise
-    except TargetError:
-        if body["Image"] != helper_reference():
+    except NotThere:
+        if not body["Image"].startswith(HELPER_IMAGE + ":"):
             raise
-        helper_image(engine)
+        helper_image(engine, body["Labels"])
         return engine.create(name, body)
 
 
@@ -302,7 +303,7 @@ def model(
     with filling(engine, payload["volume"], labels) as volume:
         if volume is None:
             return
-        container = volume.container(helper_image(engine))
+        container = volume.container(helper_image(engine, labels))
         for value in payload["layers"]:
             engine.put(container, f"{_PLACE}/{_CONTENT}", counted(blobs.stream(descriptor(value)), progress))
 
@@ -313,7 +314,7 @@ def helper(engine: Engine, payload: Mapping[str, Any], labels: Mapping[str, str]
     with filling(engine, payload["volume"], labels) as volume:
         if volume is None:
             return
-        container = volume.container(helper_image(engine))
+        container = volume.container(helper_image(engine, labels))
         engine.put(container, _PLACE, tar.whole([tar.file(name, binary(payload["architecture"]), mode=0o555)]))
 
 
@@ -338,7 +339,7 @@ def store_secrets(
     _own(engine.create_volume(volume, labels), labels, f"volume {volume}")
     writer = Filling(engine, volume, labels)
     try:
-        container = writer.container(helper_image(engine))
+        container = writer.container(helper_image(engine, labels))
         for name, kept in _read_secrets(engine, container).items():
             if name in secrets and kept.revision not in (secrets[name].revision, payload["before"].get(name)):
                 raise TargetError(
@@ -354,16 +355,17 @@ def stored_secrets(engine: Engine, volume: str, labels: Mapping[str, str]) -> di
     there = engine.volume(volume)
     if there is None or not ownership.ours(there.get("Labels"), labels[ownership.TARGET], labels[ownership.APP]):
         return {}
-    had_image = engine.image(helper_reference()) is not None
+    _, image = _helper_archive(architecture(engine), labels[ownership.TARGET], labels[ownership.APP])
+    had_image = engine.image(image) is not None
     name = f"{volume}{ownership.READER}{token_hex(4)}"
-    container = _create(engine, name, {volume: f"{_PLACE}/{_CONTENT}"}, helper_image(engine), labels)
+    container = _create(engine, name, {volume: f"{_PLACE}/{_CONTENT}"}, helper_image(engine, labels), labels)
     try:
         found = _read_secrets(engine, container)
     finally:
         engine.remove(container)
     if not had_image:
         with suppress(TargetError):  # another command has begun to use it
-            engine.remove_image(helper_reference())
+            engine.remove_image(image)
     return found
 
 

@@ -18,7 +18,7 @@ from bundler.model.oci import Digest, Platform
 from targets import ownership
 from targets.engine import claims, delivery, workloads
 from targets.engine.api import Engine, Json
-from targets.engine.fill import HELPER_IMAGE, helper_reference
+from targets.engine.fill import HELPER_IMAGE
 
 DOOR_PORTS = range(8080, 8181)
 BUNDLE_IMAGES = "bundle.local/*/*"
@@ -226,14 +226,10 @@ def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterato
     it too or is just letting go of it, or a container of somebody else's needs it and it has no other name."""
     claimed: set[str] = set()
     others: set[str] = set()
-    other_apps = False
     for volume in found.volumes:
         labels = volume.get("Labels") or {}
-        if ownership.APP not in labels:
-            continue
-        own = ownership.ours(labels, target, app)
-        other_apps = other_apps or not own
         if ownership.IMAGES in labels:
+            own = ownership.ours(labels, target, app)
             (claimed if own else others).update(json.loads(labels[ownership.IMAGES]))
     ids = {container["Id"] for container in mine}
     used = {container.get("ImageID") for container in found.containers if container["Id"] not in ids}
@@ -244,8 +240,8 @@ def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterato
         needed = image["Id"] in used and len(references) == 1
         for reference in sorted(references):
             if reference.startswith(HELPER_IMAGE + ":"):
-                foreign = reference != helper_reference() or other_apps or image["Id"] in used
-                yield Thing("image/helper", reference, image["Id"], foreign=foreign)
+                if ownership.ours(image.get("Labels"), target, app):
+                    yield Thing("image/helper", reference, image["Id"])
             elif reference.startswith("bundle.local/"):
                 yield Thing(
                     f"image/{reference}",

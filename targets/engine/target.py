@@ -209,5 +209,5 @@ class EngineTarget(ABC):
                 case "remove-images":
                     claims.take_away(engine, self.name, app, name)
                 case "remove-helper":
-                    with suppress(Conflict):  # another app uses it by now
+                    with suppress(Conflict):  # something uses it by now
                         engine.remove_image(name)

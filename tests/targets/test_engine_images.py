@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from engines import OnEngine, only
@@ -13,9 +14,8 @@ from images import image
 from bundler.errors import TargetError
 from bundler.model.plan import Action, Step
 from bundler.model.release import Release
-from targets import tar
+from targets import ownership, tar
 from targets.engine import fill, observe
-from targets.engine.api import Engine
 from targets.sample import Deployment, sample, settled
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
@@ -332,28 +332,47 @@ def test_an_image_that_has_another_name_and_goes_meanwhile_is_sent_after_all(
         subject.engine.remove_image(other.reference)
 
 
-def test_the_helper_image_that_another_app_took_along_is_loaded_again(
-    subject: OnEngine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own = f"bundle.local/{subject.app}/helper"  # tests beside it need the real one
-    for module in (fill, observe):
-        monkeypatch.setattr(module, "HELPER_IMAGE", own)
-    first = [fill.helper_image]
+def _helpers(subject: OnEngine, app: str) -> list[str]:
+    found = subject.engine.images(f"{fill.HELPER_IMAGE}:*")
+    return [name for i in found if ownership.ours(i["Labels"], subject.target.name, app) for name in i["RepoTags"]]
 
-    def taken_along(engine: Engine) -> str:
-        reference = fill.helper_reference()
-        if not first:
-            return helper_image(engine)
-        first.pop()(engine)
-        engine.remove_image(reference)
+
+def _once_found(monkeypatch: pytest.MonkeyPatch, happening: Callable[[], object]) -> None:
+    """Something happens once: when a helper image is there, and nothing uses it yet."""
+    real = fill.helper_image
+
+    def finding(*arguments: Any) -> str:
+        monkeypatch.setattr(fill, "helper_image", real)
+        reference = real(*arguments)
+        happening()
         return reference
 
-    helper_image = fill.helper_image
-    monkeypatch.setattr(fill, "helper_image", taken_along)
+    monkeypatch.setattr(fill, "helper_image", finding)
+
+
+def test_an_app_that_goes_takes_no_helper_image_of_another_along(
+    subject: OnEngine, deployment: Deployment, second: Deployment, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.go(release)
+    _once_found(monkeypatch, lambda: deployment.remove(volumes=True))
+    second.go(replace(release, app=second.app))
+    assert _helpers(subject, subject.app) == []
+    assert len(_helpers(subject, second.app)) == 1
+    second.remove(volumes=True)
+    assert _helpers(subject, second.app) == []
+
+
+def test_a_helper_image_that_a_plan_has_taken_along_is_loaded_again(
+    subject: OnEngine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken_along() -> None:
+        (image,) = _helpers(subject, subject.app)
+        subject.engine.remove_image(image)
+
+    _once_found(monkeypatch, taken_along)
     deployment.go(sample(subject))
-    assert not first
     deployment.remove(volumes=True)
-    subject.engine.remove_image(fill.helper_reference())
+    assert _helpers(subject, subject.app) == []
 
 
 def test_an_image_that_something_has_come_to_use_stays_and_the_removal_ends(

@@ -108,7 +108,7 @@ def _data(subject: OnEngine) -> tuple[str, dict[str, str]]:
 def _fill(engine: Engine, volume: str, labels: Mapping[str, str]) -> None:
     with fill.filling(engine, volume, labels) as begun:
         assert begun is not None
-        begun.container(fill.helper_image(engine))
+        begun.container(fill.helper_image(engine, labels))
 
 
 def test_a_deploy_that_comes_late_does_not_write_over_what_another_has_completed(
@@ -118,7 +118,7 @@ def test_a_deploy_that_comes_late_does_not_write_over_what_another_has_completed
     first = fill.filling(subject.engine, volume, labels)
     begun = first.__enter__()
     assert begun is not None
-    begun.container(fill.helper_image(subject.engine))
+    begun.container(fill.helper_image(subject.engine, labels))
     late = Interrupted("create", lambda: first.__exit__(None, None, None))
     with fill.filling(late, volume, labels) as found:
         assert found is None
@@ -143,7 +143,7 @@ def test_a_deploy_whose_filling_another_has_taken_over_stops(subject: OnEngine, 
     def take_over() -> None:
         begun = second.__enter__()
         assert begun is not None
-        begun.container(fill.helper_image(subject.engine))
+        begun.container(fill.helper_image(subject.engine, labels))
 
     with pytest.raises(TargetError, match="another deploy"):
         _fill(Interrupted("remove", take_over), volume, labels)
