@@ -11,11 +11,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from bundler import release as releasing
 from bundler.contract import BlobSource, Checking, Leasing, Lending, Target
 from bundler.edges.clock import Clock
-from bundler.errors import TargetError, UsageError
+from bundler.errors import PortTakenError, StoppedError, TargetError, UsageError
 from bundler.lease import leased
 from bundler.model.bundle import VerifiedBundle
 from bundler.model.observed import Observed, State, StoredSecret
@@ -31,7 +32,8 @@ _SETTLE_S = 120.0  # on top of the start periods along the waves
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A plan and what carrying it out needs. `patience_s`: how long to wait where nobody says."""
+    """A plan and what carrying it out needs. `patience_s`: how long to wait where nobody says. `again`: the same asked
+    of what the target shows then, where asking again may give another answer."""
 
     target: Target
     app: str
@@ -41,6 +43,7 @@ class Prepared:
     secrets: Mapping[str, StoredSecret]
     blobs: BlobSource | None
     patience_s: float
+    again: Callable[[], Prepared] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ def prepare(
 ) -> Prepared:
     """What a deploy would do. Nothing is changed. `given` are the secrets that the site has at hand; those on the
     target are looked up there. Raises TargetError when the target refuses a feature."""
+    again = partial(prepare, target, verified, blobs, site, given, app)
     given = {**given, **_lent(target, app, site)}
     observed = releasing.assumed(target.observe(app), verified.bundle.images)
     _keep_variant(target, observed, site, app)
@@ -73,7 +77,7 @@ def prepare(
     released = releasing.release(inputs)
     plan = _checked(target, target.plan(released.release, observed))
     patience_s = default_timeout_s(released.release)
-    return Prepared(target, app, released.release, plan, observed, released.secrets, blobs, patience_s)
+    return Prepared(target, app, released.release, plan, observed, released.secrets, blobs, patience_s, again)
 
 
 def _keep_variant(target: Target, observed: Observed, site: Site, app: str) -> None:
@@ -215,18 +219,34 @@ def kept(prepared: Prepared) -> tuple[str, ...]:
 
 
 def carry_out(prepared: Prepared, reporter: Reporter, clock: Clock, timeout_s: float | None) -> Observed:
-    """Do what was prepared; what the target shows afterwards. Raises as `Runner.run`, and TargetError
-    before the first step where the target refuses a feature."""
+    """Do what was prepared; what the target shows afterwards. A port that something else takes meanwhile is given up
+    for the next free one, where the site leaves it open. Raises as `Runner.run`, and TargetError before the first step
+    where the target refuses a feature."""
     refuse(prepared)
     if not prepared.plan.steps and _is_settled(prepared):
         return prepared.observed
     limit = timeout_s or prepared.patience_s
-    with _alone(prepared, reporter, clock) as proceed:
-        runner = Runner(
-            prepared.target, prepared.app, prepared.blobs, prepared.secrets, reporter, clock, limit, proceed
-        )
-        runner.run(prepared.plan)
+    try:
+        with _alone(prepared, reporter, clock) as proceed:
+            runner = Runner(
+                prepared.target, prepared.app, prepared.blobs, prepared.secrets, reporter, clock, limit, proceed
+            )
+            runner.run(prepared.plan)
+    except (TargetError, StoppedError) as error:
+        moved = _moved(prepared) if PortTakenError in (type(error), type(error.__cause__)) else None
+        if moved is None:
+            raise
+        return carry_out(moved, reporter, clock, timeout_s)
     return prepared.target.observe(prepared.app)
+
+
+def _moved(prepared: Prepared) -> Prepared | None:
+    """The rest of the plan, with other ports; None where there are none, or another deploy has changed the app."""
+    anew = prepared.again() if prepared.again is not None else None
+    if anew is None or anew.release is None or prepared.release is None or anew.plan.refused:
+        return None
+    same = anew.release.doors == prepared.release.doors or anew.observed.records != prepared.observed.records
+    return None if same else anew
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""Progress on stderr, drawn only on a terminal: what is going on, bytes, rate."""
+"""Progress on stderr: what is going on, bytes, rate. Drawn on a terminal; elsewhere a line now and then, of what takes
+long."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from bundler.model.plan import Action, Step
 from bundler.model.release import Release
 
 _EVERY_S = 0.1
+_PLAIN_EVERY_S = 30.0  # where nothing can be drawn: a log shall not be silent, nor full
 _CLEAR = "\r\x1b[2K"
 _DOING = {
     Action.LOAD: "loaded",
@@ -32,17 +34,22 @@ class Line:
         self._shown = sys.stderr.isatty()
         self._drawn = output.drawable(sys.stderr)
         self._lock = threading.Lock()
-        self._drawn_at = 0.0
+        self._drawn_at = time.monotonic()
         self._dirty = False
 
     def draw(self, text: str, *, now: bool = False) -> None:
         with self._lock:
-            if self._drawn and (now or time.monotonic() - self._drawn_at >= _EVERY_S):
+            ago = time.monotonic() - self._drawn_at
+            if self._drawn and (now or ago >= _EVERY_S):
                 width = shutil.get_terminal_size().columns - 1
                 sys.stderr.write(_CLEAR + output.clean(text)[:width])
                 sys.stderr.flush()
-                self._drawn_at = time.monotonic()
                 self._dirty = True
+            elif not self._drawn and ago >= _PLAIN_EVERY_S:
+                output.note(text)
+            else:
+                return
+            self._drawn_at = time.monotonic()
 
     def keep(self, text: str) -> None:
         with self._lock:

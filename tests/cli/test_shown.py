@@ -94,6 +94,20 @@ def test_waiting_for_nothing_known_is_no_empty_line(monkeypatch: pytest.MonkeyPa
     assert shown == ["waiting for the first look at what runs", "waiting for service/a, job/b"]
 
 
+def test_off_a_terminal_what_takes_long_is_told_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    passed_s = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: passed_s)
+    steps, told = progress.Steps(), {}
+    for passed_s in (1.0, 29.0, 31.0, 32.0, 60.0, 62.0):
+        steps.waiting(("service/a",))
+        told[passed_s] = capsys.readouterr().err
+    steps.close()
+    line = "waiting for service/a\n"
+    assert told == {1.0: "", 29.0: "", 31.0: line, 32.0: "", 60.0: "", 62.0: line}
+
+
 def test_nothing_can_drive_the_terminal() -> None:
     assert output.clean("a\x1b]0;title\x07b\r\u202ec\n") == "a\\x1b]0;title\\x07b\\x0d\\u202ec\n"
     assert output.clean("ümläut → 語") == "ümläut → 語"
