@@ -3,12 +3,14 @@
 An app first claims the images that it brings, in the labels of an empty volume, and then looks whether they are there.
 Who takes an image away first takes its name, keeping it by another one, and then looks whether an app claims it. Of two
 that meet, one sees the other: the image gets its name back, or is loaded anew. The other name is its own each time;
-where it is left by somebody who was killed, the image still counts as there.
+where it is left by somebody who was killed, the image still counts as there. Who brings an image that has lost its name
+waits for who lets go of it.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from secrets import token_hex
@@ -19,6 +21,9 @@ from targets import ownership
 from targets.engine.api import Conflict, Engine
 
 GOING = ".going-"  # after an image's own name in its other one
+GOING_S = 10.0  # who has let go of an image for so long was killed
+DELETING_S = 1.0  # an image without any name, for so long, is not just being deleted
+POLL_S = 0.05
 
 Payload = Mapping[str, Any]
 
@@ -65,6 +70,18 @@ def letting_go(engine: Engine, target: str, app: str, references: Sequence[str])
     for reference, name in going.items():
         while name is not None:
             name = _settle(engine, target, app, reference, name)
+
+
+def wait_for_letting_go(engine: Engine, image_id: str) -> None:
+    """Waits while another app lets go of an image: Docker takes with its last name also those that it is given while it
+    is deleted (moby, daemon/images/image_delete.go)."""
+    began = time.monotonic()
+    while (image := engine.image(image_id)) is not None:
+        names = image.get("RepoTags") or ()
+        limit = GOING_S if names else DELETING_S
+        if any(own_name(name) == name for name in names) or time.monotonic() - began >= limit:
+            return
+        time.sleep(POLL_S)
 
 
 def take_away(engine: Engine, target: str, app: str, reference: str) -> None:

@@ -24,6 +24,7 @@ from bundler.model.oci import IMAGE_CONFIG, INDEX, MANIFEST, Descriptor, Digest
 from targets import tar
 from targets.counting import again, counted
 from targets.descriptors import descriptor, descriptor_json
+from targets.engine import claims
 from targets.engine.api import Engine
 
 CONTAINERD_STORE = "containerd-store"  # a host feature
@@ -52,6 +53,7 @@ def load(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource | None, p
     reference, pin = payload["reference"], payload["pin"]
     if is_there(engine, payload):
         return
+    claims.wait_for_letting_go(engine, pin)
     if engine.image(pin) is not None:
         with suppress(TargetError):
             engine.tag(pin, reference)

@@ -15,7 +15,7 @@ from bundler.errors import TargetError
 from bundler.model.plan import Action, Step
 from bundler.model.release import Release
 from targets import ownership, tar
-from targets.engine import fill, observe
+from targets.engine import claims, fill, observe
 from targets.sample import Deployment, sample, settled
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
@@ -245,6 +245,36 @@ def test_an_image_that_does_not_get_its_name_back_keeps_the_other_one(
         deployment.carry_out(removal)
     monkeypatch.undo()
     assert subject.engine.images(f"{subject.image.reference}.going-*")
+    second.remove(volumes=True)
+    deployment.remove(volumes=True)
+    assert subject.remains(subject.app) == []
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["it does", "it was killed"])
+def test_an_image_is_given_no_name_while_another_app_lets_go_of_it(
+    subject: OnEngine,
+    deployment: Deployment,
+    second: Deployment,
+    release: Release,
+    monkeypatch: pytest.MonkeyPatch,
+    killed: bool,
+) -> None:
+    """Docker takes a name that an image is given while it is deleted along."""
+    engine, reference, named = subject.engine, subject.image.reference, list[str]()
+    deployment.carry_out([s for s in deployment.plan(release).steps if s.resource.startswith("image")])
+    steps = second.plan(replace(release, app=second.app)).steps
+    going = f"{reference}.going-1234"
+    engine.tag(reference, going)
+    engine.remove_image(reference)
+    tag = engine.tag
+    monkeypatch.setattr(engine, "tag", lambda image, name: named.append(name) or tag(image, name))
+    monkeypatch.setattr(claims, "GOING_S", 0.5 if killed else 60.0)
+    letting_go = threading.Timer(3.0 if killed else 1.0, engine.remove_image, [going])
+    letting_go.start()
+    second.carry_out([step for step in steps if step.resource == "images"])
+    assert named == ([reference] if killed else [])
+    letting_go.join()
+    assert engine.image(reference) is not None
     second.remove(volumes=True)
     deployment.remove(volumes=True)
     assert subject.remains(subject.app) == []
