@@ -27,6 +27,7 @@ from bundler.release.secrets import check_texts, new_revision, users, within_lim
 from bundler.run import Reporter, Runner, is_ready
 
 DEFAULT_TIMEOUT_S = 600.0
+PORTS_TRIED = 5
 _SETTLE_S = 120.0  # on top of the start periods along the waves
 
 
@@ -226,27 +227,34 @@ def carry_out(prepared: Prepared, reporter: Reporter, clock: Clock, timeout_s: f
     if not prepared.plan.steps and _is_settled(prepared):
         return prepared.observed
     limit = timeout_s or prepared.patience_s
-    try:
-        with _alone(prepared, reporter, clock) as proceed:
-            runner = Runner(
-                prepared.target, prepared.app, prepared.blobs, prepared.secrets, reporter, clock, limit, proceed
-            )
-            runner.run(prepared.plan)
-    except (TargetError, StoppedError) as error:
-        moved = _moved(prepared) if PortTakenError in (type(error), type(error.__cause__)) else None
-        if moved is None:
-            raise
-        return carry_out(moved, reporter, clock, timeout_s)
+    for left in reversed(range(PORTS_TRIED)):
+        try:
+            with _alone(prepared, reporter, clock) as proceed:
+                runner = Runner(
+                    prepared.target, prepared.app, prepared.blobs, prepared.secrets, reporter, clock, limit, proceed
+                )
+                runner.run(prepared.plan)
+            break
+        except (TargetError, StoppedError) as error:
+            taken = PortTakenError in (type(error), type(error.__cause__))
+            anew = _planned_again(prepared, reporter) if taken and left else None
+            if anew is None:
+                raise
+            prepared = anew
     return prepared.target.observe(prepared.app)
 
 
-def _moved(prepared: Prepared) -> Prepared | None:
-    """The rest of the plan, with other ports; None where there are none, or another deploy has changed the app."""
+def _planned_again(prepared: Prepared, reporter: Reporter) -> Prepared | None:
+    """The rest of the plan, with ports that are free now. None where the site names one that is not, or where another
+    deploy has changed the app."""
     anew = prepared.again() if prepared.again is not None else None
-    if anew is None or anew.release is None or prepared.release is None or anew.plan.refused:
+    if anew is None or anew.plan.refused or anew.observed.records != prepared.observed.records:
         return None
-    same = anew.release.doors == prepared.release.doors or anew.observed.records != prepared.observed.records
-    return None if same else anew
+    before = {door.name: door.host_port for door in prepared.release.doors} if prepared.release is not None else {}
+    for door in anew.release.doors if anew.release is not None else ():
+        if door.host_port != before.get(door.name):
+            reporter.told(f"front door {door.name}: port {door.host_port}, as something else has taken the one before")
+    return anew
 
 
 @contextmanager

@@ -45,6 +45,8 @@ class Reporter(Protocol):
 
     def waiting(self, resources: tuple[str, ...]) -> None: ...
 
+    def told(self, text: str) -> None: ...
+
 
 @dataclass
 class _Progress:

@@ -102,6 +102,8 @@ class Quiet:
 
     def waiting(self, resources: tuple[str, ...]) -> None: ...
 
+    def told(self, text: str) -> None: ...
+
 
 def step(resource: str, *, after: tuple[str, ...] = (), waits: tuple[Ready, ...] = ()) -> Step:
     return Step(resource, Action.CREATE, "not there", {}, after, waits)

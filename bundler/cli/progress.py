@@ -134,5 +134,9 @@ class Steps:
     def waiting(self, resources: tuple[str, ...]) -> None:
         self._line.draw("waiting for " + (", ".join(resources) or "the first look at what runs"))
 
+    def told(self, text: str) -> None:
+        self._line.clear()
+        output.note(text)
+
     def close(self) -> None:
         self._line.clear()

@@ -63,8 +63,6 @@ def load(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource | None, p
         raise TargetError(f"image {reference} is in the bundle, and no bundle was given")
     layers = [descriptor(layer) for layer in payload["layers"]]
     had = _layers_had(engine, payload, blobs)
-    for layer in layers[:had]:
-        progress(layer.size_bytes)
     try:
         engine.load(tar.stream(_archive(payload, layers, had, blobs, progress)))
     except TargetError:

@@ -346,6 +346,20 @@ def test_an_image_that_the_engine_refuses_is_sent_once_and_says_why(
     assert len(sent) == 1
 
 
+def test_what_is_told_of_a_load_are_the_bytes_that_were_sent(
+    subject: OnEngine, deployment: Deployment, second: Deployment, release: Release, program: bytes
+) -> None:
+    deployment.go(release)
+    base = [tar.directory("tmp", mode=0o1777), tar.file("server", program, mode=0o755)]
+    other = image(subject.blobs, "app", [base, [tar.file("other", subject.app.encode())]], {"Entrypoint": ["/server"]})
+    told: list[int] = []
+    for step in second.plan(replace(release, app=second.app, images=(other,))).steps:
+        if step.resource.startswith("image"):
+            subject.target.apply(step, subject.blobs, {}, told.append)
+    assert other.platforms[0].layers[1].size_bytes < sum(told) < len(program)
+    second.remove(volumes=True)
+
+
 def test_an_image_that_has_another_name_and_goes_meanwhile_is_sent_after_all(
     subject: OnEngine, deployment: Deployment, second: Deployment, release: Release, meanwhile: Meanwhile
 ) -> None:
