@@ -11,12 +11,11 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 
 from bundler import release as releasing
 from bundler.contract import BlobSource, Checking, Leasing, Lending, Target
 from bundler.edges.clock import Clock
-from bundler.errors import PortTakenError, StoppedError, TargetError, UsageError
+from bundler.errors import TargetError, UsageError
 from bundler.lease import leased
 from bundler.model.bundle import VerifiedBundle
 from bundler.model.observed import Observed, State, StoredSecret
@@ -27,14 +26,12 @@ from bundler.release.secrets import check_texts, new_revision, users, within_lim
 from bundler.run import Reporter, Runner, is_ready
 
 DEFAULT_TIMEOUT_S = 600.0
-PORTS_TRIED = 5
 _SETTLE_S = 120.0  # on top of the start periods along the waves
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A plan and what carrying it out needs. `patience_s`: how long to wait where nobody says. `again`: the same asked
-    of what the target shows then, where asking again may give another answer."""
+    """A plan and what carrying it out needs. `patience_s`: how long to wait where nobody says."""
 
     target: Target
     app: str
@@ -44,7 +41,6 @@ class Prepared:
     secrets: Mapping[str, StoredSecret]
     blobs: BlobSource | None
     patience_s: float
-    again: Callable[[], Prepared] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +65,6 @@ def prepare(
 ) -> Prepared:
     """What a deploy would do. Nothing is changed. `given` are the secrets that the site has at hand; those on the
     target are looked up there. Raises TargetError when the target refuses a feature."""
-    again = partial(prepare, target, verified, blobs, site, given, app)
     given = {**given, **_lent(target, app, site)}
     observed = releasing.assumed(target.observe(app), verified.bundle.images)
     _keep_variant(target, observed, site, app)
@@ -78,7 +73,7 @@ def prepare(
     released = releasing.release(inputs)
     plan = _checked(target, target.plan(released.release, observed))
     patience_s = default_timeout_s(released.release)
-    return Prepared(target, app, released.release, plan, observed, released.secrets, blobs, patience_s, again)
+    return Prepared(target, app, released.release, plan, observed, released.secrets, blobs, patience_s)
 
 
 def _keep_variant(target: Target, observed: Observed, site: Site, app: str) -> None:
@@ -220,41 +215,18 @@ def kept(prepared: Prepared) -> tuple[str, ...]:
 
 
 def carry_out(prepared: Prepared, reporter: Reporter, clock: Clock, timeout_s: float | None) -> Observed:
-    """Do what was prepared; what the target shows afterwards. A port that something else takes meanwhile is given up
-    for the next free one, where the site leaves it open. Raises as `Runner.run`, and TargetError before the first step
-    where the target refuses a feature."""
+    """Do what was prepared; what the target shows afterwards. Raises as `Runner.run`, and TargetError
+    before the first step where the target refuses a feature."""
     refuse(prepared)
     if not prepared.plan.steps and _is_settled(prepared):
         return prepared.observed
     limit = timeout_s or prepared.patience_s
-    for left in reversed(range(PORTS_TRIED)):
-        try:
-            with _alone(prepared, reporter, clock) as proceed:
-                runner = Runner(
-                    prepared.target, prepared.app, prepared.blobs, prepared.secrets, reporter, clock, limit, proceed
-                )
-                runner.run(prepared.plan)
-            break
-        except (TargetError, StoppedError) as error:
-            taken = PortTakenError in (type(error), type(error.__cause__))
-            anew = _planned_again(prepared, reporter) if taken and left else None
-            if anew is None:
-                raise
-            prepared = anew
+    with _alone(prepared, reporter, clock) as proceed:
+        runner = Runner(
+            prepared.target, prepared.app, prepared.blobs, prepared.secrets, reporter, clock, limit, proceed
+        )
+        runner.run(prepared.plan)
     return prepared.target.observe(prepared.app)
-
-
-def _planned_again(prepared: Prepared, reporter: Reporter) -> Prepared | None:
-    """The rest of the plan, with ports that are free now. None where the site names one that is not, or where another
-    deploy has changed the app."""
-    anew = prepared.again() if prepared.again is not None else None
-    if anew is None or anew.plan.refused or anew.observed.records != prepared.observed.records:
-        return None
-    before = {door.name: door.host_port for door in prepared.release.doors} if prepared.release is not None else {}
-    for door in anew.release.doors if anew.release is not None else ():
-        if door.host_port != before.get(door.name):
-            reporter.told(f"front door {door.name}: port {door.host_port}, as something else has taken the one before")
-    return anew
 
 
 @contextmanager

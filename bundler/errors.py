@@ -1,4 +1,4 @@
-"""The error tree. A class for each exit code of the command line; nothing else decides an exit status.
+"""The error tree. One class per exit code of the command line; nothing else decides an exit status.
 
 0 done, 1 our defect, 2 usage, 3 graph invalid, 4 source or registry, 5 trust, 6 target refused,
 7 stopped part-way (run the same command again), 8 deployed but not healthy, 9 not done because the answer was no.
@@ -101,10 +101,6 @@ class TargetError(BundleError):
     """The target cannot do what the release needs, cannot be reached, or refuses."""
 
     exit_code = 6
-
-
-class PortTakenError(TargetError):
-    """A port of the target's machine that was free when the plan was made has been taken meanwhile."""
 
 
 class StoppedError(BundleError):

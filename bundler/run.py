@@ -35,7 +35,7 @@ _FULFILS: Mapping[str, frozenset[State]] = {
 
 
 class Reporter(Protocol):
-    """Told what happens; draws it or not."""
+    """Told what happens, and now and then that steps are still at it; draws it or not."""
 
     def started(self, step: Step) -> None: ...
 
@@ -43,9 +43,9 @@ class Reporter(Protocol):
 
     def finished(self, step: Step) -> None: ...
 
-    def waiting(self, resources: tuple[str, ...]) -> None: ...
+    def working(self) -> None: ...
 
-    def told(self, text: str) -> None: ...
+    def waiting(self, resources: tuple[str, ...]) -> None: ...
 
 
 @dataclass
@@ -176,6 +176,7 @@ class Runner:
         if not progress.running:
             return
         ended, _ = wait(progress.running, timeout=POLL_S, return_when=FIRST_COMPLETED)
+        self.reporter.working()
         for future in ended:
             step = progress.running.pop(future)
             try:

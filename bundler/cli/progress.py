@@ -107,29 +107,34 @@ class Steps:
     def __init__(self, release: Release | None = None) -> None:
         self._release = release
         self._line = Line()
+        self._doing: dict[str, str] = {}
         self._moved: dict[str, int] = {}
         self._since: dict[str, float] = {}
 
     def started(self, step: Step) -> None:
         self._since[step.id] = time.monotonic()
-        self._line.draw(self._doing(step), now=True)
+        self._doing[step.id] = f"{step.action} {named(step.resource, self._release)}"
+        self.working(now=True)
 
     def moved(self, step: Step, size_bytes: int) -> None:
         done = self._moved[step.id] = self._moved.get(step.id, 0) + size_bytes
         seconds = max(time.monotonic() - self._since[step.id], 1e-6)
         of = f" of {output.size(step.moves_bytes)}" if step.moves_bytes else ""
-        self._line.draw(f"{self._doing(step)}: {output.size(done)}{of}, {output.size(done / seconds)}/s")
+        what = f"{step.action} {named(step.resource, self._release)}"
+        self._doing[step.id] = f"{what}: {output.size(done)}{of}, {output.size(done / seconds)}/s"
+        self.working()
+
+    def working(self, *, now: bool = False) -> None:
+        self._line.draw(", ".join(self._doing.values()), now=now)
 
     def finished(self, step: Step) -> None:
+        del self._doing[step.id]
         seconds = time.monotonic() - self._since[step.id]
         moved = self._moved.get(step.id)
         self._line.keep(
             f"{_DOING[step.action]} {named(step.resource, self._release)}"
             + (f": {output.size(moved)} in {seconds:.1f} s" if moved else "")
         )
-
-    def _doing(self, step: Step) -> str:
-        return f"{step.action} {named(step.resource, self._release)}"
 
     def waiting(self, resources: tuple[str, ...]) -> None:
         self._line.draw("waiting for " + (", ".join(resources) or "the first look at what runs"))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from secrets import token_hex
 from typing import Any
@@ -21,7 +21,7 @@ from targets import ownership
 from targets.engine.api import Conflict, Engine
 
 GOING = ".going-"  # after an image's own name in its other one
-GOING_S = 10.0  # who has let go of an image for so long was killed
+GOING_S = 10.0  # an image that has lost its name for so long was left by somebody who was killed
 DELETING_S = 1.0  # an image without any name, for so long, is not just being deleted
 POLL_S = 0.05
 
@@ -72,15 +72,16 @@ def letting_go(engine: Engine, target: str, app: str, references: Sequence[str])
             name = _settle(engine, target, app, reference, name)
 
 
-def wait_for_letting_go(engine: Engine, image_id: str) -> None:
+def wait_for_letting_go(engine: Engine, image_id: str, progress: Callable[[int], None]) -> None:
     """Waits while another app lets go of an image: Docker takes with its last name also those that it is given while it
-    is deleted (moby, daemon/images/image_delete.go)."""
+    is deleted (moby, daemon/images/image_delete.go). An interruption ends it through `progress`."""
     began = time.monotonic()
     while (image := engine.image(image_id)) is not None:
         names = image.get("RepoTags") or ()
         limit = GOING_S if names else DELETING_S
         if any(own_name(name) == name for name in names) or time.monotonic() - began >= limit:
             return
+        progress(0)
         time.sleep(POLL_S)
 
 

@@ -21,13 +21,14 @@ from bundler.contract import BlobSource
 from bundler.errors import TargetError
 from bundler.model.bundle import BundleImage, BundleModel, PlatformImage
 from bundler.model.oci import IMAGE_CONFIG, INDEX, MANIFEST, Descriptor, Digest
-from targets import tar
+from targets import ownership, tar
 from targets.counting import again, counted
 from targets.descriptors import descriptor, descriptor_json
 from targets.engine import claims
 from targets.engine.api import Engine
 
 CONTAINERD_STORE = "containerd-store"  # a host feature
+HELPER = "image/helper"  # the resource of the helper image
 
 
 def load_payload(thing: BundleImage | BundleModel, image: PlatformImage, pin: str) -> dict[str, object]:
@@ -53,7 +54,7 @@ def load(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource | None, p
     reference, pin = payload["reference"], payload["pin"]
     if is_there(engine, payload):
         return
-    claims.wait_for_letting_go(engine, pin)
+    claims.wait_for_letting_go(engine, pin, progress)
     if engine.image(pin) is not None:
         with suppress(TargetError):
             engine.tag(pin, reference)
@@ -69,7 +70,7 @@ def load(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource | None, p
         if _layers_had(engine, payload, blobs) >= had:
             raise
     if not is_there(engine, payload):
-        engine.load(tar.stream(_archive(payload, layers, 0, blobs, again(progress))))
+        engine.load(tar.stream(_archive(payload, layers, 0, blobs, progress, counted_from=had)))
     loaded = engine.image(reference)
     if loaded is None or loaded["Id"] != pin:
         is_now = "nothing" if loaded is None else loaded["Id"]
@@ -77,15 +78,23 @@ def load(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource | None, p
 
 
 def _archive(
-    payload: Mapping[str, Any], layers: list[Descriptor], had: int, blobs: BlobSource, progress: Callable[[int], None]
+    payload: Mapping[str, Any],
+    layers: list[Descriptor],
+    had: int,
+    blobs: BlobSource,
+    progress: Callable[[int], None],
+    *,
+    counted_from: int | None = None,
 ) -> Iterator[tar.Member]:
+    """Without the first `had` layers. Those from `counted_from` on have been sent, and counted, before."""
     manifest, config = descriptor(payload["manifest"]), descriptor(payload["config"])
     sent: set[Digest] = {layer.digest for layer in layers[:had]}
     yield tar.file("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-    for blob in (*layers, config, manifest):
+    for number, blob in enumerate((*layers, config, manifest)):
         if blob.digest not in sent:
             sent.add(blob.digest)
-            yield tar.Member(_path(blob), 0o644, counted(blobs.stream(blob), progress), blob.size_bytes)
+            tell = progress if counted_from is None or number < counted_from else again(progress)
+            yield tar.Member(_path(blob), 0o644, counted(blobs.stream(blob), tell), blob.size_bytes)
     yield tar.file("manifest.json", json.dumps(_docker_manifest(payload, config, layers)).encode())
     yield tar.file("index.json", json.dumps(_index(payload, manifest)).encode())
 
@@ -111,6 +120,8 @@ def _layers_had(engine: Engine, payload: Mapping[str, Any], blobs: BlobSource) -
     wanted = json.loads(blobs.read(descriptor(payload["config"])))["rootfs"]["diff_ids"]
     most = 0
     for listed in engine.images("bundle.local/*/*"):
+        if (listed.get("Labels") or {}).get(ownership.RESOURCE) == HELPER:
+            continue
         image = None
         with suppress(TargetError):  # it may be going
             image = engine.image(listed["Id"])

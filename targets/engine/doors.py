@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from bundler.edges import ports
-from bundler.errors import PortTakenError, TargetError
+from bundler.errors import TargetError
 from bundler.model.plan import Note, Step, Verdict
 from targets import ownership, tar
 from targets.engine.api import Engine, Json
@@ -82,8 +82,9 @@ def explained(step: Step) -> Iterator[None]:
     except TargetError as error:
         if not (_wanted(step) and _TAKEN.search(error.what)):
             raise
+        hint = "run the same command again: where the site names no port, the next free one is taken"
         told = f"front door {_places(_wanted(step))}: something else has taken the port meanwhile"
-        raise PortTakenError(told, hint=f"choose another: --set publish.{min(_wanted(step))}.port=…") from error
+        raise TargetError(told, hint=hint) from error
 
 
 def _open(engine: Engine, container: str, doors: Doors) -> None:
@@ -91,8 +92,7 @@ def _open(engine: Engine, container: str, doors: Doors) -> None:
         engine.start(container)
     except TargetError as error:
         hint = f"what runs goes on as it is; choose another place: --set publish.{min(doors)}.bind=…, or .port=…"
-        kind = PortTakenError if _TAKEN.search(error.what) else TargetError
-        raise kind(f"front door {_places(doors)} cannot be opened: {error.what}", hint=hint) from error
+        raise TargetError(f"front door {_places(doors)} cannot be opened: {error.what}", hint=hint) from error
 
 
 def _places(doors: Doors) -> str:

@@ -46,14 +46,14 @@ def helper_image(engine: Engine, labels: Mapping[str, str]) -> str:
 
 @cache
 def _helper_archive(architecture: str, target: str, app: str) -> tuple[bytes, str]:
-    labels = ownership.labels(target, app, "image/helper", "1")
+    labels = ownership.labels(target, app, delivery.HELPER, "1")
     program = binary(HELPER_ARCHITECTURE)
     return delivery.local_image(HELPER_IMAGE, architecture, posixpath.basename(MOUNT_PATH), program, labels)
 
 
 def made(engine: Engine, name: str, body: Mapping[str, Any]) -> str:
-    """A created container. A command that reads the app's secrets leaves no image of `helper_image` that it did not
-    find: it may take along what another command of the same app has just found."""
+    """A created container. What only reads secrets takes a helper image that it has loaded along again; another command
+    of the app may just have found it."""
     try:
         return engine.create(name, body)
     except NotThere:

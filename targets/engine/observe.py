@@ -18,7 +18,6 @@ from bundler.model.oci import Digest, Platform
 from targets import ownership
 from targets.engine import claims, delivery, workloads
 from targets.engine.api import Engine, Json
-from targets.engine.fill import HELPER_IMAGE
 
 DOOR_PORTS = range(8080, 8181)
 BUNDLE_IMAGES = "bundle.local/*/*"
@@ -234,14 +233,14 @@ def _images(found: Snapshot, mine: list[Json], target: str, app: str) -> Iterato
     ids = {container["Id"] for container in mine}
     used = {container.get("ImageID") for container in found.containers if container["Id"] not in ids}
     for image in found.images:
-        names = image.get("RepoTags") or ()
+        names, labels = image.get("RepoTags") or (), image.get("Labels") or {}
         references = {claims.own_name(name) for name in names}
         going = references - set(names)
         needed = image["Id"] in used and len(references) == 1
         for reference in sorted(references):
-            if reference.startswith(HELPER_IMAGE + ":"):
-                if ownership.ours(image.get("Labels"), target, app):
-                    yield Thing("image/helper", reference, image["Id"])
+            if labels.get(ownership.RESOURCE) == delivery.HELPER:
+                if ownership.ours(labels, target, app):
+                    yield Thing(delivery.HELPER, reference, image["Id"])
             elif reference.startswith("bundle.local/"):
                 yield Thing(
                     f"image/{reference}",

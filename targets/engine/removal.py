@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bundler.model.observed import Instance, Observed, State, Thing
 from bundler.model.plan import Action, Note, Plan, Step, Verdict
 from targets import ownership
+from targets.engine.delivery import HELPER
 from targets.engine.fill import INCOMPLETE
 from targets.engine.observe import LEFTOVER
 from targets.engine.workloads import Container
@@ -35,7 +36,8 @@ def plan_removal(observed: Observed) -> Plan:
     if lone := _lone_marks(observed):
         _add(steps, "marks", _INTERRUPTED, "remove-volumes", app, lone, gone)
     mine = [t for t in observed.things if not t.foreign and not t.resource.startswith((INCOMPLETE, LEFTOVER))]
-    images = [thing for thing in mine if thing.resource.startswith("image/") and thing.resource != "image/helper"]
+    images = [thing for thing in mine if thing.resource.startswith("image/") and thing.resource != HELPER]
+    helpers = [thing.name for thing in mine if thing.resource == HELPER]  # of each version that was at it
     claims = [thing for thing in mine if thing.resource == "images"]
     unshared = [thing for thing in images if not thing.shared]
     unloaded = [
@@ -47,8 +49,8 @@ def plan_removal(observed: Observed) -> Plan:
     for thing in mine:
         if thing.resource == "network":
             _add(steps, "network", _REMOVED, "remove-network", app, [thing.name], gone)
-        elif thing.resource == "image/helper":
-            _add(steps, "image/helper", "only this app uses it", "remove-helper", app, [thing.name], gone)
+    if helpers:
+        _add(steps, HELPER, "only this app uses it", "remove-helper", app, helpers, gone)
     kinds = dict.fromkeys(
         thing.resource for thing in mine if not thing.resource.startswith("image") and thing.resource != "network"
     )
@@ -139,7 +141,7 @@ def _images(steps: list[Step], kept: Kept, observed: Observed, claims: list[Thin
         thing
         for thing in observed.things
         if thing.resource.startswith("image/")
-        and thing.resource != "image/helper"
+        and thing.resource != HELPER
         and not (thing.foreign or thing.name in kept.images)
     ]
     unloaded = [

@@ -29,7 +29,7 @@ class Reply:
 
 @dataclass
 class Running:
-    """`file` is the bundle, `answer` what the target is said to answer."""
+    """`file` is the bundle, `answer` what the target is said to answer, `notes` what its plan said."""
 
     bundle: Command
     place: Place
@@ -37,6 +37,7 @@ class Running:
     file: Path
     answer: Answer
     site: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     _door: ExitStack = field(default_factory=ExitStack)
     _url: str | None = None
 

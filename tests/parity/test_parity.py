@@ -49,7 +49,7 @@ def test_a_concept_holds_as_the_target_says(
     if answer.verdict is Verdict.REFUSED:
         _refused(running)
     else:
-        seen = _planned(running)
+        seen, running.notes = _planned(running)
         assert seen.verdict == answer.verdict
         assert _unlike(answer.notes, seen.notes) == [], "expected, and what the plan says"
         try:
@@ -59,8 +59,8 @@ def test_a_concept_holds_as_the_target_says(
             running.remove()
 
 
-def _planned(running: Running) -> Answer:
-    """What the plan says about the row."""
+def _planned(running: Running) -> tuple[Answer, tuple[str, ...]]:
+    """What the plan says about the row, and all it says."""
     said = running.of_file("plan", "--json").json()["notes"]
     notes = {f"{one['resource']} {one['feature']}: {one['reason']}": Verdict(one["verdict"]) for one in said}
     telling = {
@@ -70,7 +70,7 @@ def _planned(running: Running) -> Answer:
         or any(alike(pattern, note) for pattern in running.answer.notes)
     }
     worst = max(telling.values(), key=list(Verdict).index, default=Verdict.EXACT)
-    return Answer(worst, tuple(telling))
+    return Answer(worst, tuple(telling)), tuple(notes)
 
 
 def _unlike(expected: tuple[str, ...], seen: tuple[str, ...]) -> list[str]:

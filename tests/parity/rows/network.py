@@ -158,7 +158,7 @@ publish: {app: app.http}
 def front_door_host(run: Running) -> None:
     """The site's name and certificate serve it; the program knows its public address"""
     assert run.url == "https://par.example"
-    served = re.search(r"served at (127\.0\.0\.1:\d+)", run.of_file("plan").out)
+    served = re.search(r"served at (127\.0\.0\.1:\d+)", "\n".join(run.notes))
     if served:
         with urlopen(f"http://{served[1]}/env", timeout=10) as page:
             assert "DOOR=https://par.example\n" in page.read().decode()
