@@ -66,9 +66,9 @@ def prepare(
     """What a deploy would do. Nothing is changed. `given` are the secrets that the site has at hand; those on the
     target are looked up there. Raises TargetError when the target refuses a feature."""
     given = {**given, **_lent(target, app, site)}
+    stored = target.secrets(app)  # before the records, as a removal takes these first: none must look lost
     observed = releasing.assumed(target.observe(app), verified.bundle.images)
     _keep_variant(target, observed, site, app)
-    stored = target.secrets(app)
     inputs = releasing.Inputs(app, verified, blobs, site, observed, given, stored, target=target.name)
     released = releasing.release(inputs)
     plan = _checked(target, target.plan(released.release, observed))
@@ -239,7 +239,7 @@ def _alone(prepared: Prepared, reporter: Reporter, clock: Clock) -> Iterator[Cal
     with leased(target, app, clock, lambda: reporter.waiting((f"another deploy of {app}",))) as proceed:
         if isinstance(target, Leasing) and target.observe(app).records != prepared.observed.records:
             raise TargetError(
-                f"another deploy of {app} has ended since this plan was made",
+                f"another command has changed {app} since this plan was made",
                 hint="see what it did (bundle status), then run the same command again",
             )
         yield proceed

@@ -219,7 +219,7 @@ class Runner:
         if self.clock.now() >= deadline:
             states = "; ".join(_describe(observed, name) for name in names) if observed else ", ".join(names)
             raise self._unhealthy(f"not ready within {self.timeout_s:g} s: {states}", names)
-        self.reporter.waiting(names)
+        self.reporter.waiting(tuple(_shown(observed, name) for name in names))
         self.clock.sleep(POLL_S)
 
     def _give_up(self, missing: list[Ready], observed: Observed | None) -> None:
@@ -274,6 +274,13 @@ def is_ready(observed: Observed, ready: Ready) -> bool:
     """Whether every instance of the resource is in at least the wanted state."""
     instances = observed.of(ready.resource)
     return bool(instances) and all(instance.state in _FULFILS[ready.state] for instance in instances)
+
+
+def _shown(observed: Observed | None, resource: str) -> str:
+    instances = observed.of(resource) if observed is not None else ()
+    return (
+        f"{resource} ({', '.join(filter(None, (instances[0].state, instances[0].detail)))})" if instances else resource
+    )
 
 
 def _describe(observed: Observed, resource: str) -> str:

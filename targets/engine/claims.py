@@ -18,12 +18,13 @@ from typing import Any
 
 from bundler.errors import TargetError
 from targets import ownership
-from targets.engine.api import Conflict, Engine
+from targets.engine.api import Conflict, Engine, NotThere
 
 GOING = ".going-"  # after an image's own name in its other one
 GOING_S = 10.0  # an image that has lost its name for so long was left by somebody who was killed
 DELETING_S = 1.0  # an image without any name, for so long, is not just being deleted
 POLL_S = 0.05
+TAG_TRIES = 5
 
 Payload = Mapping[str, Any]
 
@@ -103,21 +104,27 @@ def _rename(engine: Engine, reference: str) -> str | None:
 
 def _tag(engine: Engine, name: str, new: str) -> bool:
     """False where no image has that name any more."""
-    try:
-        engine.tag(name, new)
-    except TargetError:
-        if engine.image(name) is not None:
-            raise
-        return False
+    for left in reversed(range(TAG_TRIES)):
+        try:
+            engine.tag(name, new)
+        except TargetError as error:
+            if engine.image(name) is None:
+                return False
+            if not (left and isinstance(error, NotThere)):  # else another app has given the name back since
+                raise
+        else:
+            break
     return True
 
 
 def _settle(engine: Engine, target: str, app: str, reference: str, going: str) -> str | None:
-    """Removes the image, or gives it its name back. Its next other name where whoever claimed it has let go of it while
-    it had none."""
+    """Removes the image, or gives it its name back. Its next other name where somebody has given it back, and whoever
+    claimed it has let go of it by now."""
     if reference in _claimed_by_others(engine, target, app):
         _give_back(engine, reference, going)
         return None if reference in _claimed_by_others(engine, target, app) else _rename(engine, reference)
+    if engine.image(reference) is not None:  # given back by another app that was asking before this one's claim went
+        return _rename(engine, reference)
     try:
         for name in (*_other_names(engine, reference), going):
             engine.remove_image(name)

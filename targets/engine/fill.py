@@ -356,16 +356,20 @@ def stored_secrets(engine: Engine, volume: str, labels: Mapping[str, str]) -> di
     if there is None or not ownership.ours(there.get("Labels"), labels[ownership.TARGET], labels[ownership.APP]):
         return {}
     _, image = _helper_archive(architecture(engine), labels[ownership.TARGET], labels[ownership.APP])
-    had_image = engine.image(image) is not None
-    name = f"{volume}{ownership.READER}{token_hex(4)}"
-    container = _create(engine, name, {volume: f"{_PLACE}/{_CONTENT}"}, helper_image(engine, labels), labels)
+    had_image, token = engine.image(image) is not None, token_hex(4)
+    marked = {**labels, ownership.SPEC: token}  # the container makes a volume that has gone meanwhile anew
+    name, mounts = f"{volume}{ownership.READER}{token}", {volume: f"{_PLACE}/{_CONTENT}"}
+    container = _create(engine, name, mounts, helper_image(engine, labels), marked)
+    anew = ((engine.volume(volume) or {}).get("Labels") or {}).get(ownership.SPEC) == token
     try:
-        found = _read_secrets(engine, container)
+        found = {} if anew else _read_secrets(engine, container)
     finally:
         engine.remove(container)
-    if not had_image:
         with suppress(TargetError):  # another command has begun to use it
-            engine.remove_image(image)
+            if anew:
+                engine.remove_volume(volume)
+            if anew or not had_image:
+                engine.remove_image(image)
     return found
 
 

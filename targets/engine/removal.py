@@ -66,7 +66,7 @@ def plan_removal(observed: Observed) -> Plan:
 
 def _left(images: Iterable[Thing]) -> Iterable[Note]:
     for thing in images:
-        reason = f"it stays while something else uses it; when nothing does: docker image rm {thing.name}"
+        reason = "it stays while something else uses it, and goes with the last app that brought it"
         yield Note(f"image/{_short(thing.name)}", "removal", Verdict.ADAPTED, reason)
 
 

@@ -5,6 +5,7 @@ Each step's payload says in `do` what it is; `apply` does that one thing and dec
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -22,6 +23,9 @@ from targets import ownership
 from targets.engine import claims, delivery, doors, fill, leasing, logs, observe, planning, removal
 from targets.engine.api import Conflict, Engine
 from targets.engine.planning import Form
+
+READING_S = 5.0  # a command that reads the secrets has had their volume for long enough
+POLL_S = 0.05
 
 Payload = Mapping[str, Any]
 
@@ -186,6 +190,17 @@ class EngineTarget(ABC):
             if ended is not None and ended["State"]["ExitCode"] == 0:
                 engine.remove(container["Id"])
 
+    def _remove_volume(self, name: str) -> None:
+        """A command that only reads the app's secrets has theirs for a moment."""
+        until = time.monotonic() + READING_S
+        while True:
+            try:
+                return self.engine.remove_volume(name)
+            except Conflict:
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(POLL_S)
+
     def _remove(self, payload: Payload) -> None:
         engine, app = self.engine, payload["app"]
         for name in payload["names"]:
@@ -200,7 +215,7 @@ class EngineTarget(ABC):
                     volume = engine.volume(name)
                     if volume is not None:
                         self._own(volume.get("Labels"), f"volume {name}", app)
-                        engine.remove_volume(name)
+                        self._remove_volume(name)
                 case "remove-network":
                     network = engine.network(name)
                     if network is not None:

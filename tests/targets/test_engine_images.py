@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from bundler.model.plan import Action, Step
 from bundler.model.release import Release
 from targets import ownership, tar
 from targets.engine import claims, fill, observe
+from targets.engine.api import NotThere
 from targets.sample import Deployment, sample, settled
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
@@ -279,6 +281,34 @@ def test_an_image_is_given_no_name_while_another_app_lets_go_of_it(
     assert subject.remains(subject.app) == []
 
 
+def test_a_name_that_is_given_back_just_then_is_taken_all_the_same(
+    subject: OnEngine, deployment: Deployment, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.go(release)
+    real = subject.engine.tag
+
+    def not_there_yet(image: str, reference: str) -> None:
+        monkeypatch.setattr(subject.engine, "tag", real)
+        raise NotThere(f"naming {reference}: No such image: {image}")
+
+    monkeypatch.setattr(subject.engine, "tag", not_there_yet)
+    deployment.remove(volumes=True)
+    assert subject.remains(subject.app) == []
+
+
+def test_an_image_that_is_given_back_to_an_app_that_is_just_leaving_goes(
+    subject: OnEngine, deployment: Deployment, second: Deployment, release: Release, meanwhile: Meanwhile
+) -> None:
+    deployment.go(release)
+    second.go(replace(release, app=second.app))
+    steps = deployment.plan(None).steps
+    at = next(number for number, step in enumerate(steps) if step.payload["do"] == "let-go")
+    deployment.carry_out(steps[:at])
+    meanwhile("remove_volume", lambda: second.remove(volumes=True))
+    deployment.carry_out(steps[at:])
+    assert subject.remains(subject.app) == []
+
+
 def test_an_image_has_its_name_back_where_its_claim_cannot_be_removed(
     subject: OnEngine, deployment: Deployment, second: Deployment, release: Release, meanwhile: Meanwhile
 ) -> None:
@@ -422,6 +452,38 @@ def test_an_app_that_goes_takes_no_helper_image_of_another_along(
     assert len(_helpers(subject, second.app)) == 1
     second.remove(volumes=True)
     assert _helpers(subject, second.app) == []
+
+
+def test_a_command_that_reads_secrets_beside_a_removal_brings_nothing_back(
+    subject: OnEngine, deployment: Deployment, meanwhile: Meanwhile
+) -> None:
+    deployment.go(sample(subject))
+    assert set(subject.target.secrets(subject.app)) == {"key"}
+    meanwhile("create", lambda: deployment.remove(volumes=True))
+    assert subject.target.secrets(subject.app) == {}
+    assert subject.remains(subject.app) == []
+    assert _helpers(subject, subject.app) == []
+
+
+def test_a_removal_waits_for_a_command_that_reads_secrets(
+    subject: OnEngine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.go(sample(subject))
+    planned, get = deployment.plan(None).steps, subject.engine.get
+    removing = threading.Thread(target=deployment.carry_out, args=(planned,))
+
+    def slowly(container: str, path: str) -> Iterator[bytes]:
+        monkeypatch.setattr(subject.engine, "get", get)
+        removing.start()
+        while subject.engine.volume(ownership.record_volume(subject.app, 1)):  # the secrets go after it
+            time.sleep(0.05)
+        time.sleep(0.5)
+        return get(container, path)
+
+    monkeypatch.setattr(subject.engine, "get", slowly)
+    assert set(subject.target.secrets(subject.app)) == {"key"}
+    removing.join()
+    assert subject.remains(subject.app) == []
 
 
 def test_a_helper_image_that_a_plan_has_taken_along_is_loaded_again(

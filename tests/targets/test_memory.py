@@ -91,7 +91,7 @@ def test_what_another_deploy_has_changed_since_the_plan_is_not_deployed_over() -
     late = deploy.Prepared(target, subject.app, release, plan, observed, secrets, subject.blobs, 60.0)
     deployment.go(release)
     there = target.observe(subject.app)
-    with pytest.raises(TargetError, match="another deploy of sample has ended since this plan was made"):
+    with pytest.raises(TargetError, match="another command has changed sample since this plan was made"):
         deploy.carry_out(late, Quiet(), Clockwork(), None)
     assert target.observe(subject.app) == there
     assert target.holder(subject.app) == ""
