@@ -277,10 +277,10 @@ def is_ready(observed: Observed, ready: Ready) -> bool:
 
 
 def _shown(observed: Observed | None, resource: str) -> str:
+    """`resource (state, detail)` of its first instance."""
     instances = observed.of(resource) if observed is not None else ()
-    return (
-        f"{resource} ({', '.join(filter(None, (instances[0].state, instances[0].detail)))})" if instances else resource
-    )
+    told = [part for part in (instances[0].state, instances[0].detail) if part] if instances else []
+    return f"{resource} ({', '.join(told)})" if told else resource
 
 
 def _describe(observed: Observed, resource: str) -> str:

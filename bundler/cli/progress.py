@@ -113,15 +113,14 @@ class Steps:
 
     def started(self, step: Step) -> None:
         self._since[step.id] = time.monotonic()
-        self._doing[step.id] = f"{step.action} {named(step.resource, self._release)}"
+        self._doing[step.id] = self._what(step)
         self.working(now=True)
 
     def moved(self, step: Step, size_bytes: int) -> None:
         done = self._moved[step.id] = self._moved.get(step.id, 0) + size_bytes
         seconds = max(time.monotonic() - self._since[step.id], 1e-6)
         of = f" of {output.size(step.moves_bytes)}" if step.moves_bytes else ""
-        what = f"{step.action} {named(step.resource, self._release)}"
-        self._doing[step.id] = f"{what}: {output.size(done)}{of}, {output.size(done / seconds)}/s"
+        self._doing[step.id] = f"{self._what(step)}: {output.size(done)}{of}, {output.size(done / seconds)}/s"
         self.working()
 
     def working(self, *, now: bool = False) -> None:
@@ -136,12 +135,11 @@ class Steps:
             + (f": {output.size(moved)} in {seconds:.1f} s" if moved else "")
         )
 
+    def _what(self, step: Step) -> str:
+        return f"{step.action} {named(step.resource, self._release)}"
+
     def waiting(self, resources: tuple[str, ...]) -> None:
         self._line.draw("waiting for " + (", ".join(resources) or "the first look at what runs"))
-
-    def told(self, text: str) -> None:
-        self._line.clear()
-        output.note(text)
 
     def close(self) -> None:
         self._line.clear()
