@@ -90,7 +90,7 @@ class Filling:
         mounts = {self.volume: f"{_PLACE}/{name}"}
         if self.mark is not None and not self.made:
             mounts[self.mark] = _MARK_PLACE
-        self.made.append(_create(self.engine, filler, mounts, image, self.labels))
+        self.made.append(made(self.engine, filler, _body(mounts, image, self.labels)))
         if self.mark in mounts and self._token() != self.token:
             self.close()
             self.engine.remove_volume(self.mark)  # made by the container: the volume was completed before
@@ -182,10 +182,10 @@ def _in_use(engine: Engine, volume: str, labels: Mapping[str, str]) -> bool:
     return any(not name.startswith(ownership.filler(volume)) for name in users)
 
 
-def _create(engine: Engine, container: str, mounts: Mapping[str, str], image: str, labels: Mapping[str, str]) -> str:
-    """A container that has volumes at places; those that are not there are made."""
+def _body(mounts: Mapping[str, str], image: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Of a container that has volumes at places; those that are not there are made."""
     options = {"NoCopy": True, "Labels": dict(labels)}
-    body = {
+    return {
         "Image": image,
         "Entrypoint": ["/never-started"],
         "Cmd": [],
@@ -198,7 +198,6 @@ def _create(engine: Engine, container: str, mounts: Mapping[str, str], image: st
             ],
         },
     }
-    return made(engine, container, body)
 
 
 def files(
@@ -359,7 +358,11 @@ def stored_secrets(engine: Engine, volume: str, labels: Mapping[str, str]) -> di
     had_image, token = engine.image(image) is not None, token_hex(4)
     marked = {**labels, ownership.SPEC: token}  # the container makes a volume that has gone meanwhile anew
     name, mounts = f"{volume}{ownership.READER}{token}", {volume: f"{_PLACE}/{_CONTENT}"}
-    container = _create(engine, name, mounts, helper_image(engine, labels), marked)
+    body = _body(mounts, helper_image(engine, labels), marked)
+    try:
+        container = engine.create(name, body)
+    except NotThere:  # a removal has just taken the image along
+        had_image, container = False, made(engine, name, body)
     anew = ((engine.volume(volume) or {}).get("Labels") or {}).get(ownership.SPEC) == token
     try:
         found = {} if anew else _read_secrets(engine, container)

@@ -45,7 +45,7 @@ def plan_removal(observed: Observed) -> Plan:
         for thing in unshared
     ]
     if claims:
-        _let_go(steps, _REMOVED, app, claims, (thing for thing in images if thing.shared), [*gone, *unloaded])
+        _let_go(steps, _REMOVED, app, claims, images, [*gone, *unloaded])
     for thing in mine:
         if thing.resource == "network":
             _add(steps, "network", _REMOVED, "remove-network", app, [thing.name], gone)
@@ -149,15 +149,16 @@ def _images(steps: list[Step], kept: Kept, observed: Observed, claims: list[Thin
         for thing in obsolete
         if not thing.shared
     ]
-    _let_go(steps, cause, app, claims, (thing for thing in obsolete if thing.shared), [*after, *unloaded])
+    _let_go(steps, cause, app, claims, obsolete, [*after, *unloaded])
 
 
 def _let_go(
-    steps: list[Step], cause: str, app: str, claims: Iterable[Thing], shared: Iterable[Thing], after: Sequence[str]
+    steps: list[Step], cause: str, app: str, claims: Iterable[Thing], images: Iterable[Thing], after: Sequence[str]
 ) -> None:
     """Of several apps that let go of an image at once, the last takes it away: each claim goes before it is asked
-    whether there is another."""
-    payload = {"do": "let-go", "app": app, "names": _names(claims), "images": _names(shared)}
+    whether there is another. Also of images that have been taken away before: another app may have given one back,
+    as this one's claim was still there."""
+    payload = {"do": "let-go", "app": app, "names": _names(claims), "images": _names(images)}
     steps.append(Step("images", Action.REMOVE, cause, payload, tuple(after)))
 
 

@@ -309,6 +309,40 @@ def test_an_image_that_is_given_back_to_an_app_that_is_just_leaving_goes(
     assert subject.remains(subject.app) == []
 
 
+def test_an_image_that_is_given_back_to_an_app_that_has_just_taken_it_away_goes(
+    subject: OnEngine, deployment: Deployment, second: Deployment, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.go(release)
+    steps = deployment.plan(None).steps  # when the image was its alone
+    second.go(replace(release, app=second.app))
+    engine, reference, this = subject.engine, subject.image.reference, threading.current_thread()
+    gives_back, may_give_back, given_back = threading.Event(), threading.Event(), threading.Event()
+    tag, remove_image = engine.tag, engine.remove_image
+
+    def tagging(image: str, name: str) -> None:
+        if name == reference:
+            gives_back.set()
+            assert may_give_back.wait(60)
+        tag(image, name)
+        if name == reference:
+            given_back.set()
+
+    def removing(name: str) -> None:
+        if claims.GOING in name and threading.current_thread() is this:
+            may_give_back.set()
+            assert given_back.wait(60)
+        remove_image(name)
+
+    monkeypatch.setattr(engine, "tag", tagging)
+    monkeypatch.setattr(engine, "remove_image", removing)
+    other = threading.Thread(target=second.remove, kwargs={"volumes": True})
+    other.start()
+    assert gives_back.wait(60)
+    deployment.carry_out(steps)
+    other.join()
+    assert subject.remains(subject.app) == []
+
+
 def test_an_image_has_its_name_back_where_its_claim_cannot_be_removed(
     subject: OnEngine, deployment: Deployment, second: Deployment, release: Release, meanwhile: Meanwhile
 ) -> None:
@@ -462,6 +496,15 @@ def test_a_command_that_reads_secrets_beside_a_removal_brings_nothing_back(
     meanwhile("create", lambda: deployment.remove(volumes=True))
     assert subject.target.secrets(subject.app) == {}
     assert subject.remains(subject.app) == []
+    assert _helpers(subject, subject.app) == []
+
+
+def test_a_command_that_reads_secrets_keeps_no_image_that_a_removal_has_taken_along(
+    subject: OnEngine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.go(sample(subject))
+    _once_found(monkeypatch, lambda: [subject.engine.remove_image(one) for one in _helpers(subject, subject.app)])
+    assert set(subject.target.secrets(subject.app)) == {"key"}
     assert _helpers(subject, subject.app) == []
 
 
