@@ -24,7 +24,7 @@ from targets.engine import claims, delivery, doors, fill, leasing, logs, observe
 from targets.engine.api import Conflict, Engine
 from targets.engine.planning import Form
 
-READING_S = 5.0  # a command that reads the secrets has had their volume for long enough
+READING_S = 5.0  # who has had it for so long does not only read the secrets
 POLL_S = 0.05
 
 Payload = Mapping[str, Any]
@@ -190,12 +190,12 @@ class EngineTarget(ABC):
             if ended is not None and ended["State"]["ExitCode"] == 0:
                 engine.remove(container["Id"])
 
-    def _remove_volume(self, name: str) -> None:
-        """A command that only reads the app's secrets has theirs for a moment."""
+    def _when_read(self, remove: Callable[[str], None], name: str) -> None:
+        """A command that only reads the app's secrets has their volume and the helper image for a moment."""
         until = time.monotonic() + READING_S
         while True:
             try:
-                return self.engine.remove_volume(name)
+                return remove(name)
             except Conflict:
                 if time.monotonic() >= until:
                     raise
@@ -215,7 +215,7 @@ class EngineTarget(ABC):
                     volume = engine.volume(name)
                     if volume is not None:
                         self._own(volume.get("Labels"), f"volume {name}", app)
-                        self._remove_volume(name)
+                        self._when_read(engine.remove_volume, name)
                 case "remove-network":
                     network = engine.network(name)
                     if network is not None:
@@ -224,5 +224,5 @@ class EngineTarget(ABC):
                 case "remove-images":
                     claims.take_away(engine, self.name, app, name)
                 case "remove-helper":
-                    with suppress(Conflict):  # something uses it by now
-                        engine.remove_image(name)
+                    with suppress(Conflict):  # something else uses it by now
+                        self._when_read(engine.remove_image, name)

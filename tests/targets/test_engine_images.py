@@ -518,15 +518,16 @@ def test_a_removal_waits_for_a_command_that_reads_secrets(
     def slowly(container: str, path: str) -> Iterator[bytes]:
         monkeypatch.setattr(subject.engine, "get", get)
         removing.start()
-        while subject.engine.volume(ownership.record_volume(subject.app, 1)):  # the secrets go after it
+        while any(one["Names"][0].startswith(f"/{subject.app}-") for one in subject.engine.containers()):
             time.sleep(0.05)
-        time.sleep(0.5)
+        time.sleep(1)
         return get(container, path)
 
     monkeypatch.setattr(subject.engine, "get", slowly)
     assert set(subject.target.secrets(subject.app)) == {"key"}
     removing.join()
     assert subject.remains(subject.app) == []
+    assert _helpers(subject, subject.app) == []
 
 
 def test_a_helper_image_that_a_plan_has_taken_along_is_loaded_again(
