@@ -66,7 +66,8 @@ def plan_removal(observed: Observed) -> Plan:
 
 def _left(images: Iterable[Thing]) -> Iterable[Note]:
     for thing in images:
-        reason = "it stays while something else uses it, and goes with the last app that brought it"
+        last = f"the last app that brought it takes it along, or: docker image rm {thing.name}"
+        reason = f"it stays while something else uses it; {last}"
         yield Note(f"image/{_short(thing.name)}", "removal", Verdict.ADAPTED, reason)
 
 

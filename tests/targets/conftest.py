@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engines import ADAPTERS, OnEngine
+from engines import ADAPTERS, Meanwhile, OnEngine, only
 
+from bundler.model.release import Release
 from targets.sample import Deployment, Subject
 
 SOURCE = Path(__file__).with_name("server.c")
@@ -44,3 +46,35 @@ def deployment(subject: Subject) -> Iterator[Deployment]:
     yield deployment
     deployment.remove(volumes=True)
     assert subject.remains(subject.app) == []
+
+
+@pytest.fixture
+def release(subject: OnEngine) -> Release:
+    return replace(only(subject, doors=()), doors=())
+
+
+@pytest.fixture
+def second(subject: OnEngine) -> Deployment:
+    """Another app; of the same release, it has the same image."""
+    return Deployment(subject, f"{subject.app}-2")
+
+
+@pytest.fixture
+def meanwhile(subject: OnEngine, monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
+    """Something happens once: just before the engine is asked for a thing, or just after."""
+
+    def happens(asked: str, happening: Callable[[], object], *, after: bool = False) -> None:
+        real = getattr(subject.engine, asked)
+
+        def asking(*arguments: object) -> object:
+            monkeypatch.setattr(subject.engine, asked, real)
+            if not after:
+                happening()
+            answer = real(*arguments)
+            if after:
+                happening()
+            return answer
+
+        monkeypatch.setattr(subject.engine, asked, asking)
+
+    return happens

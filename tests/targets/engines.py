@@ -6,7 +6,7 @@ import json
 import socket
 import urllib.request
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from images import Blobs, image
@@ -22,6 +22,7 @@ from targets.sample import Deployment, sample, service, settled, with_service
 
 ADAPTERS: dict[str, type[EngineTarget]] = {"docker": DockerTarget, "compose": ComposeTarget}
 IMAGES = "bundle.local/tgt-sample/*"
+Meanwhile = Callable[..., None]
 
 
 class OnEngine:

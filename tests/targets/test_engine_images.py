@@ -3,64 +3,26 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from engines import OnEngine, only
-from images import image
+from engines import Meanwhile, OnEngine
 
 from bundler.errors import TargetError
 from bundler.model.plan import Action, Step
 from bundler.model.release import Release
-from targets import ownership, tar
-from targets.engine import claims, fill, observe
+from targets.engine import claims, observe
 from targets.engine.api import NotThere
 from targets.sample import Deployment, sample, settled
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
-
-Meanwhile = Callable[..., None]
 
 
 def moments(test: Callable[..., None]) -> Callable[..., None]:
     """What another app does was planned before, or is then; around the question whose the image is."""
     test = pytest.mark.parametrize("planned", [True, False], ids=["planned before", "planned then"])(test)
     return pytest.mark.parametrize("after", [False, True], ids=["before the question", "after it"])(test)
-
-
-@pytest.fixture
-def release(subject: OnEngine) -> Release:
-    return replace(only(subject, doors=()), doors=())
-
-
-@pytest.fixture
-def second(subject: OnEngine) -> Deployment:
-    """Another app; of the same release, it has the same image."""
-    return Deployment(subject, f"{subject.app}-2")
-
-
-@pytest.fixture
-def meanwhile(subject: OnEngine, monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
-    """Something happens once: just before the engine is asked for a thing, or just after."""
-
-    def happens(asked: str, happening: Callable[[], object], *, after: bool = False) -> None:
-        real = getattr(subject.engine, asked)
-
-        def asking(*arguments: object) -> object:
-            monkeypatch.setattr(subject.engine, asked, real)
-            if not after:
-                happening()
-            answer = real(*arguments)
-            if after:
-                happening()
-            return answer
-
-        monkeypatch.setattr(subject.engine, asked, asking)
-
-    return happens
 
 
 def test_of_two_apps_removed_at_once_the_last_takes_their_image_along(
@@ -360,187 +322,6 @@ def test_an_image_has_its_name_back_where_its_claim_cannot_be_removed(
     for one in (deployment, second):
         one.remove(volumes=True)
     assert subject.remains(subject.app) == []
-
-
-def test_what_an_image_shares_with_one_that_goes_meanwhile_is_sent_after_all(
-    subject: OnEngine,
-    deployment: Deployment,
-    second: Deployment,
-    release: Release,
-    meanwhile: Meanwhile,
-    program: bytes,
-) -> None:
-    deployment.go(release)
-    base = [tar.directory("tmp", mode=0o1777), tar.file("server", program, mode=0o755)]
-    other = image(subject.blobs, "app", [base, [tar.file("other", subject.app.encode())]], {"Entrypoint": ["/server"]})
-    release = replace(release, app=second.app, images=(other,))
-    load = next(step for step in second.plan(release).steps if step.action is Action.LOAD)
-    went: list[object] = []
-    meanwhile("load", lambda: went.append(deployment.remove(volumes=True)))
-    try:
-        second.carry_out([load])
-        assert went
-        assert subject.engine.image(other.reference) is not None
-    finally:
-        subject.engine.remove_image(other.reference)
-
-
-def test_an_image_that_the_engine_refuses_is_sent_once_and_says_why(
-    subject: OnEngine,
-    deployment: Deployment,
-    second: Deployment,
-    release: Release,
-    program: bytes,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    deployment.go(release)
-    base = [tar.directory("tmp", mode=0o1777), tar.file("server", program, mode=0o755)]
-    other = image(subject.blobs, "app", [base, [tar.file("other", subject.app.encode())]], {"Entrypoint": ["/server"]})
-    steps = second.plan(replace(release, app=second.app, images=(other,))).steps
-    sent: list[object] = []
-
-    def refusing(archive: object) -> None:
-        sent.append(archive)
-        raise TargetError("no space left on device")
-
-    monkeypatch.setattr(subject.engine, "load", refusing)
-    with pytest.raises(TargetError, match="no space left"):
-        second.carry_out([next(step for step in steps if step.action is Action.LOAD)])
-    assert len(sent) == 1
-
-
-@pytest.mark.parametrize("fails", [False, True], ids=["at once", "again"])
-def test_what_is_told_of_a_load_are_the_bytes_that_were_sent(
-    subject: OnEngine,
-    deployment: Deployment,
-    second: Deployment,
-    release: Release,
-    program: bytes,
-    monkeypatch: pytest.MonkeyPatch,
-    fails: bool,
-) -> None:
-    deployment.go(release)
-    base = [tar.directory("tmp", mode=0o1777), tar.file("server", program, mode=0o755)]
-    other = image(subject.blobs, "app", [base, [tar.file("other", subject.app.encode())]], {"Entrypoint": ["/server"]})
-    told: list[int] = []
-    load = subject.engine.load
-
-    def lost(archive: Iterator[bytes]) -> None:
-        """Takes all of it in, and has no image: as where a layer that was left out has gone."""
-        monkeypatch.setattr(subject.engine, "load", load)
-        for _ in archive:
-            pass
-
-    for step in second.plan(replace(release, app=second.app, images=(other,))).steps:
-        if step.action is Action.LOAD and fails:
-            monkeypatch.setattr(subject.engine, "load", lost)
-        if step.resource.startswith("image"):
-            subject.target.apply(step, subject.blobs, {}, told.append)
-    had, new = (layer.size_bytes for layer in other.platforms[0].layers)
-    sent = had + new if fails else new
-    assert sent < sum(told) < sent + len(program) // 2
-    second.remove(volumes=True)
-
-
-def test_an_image_that_has_another_name_and_goes_meanwhile_is_sent_after_all(
-    subject: OnEngine, deployment: Deployment, second: Deployment, release: Release, meanwhile: Meanwhile
-) -> None:
-    deployment.go(release)
-    other = replace(subject.image, reference=subject.image.reference.replace("/app:", "/other:"))
-    release = replace(release, app=second.app, images=(other,))
-    load = next(step for step in second.plan(release).steps if step.action is Action.LOAD)
-    meanwhile("tag", lambda: deployment.remove(volumes=True))
-    try:
-        second.carry_out([load])
-        assert subject.remains(subject.app) == []
-        assert subject.engine.image(other.reference) is not None
-    finally:
-        subject.engine.remove_image(other.reference)
-
-
-def _helpers(subject: OnEngine, app: str) -> list[str]:
-    found = subject.engine.images(f"{fill.HELPER_IMAGE}:*")
-    return [name for i in found if ownership.ours(i["Labels"], subject.target.name, app) for name in i["RepoTags"]]
-
-
-def _once_found(monkeypatch: pytest.MonkeyPatch, happening: Callable[[], object]) -> None:
-    """Something happens once: when a helper image is there, and nothing uses it yet."""
-    real = fill.helper_image
-
-    def finding(*arguments: Any) -> str:
-        monkeypatch.setattr(fill, "helper_image", real)
-        reference = real(*arguments)
-        happening()
-        return reference
-
-    monkeypatch.setattr(fill, "helper_image", finding)
-
-
-def test_an_app_that_goes_takes_no_helper_image_of_another_along(
-    subject: OnEngine, deployment: Deployment, second: Deployment, release: Release, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deployment.go(release)
-    _once_found(monkeypatch, lambda: deployment.remove(volumes=True))
-    second.go(replace(release, app=second.app))
-    assert _helpers(subject, subject.app) == []
-    assert len(_helpers(subject, second.app)) == 1
-    second.remove(volumes=True)
-    assert _helpers(subject, second.app) == []
-
-
-def test_a_command_that_reads_secrets_beside_a_removal_brings_nothing_back(
-    subject: OnEngine, deployment: Deployment, meanwhile: Meanwhile
-) -> None:
-    deployment.go(sample(subject))
-    assert set(subject.target.secrets(subject.app)) == {"key"}
-    meanwhile("create", lambda: deployment.remove(volumes=True))
-    assert subject.target.secrets(subject.app) == {}
-    assert subject.remains(subject.app) == []
-    assert _helpers(subject, subject.app) == []
-
-
-def test_a_command_that_reads_secrets_keeps_no_image_that_a_removal_has_taken_along(
-    subject: OnEngine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deployment.go(sample(subject))
-    _once_found(monkeypatch, lambda: [subject.engine.remove_image(one) for one in _helpers(subject, subject.app)])
-    assert set(subject.target.secrets(subject.app)) == {"key"}
-    assert _helpers(subject, subject.app) == []
-
-
-def test_a_removal_waits_for_a_command_that_reads_secrets(
-    subject: OnEngine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deployment.go(sample(subject))
-    planned, get = deployment.plan(None).steps, subject.engine.get
-    removing = threading.Thread(target=deployment.carry_out, args=(planned,))
-
-    def slowly(container: str, path: str) -> Iterator[bytes]:
-        monkeypatch.setattr(subject.engine, "get", get)
-        removing.start()
-        while any(one["Names"][0].startswith(f"/{subject.app}-") for one in subject.engine.containers()):
-            time.sleep(0.05)
-        time.sleep(1)
-        return get(container, path)
-
-    monkeypatch.setattr(subject.engine, "get", slowly)
-    assert set(subject.target.secrets(subject.app)) == {"key"}
-    removing.join()
-    assert subject.remains(subject.app) == []
-    assert _helpers(subject, subject.app) == []
-
-
-def test_a_helper_image_that_a_plan_has_taken_along_is_loaded_again(
-    subject: OnEngine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def taken_along() -> None:
-        (image,) = _helpers(subject, subject.app)
-        subject.engine.remove_image(image)
-
-    _once_found(monkeypatch, taken_along)
-    deployment.go(sample(subject))
-    deployment.remove(volumes=True)
-    assert _helpers(subject, subject.app) == []
 
 
 def test_an_image_that_something_has_come_to_use_stays_and_the_removal_ends(

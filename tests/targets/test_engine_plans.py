@@ -56,7 +56,7 @@ def test_a_removal_says_which_images_stay_and_why(target: EngineTarget) -> None:
     plan = target.plan(None, replace(there, things=things))
     (note,) = (str(one) for one in plan.notes)
     assert note.startswith("adapted: image/tgt-sample/app:1.0.0-")
-    assert "it stays while something else uses it, and goes with the last app that brought it" in note
+    assert "takes it along, or: docker image rm bundle.local/tgt-sample/app:" in note
     assert not [step for step in plan.steps if step.resource.startswith("image/")]
 
 
